@@ -1,0 +1,47 @@
+"""The contract: clauses that both nodes read and enforce. The stricter value of each holds.
+
+Defaults are those of a partner that knows what sums and split bits give away (SECURITY.md says why each
+number stands where it does).
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from protocol.errors import RefusedError
+
+
+class Contract(BaseModel):
+    """What a partner permits, and a bank keeps to.
+
+    min_rows_per_bin: rows; a smaller bin joins another before anything is summed over it.
+    min_rows_per_node: rows; the bank does not query smaller tree nodes. The bank's to keep.
+    max_equations_share: sums released a matched row, for life; a vector counts 1, packed (g, h) 2.
+    max_information_share: share of the entropy of the partner's bins that split bits may reveal.
+    histogram_noise: standard deviation of the noise on boosting sums, in units of a row's largest value.
+    score_releases: partial-score vectors released on one alignment, for life.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_rows_per_bin: int = Field(20, ge=0)
+    min_rows_per_node: int = Field(50, ge=0)
+    max_equations_share: float = Field(0.1, ge=0)
+    max_information_share: float = Field(0.35, ge=0, le=1)
+    histogram_noise: float = Field(4.0, ge=0, le=1024)
+    score_releases: int = Field(60, ge=0)
+
+    def stricter(self, other: "Contract") -> "Contract":
+        """Clause by clause the stricter of two contracts: lower limits, higher minima, more noise."""
+        pick = {name: (min if _falls(name) else max) for name in type(self).model_fields}
+        return Contract(
+            **{name: choose(getattr(self, name), getattr(other, name)) for name, choose in pick.items()}
+        )
+
+
+def refuse(party: str, clause: str, thing: str, remedy: str) -> RefusedError:
+    """The error of a request that a clause forbids; it names the clause."""
+    return RefusedError(party, f"{thing} (contract clause {clause})", remedy)
+
+
+def _falls(clause: str) -> bool:
+    """Whether a lower value of this clause is the stricter one."""
+    return clause.startswith("max_") or clause == "score_releases"

@@ -32,9 +32,7 @@ class Contract(BaseModel):
     def stricter(self, other: "Contract") -> "Contract":
         """Clause by clause the stricter of two contracts: lower limits, higher minima, more noise."""
         pick = {name: (min if _falls(name) else max) for name in type(self).model_fields}
-        return Contract(
-            **{name: choose(getattr(self, name), getattr(other, name)) for name, choose in pick.items()}
-        )
+        return Contract(**{name: choose(getattr(self, name), getattr(other, name)) for name, choose in pick.items()})
 
 
 def refuse(party: str, clause: str, thing: str, remedy: str) -> RefusedError:

@@ -63,7 +63,6 @@ class IntegrityError(FedwarnError):
 
 
 BY_CODE: dict[int, type[FedwarnError]] = {
-    cls.exit_code: cls
-    for cls in (UsageError, DataError, PeerError, RefusedError, TransportError, IntegrityError)
+    cls.exit_code: cls for cls in (UsageError, DataError, PeerError, RefusedError, TransportError, IntegrityError)
 }
 """Lets a refusal cross the wire and be raised again with the same exit code."""

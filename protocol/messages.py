@@ -45,9 +45,7 @@ CATALOGUE: Final[dict[str, type[Message]]] = {}
 M = TypeVar("M", bound=Message)
 
 
-def declared(
-    kind: str, *, content: str, purpose: str, encrypted: bool = False
-) -> Callable[[type[M]], type[M]]:
+def declared(kind: str, *, content: str, purpose: str, encrypted: bool = False) -> Callable[[type[M]], type[M]]:
     """Class decorator: enter a message kind, with its disclosure, into the catalogue."""
 
     def enter(cls: type[M]) -> type[M]:

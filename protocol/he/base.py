@@ -4,22 +4,21 @@ The capability is the type. The bank holds a `SecretKit`, which seals vectors an
 holds a `PublicEvaluator`, which has no method that decrypts. `blind` and `plaintext` implement both.
 
 The partner's matrix M has one row a bin and one column a position of the shared row space; it is given as a
-`OneHot`: for a position i and a column j, exactly one of the column's rows is 1.
+`OneHot`: for a held position i and a column j, exactly one of the column's rows is 1.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from protocol.he.streams import I8, digest
 from protocol.messages import I64, U8, U64, Message
 
-I32 = npt.NDArray[np.int32]
-
-PLAINTEXT_BITS = 42
-"""Signed width of one entry of M·u, noise included. Both engines refuse a plan that needs more."""
+PLAINTEXT_BITS: Final = 42
+"""Signed width of one entry of M·u, noise included, on every engine."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +26,40 @@ class OneHot:
     """A partner's one-hot bins: the matrix M, never written out.
 
     bins: bin of each held position, shape (m, d), uint8, bins[i, j] < sizes[j].
-    sizes: rows of M a column, shape (d,), int64; row offset[j] + bins[i, j] is 1 at position i.
-    n: length of the row space, n >= m.
-    positions: shape (m,), int64, ascending: where the held rows stand; None if m == n (all are held).
+    sizes: rows of M a column, shape (d,), int64; row offsets[j] + bins[i, j] is 1 at position positions[i].
+    n: length of the row space, n >= m. positions: where the held rows stand, ascending, shape (m,), int64.
     """
 
     bins: U8
     sizes: I64
     n: int
-    positions: I64 | None = None
+    positions: I64
 
-    @property
+    @cached_property
     def offsets(self) -> I64:
         """First row of each column, and the number of rows last, shape (d + 1,)."""
         return np.concatenate(([0], np.cumsum(self.sizes))).astype(np.int64)
 
+    @property
+    def rows(self) -> int:
+        """Rows of M, one a bin."""
+        return int(self.offsets[-1])
+
     def rows_of(self, columns: Sequence[int]) -> I64:
         """The rows of M that belong to the given columns, in that order."""
-        offsets = self.offsets
-        return np.concatenate(
-            [np.arange(offsets[j], offsets[j + 1]) for j in columns] or [np.zeros(0)]
-        ).astype(np.int64)
+        parts = [np.arange(self.offsets[j], self.offsets[j + 1]) for j in columns]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def starts_of(self, columns: Sequence[int]) -> I64:
+        """Where each of these columns starts among `rows_of(columns)`, and their number last."""
+        return np.concatenate(([0], np.cumsum(self.sizes[list(columns)]))).astype(np.int64)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Names the matrix: SHA-256 over its shape, sizes, positions and bins."""
+        shape = np.array([self.n, *self.bins.shape], dtype="<i8")
+        parts = (shape, self.sizes.astype("<i8"), self.positions.astype("<i8"), np.ascontiguousarray(self.bins))
+        return digest(*(part.tobytes() for part in parts))
 
 
 class Ciphertext(Message, frozen=True, tag="blind"):
@@ -70,26 +82,47 @@ class Cleartext(Message, frozen=True, tag="plaintext"):
 Body = Ciphertext | Cleartext
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """What the bank sends (`body`), and what it keeps to open the answer: ternary secrets, shape (B, N)."""
+
+    body: Body
+    secrets: I8
+
+    def __repr__(self) -> str:
+        return "Sealed(...)"
+
+
 class SecretKit(Protocol):
     """The bank's half, for one hint of one partner."""
 
-    def seal(self, vectors: I64, labels: Sequence[str]) -> Body:
-        """Seal B vectors. vectors: shape (B, n), |entries of M·u| < 2^41. labels: one query label each."""
+    def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
+        """Seal B vectors of the row space, shape (B, n), under one query label each."""
 
-    def open(self, sealed: Body, rows: I64, answer: U64) -> I64:
-        """M[rows]·u of the vectors last sealed into `sealed`. answer, result: shape (B, len(rows))."""
+    def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
+        """M[rows]·u + noise of the sealed vectors. answer, result: shape (B, len(rows))."""
+
+
+class Guard(Protocol):
+    """What a partner's budgets say to a product. Each method raises RefusedError or IntegrityError, or returns."""
+
+    def admit_seed(self, seed: bytes, matrix: bytes) -> None:
+        """A seed serves one matrix."""
+
+    def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
+        """One query a label; its flooding cost is spent from the hint's budget, once."""
 
 
 class PublicEvaluator(Protocol):
     """The partner's half, for one matrix."""
 
-    def hint(self, bank_nonce: bytes) -> U64:
-        """What the bank needs once to open answers; shape (R, N) or (0, 0)."""
+    def hint(self) -> U64:
+        """What the bank needs once to open answers; shape (R, N), or (R, 0) for `plaintext`."""
 
-    def answer(self, sealed: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
+    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
         """Sealed M[rows of columns]·u + noise. noise, result: shape (B, rows of those columns).
 
         Raises:
-            RefusedError: the flood budget is spent, or the same label came with another query.
-            IntegrityError: another length than the matrix, a residue >= q, an unknown hint.
+            RefusedError: the flood budget is spent, or the label was used by another query.
+            IntegrityError: a body of another engine or length.
         """

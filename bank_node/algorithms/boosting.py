@@ -1,0 +1,280 @@
+"""The bank's half of boosted trees: a script that grows trees level by level over several parties' columns.
+
+Read it from `boost` downwards: a model is trees, a tree is levels, a level is one exchange for the sums of its
+nodes, a choice of splits, and one exchange for the bits of splits not known yet.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bank_node.algorithms.growing import Node, TreeColumns, Workspace
+from bank_node.algorithms.objective import Logistic
+from bank_node.algorithms.parameters import BoostingParams
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.splits import leaf_weight
+from bank_node.models.trees import BankSplit, HandleBook, TreeModel, TreeNode
+from bank_node.timing import Stopwatch
+from protocol.algorithms.binning import CategoryRule, Rule
+from protocol.algorithms.boosting import (
+    Handles,
+    Kept,
+    NodeSplitQuery,
+    Split,
+    SplitQuery,
+    Splits,
+    Sums,
+    SumsQuery,
+)
+from protocol.draws import draw
+from protocol.errors import IntegrityError
+from protocol.he.base import Sealed
+from protocol.he.plan import Plan, make_plan
+from protocol.messages import F64, I64, U8
+from protocol.role import Script, ask
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class BankColumns:
+    """The bank's own columns, binned. names, rules: d of them. bins: shape (n, d), uint8."""
+
+    names: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    bins: U8
+
+    def split(self, split: Split) -> BankSplit:
+        """A split by its values, as the model file keeps it."""
+        rule, name = self.rules[split.column], self.names[split.column]
+        if isinstance(rule, CategoryRule):
+            return BankSplit(name, among=tuple(sorted(c for b in split.left for c in rule.groups[b])))
+        whole = len(split.left) == rule.ordinary
+        return BankSplit(name, below=None if whole else float(rule.cuts[len(split.left) - 1]))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: who is called what, the rows, the parameters and the limits.
+
+    label: "job/rung/model/fold/class", the prefix of all query labels. bank: the bank's party name.
+    train, validation: which of the n rows are fitted on, and judged on for early stopping, shape (n,).
+    min_rows_per_node: smaller nodes are not queried. histogram_noise: that partners add.
+    """
+
+    label: str
+    bank: str
+    objective: Logistic
+    train: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    validation: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    params: BoostingParams
+    seed: int
+    min_rows_per_node: int
+    histogram_noise: float
+    columns: BankColumns
+    partners: tuple[PartnerView, ...]
+    progress: Progress = lambda done, total: None
+    clock: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """What a training ends with. margin: of every row, shape (n,). queries: vectors sent to each partner."""
+
+    model: TreeModel
+    margin: F64
+    queries: int
+    handles: Mapping[str, tuple[Split, ...]]
+    best_tree: int
+
+
+def boost(task: Task) -> Script[Boosted]:
+    """Train one model.
+
+    Raises:
+        IntegrityError: a partner's sums do not add up to the node's totals.
+        RefusedError: a partner's budget is spent, or the plaintext budget does not fit.
+    """
+    params, n = task.params, len(task.train)
+    weights = task.train.astype(float) * task.objective.weights
+    base = (
+        task.objective.base(weights)
+        if params.base_score is None
+        else float(np.log(params.base_score / (1 - params.base_score)))
+    )
+    margin = np.full(n, base)
+    book, trees, queries = HandleBook(), [], 0
+    losses: list[float] = []
+    margins = [margin]
+    for number in range(params.n_estimators):
+        tree, values, asked = yield from _grow(task, number, margin, book)
+        margin = margin + values
+        trees.append(tree)
+        queries += asked
+        task.progress(number + 1, params.n_estimators)
+        if params.early_stopping_rounds and task.validation.any():
+            losses.append(task.objective.loss(margin, task.validation * task.objective.weights))
+            margins.append(margin)
+            if len(losses) - 1 - int(np.argmin(losses)) >= params.early_stopping_rounds:
+                break
+    if losses:
+        best = int(np.argmin(losses)) + 1
+        trees, margin = trees[:best], margins[best]
+    model = TreeModel(
+        objective=task.objective.name,
+        base=base,
+        parties=(task.bank, *(p.name for p in task.partners)),
+        bank_splits=tuple(task.columns.split(s) for s in book.splits(task.bank)),
+        trees=tuple(trees),
+    )
+    handles = {p.name: book.splits(p.name) for p in task.partners}
+    yield from _leave_handles(task, model, handles)
+    return Boosted(model, margin, queries, handles, len(trees))
+
+
+def _leave_handles(task: Task, model: TreeModel, handles: Mapping[str, tuple[Split, ...]]) -> Script[None]:
+    """Let every partner keep what stands behind its handles, so that it can score the model."""
+    messages = {p.name: Handles(layout=p.layout, model=model.sha256, splits=handles[p.name]) for p in task.partners}
+    for party, kept in (yield from ask(messages, Kept)).items():
+        view = next(p for p in task.partners if p.name == party)
+        view.known.information_share = kept.information_share
+
+
+def _grow(task: Task, number: int, margin: F64, book: HandleBook) -> Script[tuple[tuple[TreeNode, ...], F64, int]]:
+    """One tree: (nodes, value of every row, vectors asked)."""
+    work = _prepare(task, number, margin)
+    root = work.root(np.flatnonzero(work.sampled), np.arange(len(margin)))
+    nodes, level, asked = [root], [root], 0
+    for depth in range(task.params.max_depth):
+        asked += yield from _sum_level(task, work, level)
+        yield from _choose_level(task, work, level)
+        level = [child for node in level if node.choice for child in work.divide(node)]
+        nodes += level
+        if not level or depth + 1 == task.params.max_depth:
+            break
+    with task.clock("score"):
+        values = np.zeros(len(margin))
+        for node in nodes:
+            if node.choice is None:
+                node.value = task.params.learning_rate * leaf_weight(*work.total(node), task.params)
+                values[node.rows] = node.value
+    return work.export(nodes, book), values, asked
+
+
+def _prepare(task: Task, number: int, margin: F64) -> Workspace:
+    """Quantise the gradients of one tree, and pick its rows and columns."""
+    params, seed = task.params, task.seed
+    sampled = task.train
+    if params.subsample < 1:
+        sampled = sampled & (draw(seed, "rows", number).random(len(margin)) < params.subsample)
+    g, h = task.objective.gradients(margin)
+    g, h = np.where(sampled, g, 0.0), np.where(sampled, h, 0.0)
+    plan: Plan = make_plan(g[sampled], h[sampled], task.histogram_noise if task.partners else 0.0, task.bank)
+    uniforms = draw(seed, "rounding", number).random((2, len(margin)))
+    quantised = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
+    work = Workspace(
+        task.bank, params, plan, quantised * sampled[:, None], sampled, task.columns.bins,
+        TreeColumns.draw(task.columns.rules, task.partners, params.colsample_bytree, draw(seed, "columns", number)),
+        task.partners,
+        f"{task.label}/{number}",
+        task.min_rows_per_node,
+    )  # fmt: skip
+    work.check_budget(task.histogram_noise)
+    return work
+
+
+def _sum_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[int]:
+    """Histograms of all nodes of a level: each party sums the smaller sibling, the other is the difference."""
+    queried = work.to_query(level)
+    with task.clock("histogram"):
+        for node in work.own_to_sum(level):
+            work.sum_own(node)
+    if queried and work.asked_partners:
+        vectors = [work.plan.vectors(*work.of_node(node)) for node in queried]
+        labels = [label for node in queried for label in work.labels(node)]
+        with task.clock("encrypt"):
+            sealed = work.concurrently(lambda view: _seal(view, queried, vectors, labels))
+        requests = {view.name: _query(work, view, labels, sealed[view.name]) for view in work.asked_partners}
+        with task.clock("network"):
+            answers = yield from ask(requests, Sums)
+        with task.clock("decrypt"):
+            opened = work.concurrently(lambda view: work.open(view, sealed[view.name], answers[view.name].sums))
+        for view in work.asked_partners:
+            for node, sums in zip(queried, opened[view.name], strict=True):
+                _keep_checked(work, view, node, sums)
+    work.subtract(level)
+    return len(queried) * (1 if work.plan.packed else 2)
+
+
+def _seal(view: PartnerView, nodes: Sequence[Node], vectors: Sequence[I64], labels: Sequence[str]) -> Sealed:
+    """Lay the vectors of the nodes out over the partner's row space, and seal them."""
+    spread = [view.spread(node.fit, vector) for node, both in zip(nodes, vectors, strict=True) for vector in both]
+    return view.kit.seal(np.stack(spread), labels)
+
+
+def _query(work: Workspace, view: PartnerView, labels: Sequence[str], sealed: Sealed) -> SumsQuery:
+    return SumsQuery(
+        layout=view.layout,
+        labels=tuple(labels),
+        columns=work.columns.partners[view.name].places,
+        packed=work.plan.packed,
+        g_log2=work.plan.g.row_log2,
+        h_log2=work.plan.h.row_log2,
+        body=sealed.body,
+    )
+
+
+def _keep_checked(work: Workspace, view: PartnerView, node: Node, sums: I64) -> None:
+    """Accept a partner's sums only if every column adds up, with the rows not held, to the node's totals."""
+    columns = work.columns.partners[view.name]
+    not_held = work.values[node.fit[~view.held[node.fit]]].sum(axis=0)
+    by_column = np.add.reduceat(sums, columns.offsets[:-1], axis=0)
+    if not (by_column + not_held == work.values[node.fit].sum(axis=0)).all():
+        raise IntegrityError(
+            view.name, "its sums do not add up to the totals of a node", "do not use this partner's answers"
+        )
+    node.sums[view.name], node.not_held[view.name] = sums, not_held
+
+
+def _choose_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[None]:
+    """Each node's best split; splits that a partner will not reveal are chosen again without it."""
+    with task.clock("histogram"):
+        for node in level:
+            node.choice = work.best(node)
+    while True:
+        wanted: dict[str, list[Node]] = {}
+        for node in level:
+            if node.choice and node.choice.party != task.bank and not work.known(node):
+                wanted.setdefault(node.choice.party, []).append(node)
+        if not wanted:
+            return
+        with task.clock("network"):
+            requests = {party: work.split_query(party, nodes) for party, nodes in wanted.items()}
+            replies = yield from ask(requests, Splits)
+        for party, reply in replies.items():
+            refused = _learn(work.view(party), requests[party], reply)
+            for node in wanted[party]:
+                if node.choice and node.choice.split in refused:
+                    node.choice = work.best(node)
+
+
+def _learn(view: PartnerView, request: SplitQuery | NodeSplitQuery, reply: Splits) -> set[Split]:
+    """Keep the bits that came; return the splits that the partner's budget did not admit."""
+    splits = request.splits
+    if len(reply.bits) != len(splits):
+        raise IntegrityError(
+            view.name, "answered another number of splits than asked", "run the same version on both sides"
+        )
+    view.known.information_share = reply.information_share
+    refused = set()
+    for k, (split, bits) in enumerate(zip(splits, reply.bits, strict=True)):
+        if bits is None:
+            view.known.spent = True
+            refused.add(split)
+        else:
+            among = None
+            if isinstance(request, NodeSplitQuery):
+                among = np.unpackbits(request.rows[k], count=view.known.rows).view(bool)
+            view.known.learn(split, bits, among)
+    return refused

@@ -1,0 +1,381 @@
+"""What the bank remembers while one tree grows: its nodes, their rows and their histograms."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.histogram import sums_per_bin
+from bank_node.algorithms.parameters import BoostingParams
+from bank_node.algorithms.partner_view import LEFT, SPECIAL, PartnerView
+from bank_node.algorithms.splits import MIN_GAIN, Candidate, Grid, Scored, score_cuts, score_subset
+from bank_node.models.trees import HandleBook, TreeNode
+from protocol.algorithms.binning import ColumnShape, Rule, shape_of
+from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery
+from protocol.errors import RefusedError
+from protocol.he.base import Sealed
+from protocol.he.plan import NOISE_CUT, PACKED_BITS, WHOLE_BITS, Plan
+from protocol.messages import F64, I64, U8, U64
+
+T = TypeVar("T")
+_POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="partner")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one party that a tree may use. places: in the party's list, ascending."""
+
+    places: tuple[int, ...]
+    shapes: tuple[ColumnShape, ...]
+    rows: I64
+    """Their rows of the party's matrix, in order."""
+
+    @classmethod
+    def of(cls, shapes: Sequence[ColumnShape], places: Sequence[int]) -> "Columns":
+        """The given places of a party's columns."""
+        starts = np.concatenate(([0], np.cumsum([s.size for s in shapes])))
+        rows = [np.arange(starts[j], starts[j + 1]) for j in places]
+        joined = np.concatenate(rows) if rows else np.zeros(0)
+        return cls(tuple(places), tuple(shapes[j] for j in places), joined.astype(np.int64))
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Laid out for scoring."""
+        return Grid.of(self.shapes)
+
+    @cached_property
+    def offsets(self) -> I64:
+        """First row of each column among `rows`, and their number last."""
+        return np.concatenate(([0], np.cumsum([s.size for s in self.shapes]))).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class TreeColumns:
+    """The columns of all parties that one tree may use."""
+
+    bank: Columns
+    partners: dict[str, Columns]
+
+    @classmethod
+    def draw(
+        cls, rules: Sequence[Rule], partners: Sequence[PartnerView], share: float, generator: np.random.Generator
+    ) -> "TreeColumns":
+        """A random share of all columns, at least one; XGBoost's colsample_bytree."""
+        shapes = [[shape_of(j, rule) for j, rule in enumerate(rules)], *(p.columns for p in partners)]
+        owners = [(k, j) for k, columns in enumerate(shapes) for j in range(len(columns))]
+        count = max(1, int(share * len(owners)))
+        drawn = (
+            sorted(generator.permutation(len(owners))[:count].tolist()) if count < len(owners) else range(len(owners))
+        )
+        places = [[owners[c][1] for c in drawn if owners[c][0] == k] for k in range(len(shapes))]
+        picked = [Columns.of(columns, chosen) for columns, chosen in zip(shapes, places, strict=True)]
+        return cls(picked[0], {p.name: c for p, c in zip(partners, picked[1:], strict=True)})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The split of a node. split: of the party's columns by their places. gain: as scored."""
+
+    party: str
+    split: Split
+    default_left: bool
+    gain: float
+
+
+@dataclass(eq=False)
+class Node:
+    """A node while it grows. fit: rows that are fitted on; rows: all that arrive, scored ones too."""
+
+    number: int
+    depth: int
+    fit: I64
+    rows: I64
+    parent: "Node | None" = None
+    sibling: "Node | None" = None
+    sums: dict[str, I64] = field(default_factory=dict)
+    not_held: dict[str, I64] = field(default_factory=dict)
+    scored: dict[str, Scored] = field(default_factory=dict)
+    choice: Choice | None = None
+    children: tuple["Node", ...] = ()
+    value: float = 0.0
+
+
+@dataclass
+class Workspace:
+    """One tree in the making. values: quantised (g, h) a row, zero where not sampled, shape (n, 2), int64."""
+
+    bank: str
+    params: BoostingParams
+    plan: Plan
+    values: I64
+    sampled: npt.NDArray[np.bool_]
+    bins: U8
+    columns: TreeColumns
+    partners: tuple[PartnerView, ...]
+    label: str
+    min_rows_per_node: int
+
+    def __post_init__(self) -> None:
+        self.units = np.array([self.plan.g.unit, self.plan.h.unit])
+        self.asked_partners = tuple(p for p in self.partners if self.columns.partners[p.name].places)
+        self._own = np.ascontiguousarray(self.bins[:, list(self.columns.bank.places)])
+
+    def check_budget(self, histogram_noise: float) -> None:
+        """Refuse a tree whose sums, with all their noise, could leave their field.
+
+        Raises: RefusedError, before anything is sent.
+        """
+        bits = PACKED_BITS if self.plan.packed else WHOLE_BITS
+        for values, column in zip(self.values.T, (self.plan.g, self.plan.h), strict=True):
+            most = max(int(values[values > 0].sum()), -int(values[values < 0].sum()))
+            if most + NOISE_CUT * column.sigma(histogram_noise) >= 2 ** (bits - 1):
+                raise RefusedError(
+                    self.bank, "the sums of a tree do not fit the plaintext budget", "train on fewer rows"
+                )
+
+    def root(self, fit: I64, rows: I64) -> Node:
+        """The node of all rows."""
+        return Node(1, 0, fit.astype(np.int64), rows.astype(np.int64))
+
+    def total(self, node: Node) -> tuple[float, float]:
+        """Exact (G, H) of a node."""
+        g, h = self.values[node.fit].sum(axis=0) * self.units
+        return float(g), float(h)
+
+    def view(self, party: str) -> PartnerView:
+        """The partner of that name."""
+        return next(p for p in self.partners if p.name == party)
+
+    def concurrently(self, work: Callable[[PartnerView], T]) -> dict[str, T]:
+        """Do the same for all partners asked, at once."""
+        if len(self.asked_partners) == 1:
+            return {view.name: work(view) for view in self.asked_partners}
+        return dict(zip((v.name for v in self.asked_partners), _POOL.map(work, self.asked_partners), strict=True))
+
+    # -- which nodes are summed, and which are the difference of two others --------------------------------
+
+    def can_split(self, node: Node) -> bool:
+        """Whether a split of this node could be valid at all."""
+        return len(node.fit) >= 2 and self.total(node)[1] >= 2 * self.params.min_child_weight
+
+    def may_query(self, node: Node) -> bool:
+        """The contract's min_rows_per_node: the bank does not query smaller nodes."""
+        return len(node.fit) >= self.min_rows_per_node
+
+    def to_query(self, level: Sequence[Node]) -> list[Node]:
+        """The nodes of a level whose sums are asked of the partners: of two siblings, the smaller one.
+
+        A node below min_rows_per_node is not queried, nor derived: it may be split on the bank's columns alone.
+        """
+        return [node for node in level if self._eligible(node) and not self._derived(node)]
+
+    def _eligible(self, node: Node) -> bool:
+        return self.can_split(node) and self.may_query(node)
+
+    def _derived(self, node: Node) -> bool:
+        """Whether this node's sums follow from its parent's and its smaller sibling's."""
+        other = node.sibling
+        return bool(other and self._eligible(other) and _smaller(other, node))
+
+    def own_to_sum(self, level: Sequence[Node]) -> list[Node]:
+        """The nodes whose sums over the bank's own columns are computed, not derived."""
+        return [n for n in level if self.can_split(n) and not self._derived_own(n)]
+
+    def _derived_own(self, node: Node) -> bool:
+        other = node.sibling
+        return bool(other and self.can_split(other) and _smaller(other, node))
+
+    def sum_own(self, node: Node) -> None:
+        """Histogram of a node over the bank's own columns."""
+        node.sums[self.bank] = sums_per_bin(self._own, self.columns.bank.offsets, node.fit, self.values)
+        node.not_held[self.bank] = np.zeros(2, dtype=np.int64)
+
+    def subtract(self, level: Sequence[Node]) -> None:
+        """Fill in the larger siblings: parent less the smaller one."""
+        for node in level:
+            other, parent = node.sibling, node.parent
+            if not (other and parent and self.can_split(node)):
+                continue
+            for party in parent.sums:
+                wanted = party == self.bank or self.may_query(node)
+                if wanted and party not in node.sums and party in other.sums:
+                    node.sums[party] = parent.sums[party] - other.sums[party]
+                    node.not_held[party] = parent.not_held[party] - other.not_held[party]
+
+    # -- the vectors of a node ------------------------------------------------------------------------------
+
+    def of_node(self, node: Node) -> tuple[I64, I64]:
+        """Quantised g and h of the node's rows."""
+        values = self.values[node.fit]
+        return values[:, 0], values[:, 1]
+
+    def labels(self, node: Node) -> list[str]:
+        """A label a vector of the node."""
+        label = f"{self.label}/{node.number}"
+        return [label] if self.plan.packed else [f"{label}/g", f"{label}/h"]
+
+    def open(self, view: PartnerView, sealed: Sealed, answer: U64) -> list[I64]:
+        """A partner's sums, (G, H) a bin, a node."""
+        sums = view.kit.open(sealed, self.columns.partners[view.name].rows, answer)
+        step = 1 if self.plan.packed else 2
+        return [self.plan.split(sums[k : k + step]) for k in range(0, len(sums), step)]
+
+    # -- choosing -------------------------------------------------------------------------------------------
+
+    def best(self, node: Node) -> Choice | None:
+        """The split of the largest gain over all parties; the first party on a tie."""
+        if not self.can_split(node):
+            return None
+        total = np.array(self.total(node))
+        best, best_score = self._best_own(node, total), 0.0
+        best_score = best.gain if best else MIN_GAIN
+        for view in self.asked_partners:
+            if view.name not in node.sums:
+                continue
+            found = self._best_of(view, node, total)
+            if found and found[1] > best_score:
+                best, best_score = found
+        return best
+
+    def _best_own(self, node: Node, total: F64) -> Choice | None:
+        columns = self.columns.bank
+        if not columns.places or self.bank not in node.sums:
+            return None
+        scored = self._score(self.bank, columns, node, total)
+        return self._as_choice(self.bank, columns, scored.best(np.zeros(scored.gains.shape[:2])))
+
+    def _best_of(self, view: PartnerView, node: Node, total: F64) -> tuple[Choice, float] | None:
+        columns = self.columns.partners[view.name]
+        scored = node.scored.get(view.name) or self._score(view.name, columns, node, total)
+        node.scored[view.name] = scored
+        found = scored.best(self._penalty(view, columns, scored, node))
+        if found and view.known.spent and columns.shapes[found.column].categorical:
+            found = None
+        choice = self._as_choice(view.name, columns, found)
+        best = (choice, found.score) if choice and found else None
+        if view.known.spent or self.params.reveal_cost:
+            best = self._better_known_subset(view, columns, node, total, best)
+        return best
+
+    def _score(self, party: str, columns: Columns, node: Node, total: F64) -> Scored:
+        return score_cuts(
+            columns.grid, node.sums[party] * self.units, node.not_held[party] * self.units, total, self.params
+        )
+
+    def _penalty(self, view: PartnerView, columns: Columns, scored: Scored, node: Node) -> F64:
+        """What a cut costs beyond its gain: reveal_cost if new, everything if no new one is on offer."""
+        penalty = np.zeros(scored.gains.shape[:2])
+        cost = np.inf if view.known.spent else self.params.reveal_cost
+        if not cost:
+            return penalty
+        penalty[:] = cost
+        for j, (place, shape) in enumerate(zip(columns.places, columns.shapes, strict=True)):
+            if not shape.missing:
+                penalty[j, shape.ordinary - 1] = 0.0
+            if not shape.categorical:
+                for cut in range(shape.ordinary):
+                    if view.knows(Split(place, tuple(range(cut + 1))), node.rows):
+                        penalty[j, cut] = 0.0
+        return penalty
+
+    def _better_known_subset(
+        self, view: PartnerView, columns: Columns, node: Node, total: F64, best: tuple[Choice, float] | None
+    ) -> tuple[Choice, float] | None:
+        """Known subsets of categories, which need not be cuts of this node's order."""
+        sums, not_held = node.sums[view.name] * self.units, node.not_held[view.name] * self.units
+        at = {place: j for j, place in enumerate(columns.places) if columns.shapes[j].categorical}
+        for split in view.known.sides:
+            if split.column in at and view.knows(split, node.rows):
+                gain, left = score_subset(
+                    split.left, at[split.column], columns.grid, sums, not_held, total, self.params
+                )
+                if gain > (best[1] if best else MIN_GAIN):
+                    best = Choice(view.name, split, left, gain), gain
+        return best
+
+    def _as_choice(self, party: str, columns: Columns, found: Candidate | None) -> Choice | None:
+        if found is None:
+            return None
+        return Choice(party, Split(columns.places[found.column], found.left), found.default_left, found.gain)
+
+    # -- dividing -------------------------------------------------------------------------------------------
+
+    def known(self, node: Node) -> bool:
+        """Whether the bank can divide the node's rows by its choice without asking."""
+        assert node.choice
+        return self.view(node.choice.party).knows(node.choice.split, node.rows)
+
+    def split_query(self, party: str, nodes: Sequence[Node]) -> SplitQuery | NodeSplitQuery:
+        """The splits of a level that a partner is asked for; each once."""
+        view = self.view(party)
+        if view.split_rows == "all":
+            splits = dict.fromkeys(node.choice.split for node in nodes if node.choice)
+            return SplitQuery(layout=view.layout, splits=tuple(splits))
+        flags = np.zeros((len(nodes), view.known.rows), dtype=bool)
+        for k, node in enumerate(nodes):
+            at = view.positions[node.rows]
+            flags[k, at[at >= 0]] = True
+        return NodeSplitQuery(
+            layout=view.layout,
+            splits=tuple(node.choice.split for node in nodes if node.choice),
+            rows=tuple(np.packbits(row) for row in flags),
+        )
+
+    def divide(self, node: Node) -> tuple[Node, Node]:
+        """The children of a node that has a choice."""
+        choice = node.choice
+        assert choice
+        halves = []
+        for rows in (node.fit, node.rows):
+            sides = self._own_sides(choice.split, rows) if choice.party == self.bank else None
+            if sides is None:
+                sides = self.view(choice.party).sides(choice.split, rows)
+            left = (sides == LEFT) | ((sides == SPECIAL) & choice.default_left)
+            halves.append((rows[left], rows[~left]))
+        (fit_left, fit_right), (rows_left, rows_right) = halves
+        left_child = Node(2 * node.number, node.depth + 1, fit_left, rows_left, node)
+        right_child = Node(2 * node.number + 1, node.depth + 1, fit_right, rows_right, node, left_child)
+        left_child.sibling = right_child
+        node.children = (left_child, right_child)
+        return node.children[0], node.children[1]
+
+    def _own_sides(self, split: Split, rows: I64) -> npt.NDArray[np.int8]:
+        shape = self.columns.bank.shapes[self.columns.bank.places.index(split.column)]
+        side_of = np.zeros(256, dtype=np.int8)
+        side_of[list(split.left)] = LEFT
+        side_of[shape.ordinary :] = SPECIAL
+        sides: npt.NDArray[np.int8] = side_of[self.bins[rows, split.column]]
+        return sides
+
+    def export(self, nodes: Sequence[Node], book: HandleBook) -> tuple[TreeNode, ...]:
+        """The finished tree, nodes in order of growth; handles are numbered here, in order of first use."""
+        place = {id(node): k for k, node in enumerate(nodes)}
+        out = []
+        for node in nodes:
+            cover, rows, choice = self.total(node)[1], len(node.fit), node.choice
+            if choice is None:
+                out.append(TreeNode(value=node.value, cover=cover, rows=rows))
+                continue
+            left, right = (place[id(child)] for child in node.children)
+            out.append(
+                TreeNode(
+                    party=choice.party,
+                    handle=book.number(choice.party, choice.split),
+                    default_left=choice.default_left,
+                    left=left,
+                    right=right,
+                    gain=choice.gain,
+                    cover=cover,
+                    rows=rows,
+                )
+            )
+        return tuple(out)
+
+
+def _smaller(a: Node, b: Node) -> bool:
+    """Which of two siblings is summed; the left one if they are alike."""
+    return (len(a.fit), a.number) < (len(b.fit), b.number)

@@ -1,0 +1,99 @@
+"""A partner as the bank sees it in a training: where its own rows stand, and what it knows by now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from protocol.algorithms.binning import ColumnShape
+from protocol.algorithms.boosting import Split, SplitBits
+from protocol.he.base import SecretKit
+from protocol.messages import I64
+
+Sides = npt.NDArray[np.int8]
+"""Where a row goes at a split: RIGHT, LEFT or SPECIAL (missing or not held: the default direction)."""
+
+RIGHT, LEFT, SPECIAL, UNTOLD = 0, 1, 2, 3
+
+
+@dataclass
+class KnownSplits:
+    """Split bits that a partner has revealed for a layout: asked once, free from then on.
+
+    rows: length of the row space. spent: the partner's information budget admits no new split.
+    """
+
+    rows: int
+    sides: dict[Split, Sides] = field(default_factory=dict)
+    spent: bool = False
+    information_share: float = 0.0
+
+    def learn(self, split: Split, bits: SplitBits, among: npt.NDArray[np.bool_] | None = None) -> None:
+        """Keep the answer to a split; `among`: the rows it speaks of, all if None."""
+        left = np.unpackbits(bits.left, count=self.rows).view(bool)
+        missing = np.unpackbits(bits.missing, count=self.rows).view(bool)
+        sides = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT)).astype(np.int8)
+        if among is not None:
+            before = self.sides.get(split, np.full(self.rows, UNTOLD, dtype=np.int8))
+            sides = np.where(among, sides, before).astype(np.int8)
+        self.sides[split] = sides
+
+
+@dataclass(frozen=True)
+class PartnerView:
+    """One partner in one training.
+
+    layout: name of the partner's bins. columns: their shapes. positions: where each of the bank's n rows stands
+    in the partner's row space, -1 if not held, shape (n,), int64. kit: seals and opens under the partner's hint.
+    split_rows: "all" or "node".
+    """
+
+    name: str
+    layout: str
+    columns: tuple[ColumnShape, ...]
+    positions: I64
+    kit: SecretKit
+    known: KnownSplits
+    split_rows: str = "all"
+
+    @property
+    def held(self) -> npt.NDArray[np.bool_]:
+        """Which of the bank's rows the partner holds, shape (n,)."""
+        return self.positions >= 0
+
+    def spread(self, rows: I64, values: I64) -> I64:
+        """Lay values of some bank rows out over the partner's row space, zero elsewhere, shape (rows of it,)."""
+        out = np.zeros(self.known.rows, dtype=np.int64)
+        at = self.positions[rows]
+        out[at[at >= 0]] = values[at >= 0]
+        return out
+
+    def sides(self, split: Split, rows: I64) -> Sides:
+        """Where some bank rows go at a known split."""
+        at = self.positions[rows]
+        if self.always_known(split):
+            return np.where(at >= 0, LEFT, SPECIAL).astype(np.int8)
+        return np.where(at >= 0, self.known.sides[split][at], np.int8(SPECIAL)).astype(np.int8)
+
+    def always_known(self, split: Split) -> bool:
+        """Whether the split separates only the rows not held, which the bank can tell by itself."""
+        shape = self.columns[split.column]
+        return not shape.missing and len(split.left) == shape.ordinary
+
+    def knows(self, split: Split, rows: I64) -> bool:
+        """Whether the bank can divide these rows without asking."""
+        if self.always_known(split):
+            return True
+        sides = self.known.sides.get(split)
+        if sides is None:
+            return False
+        at = self.positions[rows]
+        return self.split_rows == "all" or not bool((sides[at[at >= 0]] == UNTOLD).any())
+
+    def permuted(self, order: Mapping[int, int] | I64) -> "PartnerView":
+        """The same partner with the held rows' positions permuted: a placebo that carries no signal."""
+        held = np.flatnonzero(self.held)
+        positions = self.positions.copy()
+        positions[held] = self.positions[held][np.asarray(order)]
+        return replace(self, positions=positions)

@@ -1,0 +1,94 @@
+"""A model of boosted trees, as the bank keeps it.
+
+A split of the bank names its column and cut. A split of a partner is an opaque handle, a number in order of
+first use; what column and threshold stand behind it only the partner knows. `sha256` covers the trees alone: no
+key, nonce, session or engine.
+"""
+
+import hashlib
+import json
+from typing import Final
+
+import msgspec
+
+from protocol.algorithms.boosting import Split
+
+SCHEMA: Final = 1
+
+
+class TreeNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A node; a leaf where `left` is -1.
+
+    party, handle: whose split, and which. For the bank, handle is the place in `BankSplit`s.
+    default_left: where missing and not-held rows go. left, right: numbers of the children.
+    value: of a leaf, shrunk, in log-odds (or the objective's margin). gain, cover: as XGBoost's; rows: trained on.
+    """
+
+    party: str = ""
+    handle: int = -1
+    default_left: bool = False
+    left: int = -1
+    right: int = -1
+    value: float = 0.0
+    gain: float = 0.0
+    cover: float = 0.0
+    rows: int = 0
+
+
+class BankSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A split of the bank's own: column, and either `below` (goes left if smaller) or `among` (categories)."""
+
+    column: str
+    below: float | None = None
+    among: tuple[str, ...] = ()
+
+
+class TreeModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Trees over the handles of several parties. base: margin of a row before the first tree."""
+
+    schema: int = SCHEMA
+    objective: str
+    base: float
+    parties: tuple[str, ...]
+    bank_splits: tuple[BankSplit, ...]
+    trees: tuple[tuple[TreeNode, ...], ...]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the trees, with every float written exactly."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, floats in their shortest exact form."""
+        return json.dumps(msgspec.to_builtins(self), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "TreeModel":
+        """The model of `to_json`. Raises: msgspec.ValidationError if it is not one."""
+        return msgspec.json.decode(text, type=cls)
+
+    def importance(self) -> dict[str, float]:
+        """Share of the total gain that each party's splits have brought; sums to 1 unless there is no split."""
+        gains = dict.fromkeys(self.parties, 0.0)
+        for tree in self.trees:
+            for node in tree:
+                if node.left >= 0:
+                    gains[node.party] += node.gain
+        total = sum(gains.values())
+        return {party: gain / total if total else 0.0 for party, gain in gains.items()}
+
+
+class HandleBook:
+    """Numbers the splits of one model in order of first use, by party."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, dict[Split, int]] = {}
+
+    def number(self, party: str, split: Split) -> int:
+        """The handle of a split."""
+        book = self._numbers.setdefault(party, {})
+        return book.setdefault(split, len(book))
+
+    def splits(self, party: str) -> tuple[Split, ...]:
+        """The party's splits, a handle's number being its place."""
+        return tuple(self._numbers.get(party, {}))

@@ -1,0 +1,65 @@
+"""The partner's half of binning: its columns become one-hot bins over the rows of an alignment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+import numpy as np
+
+from protocol.algorithms.binning import ColumnShape, Rule, apply_rule, fit_rule, shape_of, sizes_of
+from protocol.errors import DataError
+from protocol.he.base import OneHot
+from protocol.he.streams import digest
+from protocol.messages import I64, U8
+from protocol.table import Column
+
+
+@dataclass(frozen=True)
+class BinnedTable:
+    """All columns of the partner's table in bins, in the table's own order of rows.
+
+    names, rules: of the d columns kept. bins: shape (rows of the table, d), uint8. dropped: numbers of columns
+    left with one bin, which tell nothing.
+    """
+
+    names: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    numbers: tuple[int, ...]
+    bins: U8
+    dropped: tuple[int, ...]
+
+    @cached_property
+    def shapes(self) -> tuple[ColumnShape, ...]:
+        """What the bank is told."""
+        return tuple(shape_of(number, rule) for number, rule in zip(self.numbers, self.rules, strict=True))
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Names bins and cuts, whatever alignment they are used in."""
+        return digest(msgspec.json.encode(self.rules), np.ascontiguousarray(self.bins).tobytes())
+
+    def aligned(self, order: I64) -> OneHot:
+        """The matrix over a row space. order: the table's row at each position, -1 where not held, shape (n,)."""
+        positions = np.flatnonzero(order >= 0)
+        bins = np.ascontiguousarray(self.bins[order[positions]])
+        return OneHot(bins, sizes_of(self.shapes), len(order), positions.astype(np.int64))
+
+
+def bin_table(party: str, columns: Sequence[Column], max_bin: int, min_rows: int) -> BinnedTable:
+    """Bin every column over all rows of the table, so that bins do not depend on an alignment's order.
+
+    Raises: DataError: no column has two bins.
+    """
+    fitted = [fit_rule(column, max_bin, min_rows) for column in columns]
+    kept = [j for j, rule in enumerate(fitted) if rule.ordinary + rule.missing >= 2]
+    if not kept:
+        raise DataError(party, "has no usable column: each is constant or missing", "give columns that vary")
+    bins = np.stack([apply_rule(fitted[j], columns[j]) for j in kept], axis=1)
+    return BinnedTable(
+        tuple(columns[j].name for j in kept),
+        tuple(fitted[j] for j in kept),
+        tuple(kept),
+        np.ascontiguousarray(bins),
+        tuple(j for j in range(len(columns)) if j not in kept),
+    )

@@ -1,0 +1,104 @@
+"""How much of a partner's bins the split bits have told the bank.
+
+`information_share` is the entropy of what the bank can now tell apart, over the entropy of the bins, numerator and
+denominator each summed over the columns. With split_rows = "all" the bank can tell the cells of the partition that
+the revealed splits induce on a column's bins. With "node" every row has a cell of its own, the set of bins it may
+still be in, and the entropy is the mean of -log2 P(cell).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from protocol.algorithms.boosting import Split
+from protocol.he.base import OneHot
+from protocol.messages import F64, I64
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass
+class _Column:
+    """One column: `units` are its bins, or the rows. sets: bins a cell may be in. cell: of each unit."""
+
+    chances: F64
+    unit_bins: I64
+    weights: F64
+    sets: list[Bools] = field(default_factory=list)
+    cell: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        self.sets = [np.ones(len(self.chances), dtype=bool)]
+        self.cell = np.zeros(len(self.unit_bins), dtype=np.int64)
+
+    @property
+    def entropy(self) -> float:
+        """Bits a row that the bank has learned."""
+        bits = np.array([-np.log2(max(float(self.chances[s].sum()), 1e-300)) for s in self.sets])
+        return float((bits[self.cell] * self.weights).sum()) + 0.0
+
+    @property
+    def whole(self) -> float:
+        """Bits a row that there are."""
+        positive = self.chances[self.chances > 0]
+        return float(-(positive * np.log2(positive)).sum()) + 0.0
+
+    def reveal(self, sides: I64, among: Bools | None) -> None:
+        """Tell the units of `among` (all if None) on which side of a split they lie; sides: of each bin."""
+        told = np.arange(len(self.unit_bins)) if among is None else np.flatnonzero(among)
+        before, side = self.cell[told], sides[self.unit_bins[told]]
+        for cell in np.unique(before):
+            for value in np.unique(side[before == cell]):
+                units = told[(before == cell) & (side == value)]
+                self.cell[units] = self._cell_of(self.sets[cell] & (sides == value))
+
+    def _cell_of(self, bins: Bools) -> int:
+        for k, known in enumerate(self.sets):
+            if np.array_equal(known, bins):
+                return k
+        self.sets.append(bins)
+        return len(self.sets) - 1
+
+
+class Information:
+    """The meter of one partner, one bank and one binning."""
+
+    def __init__(self, matrix: OneHot, ordinary: Sequence[int], by_row: bool) -> None:
+        """matrix: over all rows of the table (by_row: of the alignment). ordinary: bins but missing, a column."""
+        self._ordinary = tuple(ordinary)
+        self._columns = []
+        for j, size in enumerate(matrix.sizes):
+            bins = matrix.bins[:, j].astype(np.int64)
+            chances = np.bincount(bins, minlength=int(size)) / max(len(bins), 1)
+            units = bins if by_row else np.arange(int(size))
+            weights = np.full(len(bins), 1 / max(len(bins), 1)) if by_row else chances
+            self._columns.append(_Column(chances, units, weights))
+
+    @property
+    def share(self) -> float:
+        """Share of the entropy of all bins that the bank has been told."""
+        whole = sum(column.whole for column in self._columns)
+        return sum(column.entropy for column in self._columns) / whole if whole else 0.0
+
+    def reveal(self, split: Split, among: Bools | None = None) -> None:
+        """Count the answer to a split."""
+        self._columns[split.column].reveal(self._sides(split), among)
+
+    def share_after(self, split: Split, among: Bools | None = None) -> float:
+        """What the share would be, had this split been answered."""
+        column = self._columns[split.column]
+        sets, cell = list(column.sets), column.cell.copy()
+        column.reveal(self._sides(split), among)
+        share = self.share
+        column.sets, column.cell = sets, cell
+        return share
+
+    def _sides(self, split: Split) -> I64:
+        """Left 1, right 0, missing 2 of each bin of the split's column."""
+        column, ordinary = self._columns[split.column], self._ordinary[split.column]
+        sides = np.zeros(len(column.chances), dtype=np.int64)
+        sides[list(split.left)] = 1
+        sides[ordinary:] = 2
+        return sides

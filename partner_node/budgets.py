@@ -1,0 +1,142 @@
+"""What a partner has released so far, for life: on disk, and spent before an answer is computed.
+
+Every amount is entered once under the key of what it was spent on, so that a retry, a resumed run or a restart
+spends nothing twice, and nothing is forgotten.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from protocol.algorithms.boosting import Split
+from protocol.contract import refuse
+from protocol.errors import IntegrityError, RefusedError, UsageError
+from protocol.he.parameters import FLOOD_BUDGET_LOG2
+
+FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (hint BLOB, label TEXT, query BLOB NOT NULL, cost REAL NOT NULL,
+    PRIMARY KEY (hint, label));
+CREATE TABLE IF NOT EXISTS equations (bank TEXT, data TEXT, label TEXT, amount INTEGER NOT NULL,
+    PRIMARY KEY (bank, data, label));
+CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignment TEXT, split TEXT, rows BLOB,
+    UNIQUE (bank, data, binning, alignment, split, rows));
+CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
+    PRIMARY KEY (bank, data, binning));
+"""
+
+
+class Budgets:
+    """The budgets of one partner, in one SQLite file. Thread-safe."""
+
+    def __init__(self, path: Path, party: str) -> None:
+        self._party, self._lock = party, threading.Lock()
+        try:
+            self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._base.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
+        except sqlite3.Error:
+            raise UsageError(
+                party, f"its budgets in {path.name} cannot be opened", "free the file or its disk"
+            ) from None
+        self._flood: dict[bytes, float] = dict(
+            self._base.execute("SELECT hint, SUM(cost) FROM answers GROUP BY hint")
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    def admit_seed(self, seed: bytes, matrix: bytes) -> None:
+        """A seed serves one matrix. Raises: IntegrityError for a second one."""
+        with self._lock:
+            self._base.execute("INSERT OR IGNORE INTO seeds VALUES (?, ?)", (seed, matrix))
+            (known,) = self._base.execute("SELECT matrix FROM seeds WHERE seed = ?", (seed,)).fetchone()
+        if known != matrix:
+            raise IntegrityError(self._party, "was asked to use one seed for two matrices", "ask for a new hint")
+
+    def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
+        """One query a label, and its flooding within the hint's lifetime budget; a repeat is free.
+
+        Raises: IntegrityError, RefusedError.
+        """
+        with self._lock:
+            row = self._base.execute(
+                "SELECT query FROM answers WHERE hint = ? AND label = ?", (hint_id, label)
+            ).fetchone()
+            if row and row[0] != query:
+                raise IntegrityError(
+                    self._party, "was asked a second, different query under one label", "give the run another seed"
+                )
+            if row:
+                return
+            spent = self._flood.get(hint_id, 0.0)
+            if spent + cost > FLOOD_BUDGET:
+                raise RefusedError(self._party, "the flood budget of its hint is spent", "align again for a new hint")
+            self._base.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (hint_id, label, query, cost))
+            self._flood[hint_id] = spent + cost
+
+    def flood_spent(self, hint_id: bytes) -> float:
+        """Of the hint's flood budget, in the units of `FLOOD_BUDGET`."""
+        return self._flood.get(hint_id, 0.0)
+
+    def equations(self, bank: str, data: str, prefix: str = "") -> int:
+        """Sums released to a bank on a table, all or under labels that begin with `prefix`."""
+        query = (
+            "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ? AND substr(label, 1, ?) = ?"
+        )
+        with self._lock:
+            (total,) = self._base.execute(query, (bank, data, len(prefix), prefix)).fetchone()
+        return int(total)
+
+    def spend_equations(self, bank: str, data: str, labels: Iterable[str], each: int, limit: int | None) -> None:
+        """Enter sums before they are released. Raises: RefusedError: the limit would be passed."""
+        with self._lock:
+            known = "SELECT 1 FROM equations WHERE bank = ? AND data = ? AND label = ?"
+            new = [label for label in labels if not self._base.execute(known, (bank, data, label)).fetchone()]
+            if not new:
+                return
+            total = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ?"
+            (spent,) = self._base.execute(total, (bank, data)).fetchone()
+            if limit is not None and spent + each * len(new) > limit:
+                raise refuse(
+                    self._party, "max_equations_share", f"{spent} of {limit} equations are released for life",
+                    "train fewer or shallower trees",
+                )  # fmt: skip
+            self._base.execute("BEGIN")
+            self._base.executemany(
+                "INSERT INTO equations VALUES (?, ?, ?, ?)", [(bank, data, label, each) for label in new]
+            )
+            self._base.execute("COMMIT")
+
+    def reveal(self, bank: str, data: str, binning: bytes, alignment: str, split: Split, rows: bytes) -> None:
+        """Enter a split before its bits are released. rows: of the node, b"" for all."""
+        values = (bank, data, binning, alignment, msgspec.json.encode(split).decode(), rows)
+        with self._lock:
+            self._base.execute("INSERT OR IGNORE INTO revealed VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def revealed(self, bank: str, data: str, binning: bytes, alignment: str | None) -> list[tuple[Split, bytes]]:
+        """Splits released, in order, with the rows they were released for; of one alignment, or of all."""
+        query = "SELECT split, rows FROM revealed WHERE bank = ? AND data = ? AND binning = ?"
+        values: tuple[object, ...] = (bank, data, binning)
+        if alignment is not None:
+            query, values = query + " AND alignment = ?", (*values, alignment)
+        with self._lock:
+            found = self._base.execute(query + " ORDER BY rowid", values).fetchall()
+        return [(msgspec.json.decode(split, type=Split), rows) for split, rows in found]
+
+    def set_share(self, bank: str, data: str, binning: bytes, share: float) -> None:
+        """Keep the information share of one binning."""
+        with self._lock:
+            self._base.execute("INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?)", (bank, data, binning, share))
+
+    def other_shares(self, bank: str, data: str, binning: bytes) -> float:
+        """Shares spent on other binnings of the same table: what one tells may add to what another tells."""
+        query = "SELECT COALESCE(SUM(share), 0) FROM shares WHERE bank = ? AND data = ? AND binning != ?"
+        with self._lock:
+            (total,) = self._base.execute(query, (bank, data, binning)).fetchone()
+        return float(total)

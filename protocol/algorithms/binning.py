@@ -1,0 +1,216 @@
+"""Binning: how a column becomes bins, and how the bank is told the shape of a partner's bins.
+
+    bank                                   partner
+     |-- LayoutQuery (alignment, max_bin) --->|  bins its columns over all rows of its table
+     |<- Layout (rows of M a column) ---------|  in the order of the alignment; keeps the cuts
+     |-- HintQuery (bank's nonce) ----------->|  draws the masks, computes the hint
+     |<- Hint (sealed; shape (R, N)) ---------|
+
+Each party bins its own columns with the rules below. Ordinary bins come first, `missing` is the last row of a
+column that has missing values; `not_held` is no row of a partner's matrix, since the bank sums it over its own
+unmatched rows.
+
+What each learns beyond the output: the bank, how many bins each column keeps, which columns are categorical
+and which have missing values (not their names); the partner, the settings.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from protocol.messages import F64, I64, U8, U64, Message, declared
+from protocol.table import I32, Column
+
+MAX_BIN: Final = 255
+"""Ordinary bins a column; with `missing` a bin number still fits a byte."""
+
+
+class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the bank is told of one column.
+
+    number: place in the partner's list of columns. ordinary: bins but for `missing`.
+    missing: whether there is a `missing` bin. categorical: bins have no order, splits are subsets.
+    """
+
+    number: int
+    ordinary: int
+    missing: bool
+    categorical: bool
+
+    @property
+    def size(self) -> int:
+        """Rows of the matrix that belong to the column."""
+        return self.ordinary + self.missing
+
+
+@declared(
+    "binning.layout_query",
+    content="alignment, number of bins wanted",
+    purpose="bin the columns alike for all",
+)
+class LayoutQuery(Message, frozen=True):
+    """The bank asks the partner to bin its columns over the rows of an alignment."""
+
+    alignment: str
+    max_bin: int
+
+
+@declared(
+    "binning.layout",
+    content="bins a column, whether categorical, whether with missing values; numbers of the columns dropped",
+    purpose="tell the bank the shape of the sums",
+)
+class Layout(Message, frozen=True):
+    """The shape of the partner's matrix. layout: digest of alignment, cuts and data, names it from now on."""
+
+    layout: str
+    rows: int
+    columns: tuple[ColumnShape, ...]
+    dropped: tuple[int, ...]
+    nonce: bytes
+
+
+@declared("binning.hint_query", content="a random nonce", purpose="joint public randomness of the hint")
+class HintQuery(Message, frozen=True):
+    """The bank's share of the public seed."""
+
+    layout: str
+    engine: str
+    nonce: bytes
+
+
+@declared(
+    "binning.hint",
+    content="the one-hot bins times public randomness, masked",
+    purpose="let the bank open the sums, once for all trainings",
+    encrypted=True,
+)
+class Hint(Message, frozen=True):
+    """The hint, shape (R, N), uint64: top 64 bits of the masked rows."""
+
+    hint: U64
+
+
+class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="number"):
+    """Ordered bins: bin = how many cuts are <= the value.
+
+    cuts: ascending, shape (ordinary - 1,). missing: whether missing values have a bin of their own.
+    missing_as: the bin that a few missing values joined, or None.
+    """
+
+    cuts: tuple[float, ...]
+    missing: bool
+    missing_as: int | None
+
+    @property
+    def ordinary(self) -> int:
+        """Bins but for `missing`."""
+        return len(self.cuts) + 1
+
+    def apply(self, values: F64) -> U8:
+        """Bins of the values, shape (n,); a missing value gets the number `ordinary`."""
+        bins = np.searchsorted(self.cuts, values, side="right").astype(np.uint8)
+        bins[np.isnan(values)] = self.ordinary if self.missing_as is None else self.missing_as
+        return bins
+
+
+class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="category"):
+    """Unordered bins: each holds the categories named; a category never seen is missing."""
+
+    groups: tuple[tuple[str, ...], ...]
+    missing: bool
+    missing_as: int | None
+
+    @property
+    def ordinary(self) -> int:
+        """Bins but for `missing`."""
+        return len(self.groups)
+
+    def apply(self, codes: I32, categories: Sequence[str]) -> U8:
+        """Bins of the codes, shape (n,), where code -1 is missing."""
+        missing = self.ordinary if self.missing_as is None else self.missing_as
+        bin_of = {name: b for b, group in enumerate(self.groups) for name in group}
+        lookup = np.array([bin_of.get(name, missing) for name in categories] + [missing], dtype=np.uint8)
+        return lookup[codes]
+
+
+Rule = NumberRule | CategoryRule
+
+
+def fit_number(values: F64, max_bin: int, min_rows: int) -> NumberRule:
+    """Quantile bins of a column; small bins join a neighbour, few missing values the largest bin.
+
+    values: shape (n,), nan = missing. max_bin: ordinary bins at most. min_rows: rows a bin must have.
+    """
+    present = np.sort(values[~np.isnan(values)])
+    if not present.size:
+        return NumberRule((), missing=True, missing_as=None)
+    ranks = (np.arange(1, max_bin) * present.size) // max_bin
+    distinct = present[np.concatenate(([True], present[1:] != present[:-1]))]
+    cuts = distinct[1:] if distinct.size <= max_bin else np.unique(present[ranks])
+    cuts = cuts[cuts > present[0]]
+    starts = np.concatenate(([0], np.searchsorted(present, cuts, side="left")))
+    counts = np.diff(np.append(starts, present.size))
+    kept = _join_small(counts, min_rows)
+    missing = len(values) - present.size
+    own = missing >= max(min_rows, 1)
+    joined = np.add.reduceat(counts, np.concatenate(([0], kept + 1)))
+    return NumberRule(tuple(cuts[kept].tolist()), own, int(joined.argmax()) if missing and not own else None)
+
+
+def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: int) -> CategoryRule:
+    """A bin a frequent category, the rest pooled in one; few missing values join the largest bin."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(categories))
+    order = sorted(np.flatnonzero(counts).tolist(), key=lambda c: (-counts[c], categories[c]))
+    fits = len(order) <= max_bin
+    own = [c for place, c in enumerate(order) if counts[c] >= min_rows and (fits or place < max_bin - 1)]
+    pool = order[len(own) :]
+    groups: list[tuple[str, ...]] = [(categories[c],) for c in own]
+    if pool:
+        names = tuple(categories[c] for c in pool)
+        if counts[pool].sum() >= min_rows or not groups:
+            groups.append(names)
+        else:
+            groups[-1] += names
+    missing = int((codes < 0).sum())
+    own_bin = missing >= max(min_rows, 1)
+    return CategoryRule(tuple(groups), own_bin or not groups, 0 if missing and not own_bin and groups else None)
+
+
+def fit_rule(column: Column, max_bin: int, min_rows: int) -> Rule:
+    """The rule of one column, by its kind."""
+    if column.kind == "number":
+        return fit_number(column.numbers, max_bin, min_rows)
+    return fit_category(column.codes, column.categories, max_bin, min_rows)
+
+
+def apply_rule(rule: Rule, column: Column) -> U8:
+    """Bins of a column, which may come from another table than the rule: shape (n,), uint8."""
+    if isinstance(rule, NumberRule):
+        return rule.apply(column.numbers)
+    return rule.apply(column.codes, column.categories)
+
+
+def shape_of(number: int, rule: Rule) -> ColumnShape:
+    """What may be told of a rule."""
+    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule))
+
+
+def sizes_of(shapes: Sequence[ColumnShape]) -> I64:
+    """Rows of the matrix a column, shape (d,)."""
+    return np.array([shape.size for shape in shapes], dtype=np.int64)
+
+
+def _join_small(counts: I64, min_rows: int) -> I64:
+    """The cuts that stay when each bin below `min_rows` joins its smaller neighbour, smallest first."""
+    sizes = [int(c) for c in counts]
+    cuts = list(range(len(sizes) - 1))
+    while cuts and min(sizes) < min_rows:
+        b = sizes.index(min(sizes))
+        left = b > 0 and (b == len(sizes) - 1 or sizes[b - 1] <= sizes[b + 1])
+        into = b - 1 if left else b
+        sizes[into : into + 2] = [sizes[into] + sizes[into + 1]]
+        del cuts[into]
+    return np.array(cuts, dtype=np.int64)

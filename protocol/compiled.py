@@ -1,0 +1,29 @@
+"""Kernels run compiled by numba where it is installed, and as the numpy function beside them where it is not.
+
+Both give the same integers; the tests run both. FEDWARN_NO_NUMBA=1 chooses numpy.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+try:
+    import numba
+except ImportError:
+    numba = None  # type: ignore[assignment]
+
+COMPILED: Final = numba is not None and os.environ.get("FEDWARN_NO_NUMBA", "") != "1"
+"""Whether kernels run compiled in this process."""
+
+
+def compiled(fallback: F) -> Callable[[Callable[..., Any]], F]:
+    """Decorator: compile the loop (without the GIL, cached on disk), or take `fallback` in its place."""
+
+    def choose(kernel: Callable[..., Any]) -> F:
+        if not COMPILED:
+            return fallback
+        return cast(F, numba.njit(nogil=True, cache=True)(kernel))
+
+    return choose

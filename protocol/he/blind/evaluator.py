@@ -1,0 +1,150 @@
+"""The partner's half of the blind product: the hint once, then an answer a query. It has no way to decrypt.
+
+    H_r    = sum_i M[r,i]·A[i] + sum_i rho_r[i]·A'[i] + rho'_r                 (mod q), top 64 bits
+    beta_r = sum_i M[r,i]·b[i] + sum_i rho_r[i]·b'[i] + E_r + Delta·noise_r    (mod q), top 64 bits
+
+The masks rho_r, rho'_r keep the hint from telling anything of M; the flooding E_r keeps the answer's error from it.
+Source: docs/protocols/blind-product.md; SimplePIR, eprint 2022/949; Tiptoe, SOSP 2023.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from protocol.errors import IntegrityError
+from protocol.he import ring
+from protocol.he.base import Body, Ciphertext, Guard, OneHot
+from protocol.he.blind.public import hint_id
+from protocol.he.kernels import small_times_words, sum_words
+from protocol.he.parameters import DELTA_LOG2, FLOOD_BITS, LIMBS, LOW_BITS, N
+from protocol.he.streams import I8, centred_binomial, derive, digest, ternary, words
+from protocol.messages import I64, U64
+
+_LOW_MASK = np.uint64((1 << LOW_BITS) - 1)
+_FLOOD_MASK = np.uint64((1 << FLOOD_BITS) - 1)
+_FLOOD_CENTRE = 3 << (FLOOD_BITS - 1)
+
+
+@dataclass(frozen=True)
+class BlindEvaluator:
+    """Answers queries under one seed. key: the partner's, never sent. guard: its budgets."""
+
+    bank: str
+    key: bytes = field(repr=False)
+    matrix: OneHot = field(repr=False)
+    seed: bytes
+    guard: Guard = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self.guard.admit_seed(self.seed, self.matrix.digest)
+
+    @cached_property
+    def hint_id(self) -> bytes:
+        """Names this hint."""
+        return hint_id(self.seed, self.matrix.digest)
+
+    @cached_property
+    def masks(self) -> I8:
+        """rho, shape (R, N): a stream of its own a row, from the partner's key, the matrix and the seed."""
+        out = np.empty((self.matrix.rows, N), dtype=np.int8)
+        for r in range(self.matrix.rows):
+            out[r] = ternary(self._row_key("rho", r), N)
+        return out
+
+    def hint(self) -> U64:
+        """The masked rows, top 64 bits, shape (R, N): once a matrix; it takes about as long as 100 answers."""
+        blocks = -(-self.matrix.n // N)
+        public = ring.public_transform(self.seed, blocks).conj()
+        limbs = self._masked(public[0])
+        for first in range(0, blocks, ring.BLOCKS_A_ROUND):
+            last = min(first + ring.BLOCKS_A_ROUND, blocks)
+            limbs += self._product(public[1 + first : 1 + last], first)
+        return ring.from_limbs(limbs).high
+
+    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
+        """The sealed sums of the columns' rows, top 64 bits, shape (B, K)."""
+        body = self._checked(body, len(labels))
+        rows, starts = self.matrix.rows_of(columns), self.matrix.starts_of(columns)
+        queries = [digest(body.high[k].tobytes(), body.low[k].tobytes()) for k in range(len(labels))]
+        for label, query in zip(labels, queries, strict=True):
+            self.guard.admit_answer(self.hint_id, label, query, self._cost(len(columns), len(rows)))
+        low = _low_words(body)
+        out = self._sums(body.high, low, columns, starts)
+        high, low_sums = out[: len(labels)], out[len(labels) :]
+        for words_of, into in ((body.high, high), (low, low_sums)):
+            masked = np.empty_like(into)
+            small_times_words(np.ascontiguousarray(words_of[:, self.matrix.n :]), self.masks, rows, masked)
+            into += masked
+        for k, (label, query) in enumerate(zip(labels, queries, strict=True)):
+            self._flood(high[k], low_sums[k], label, query, rows)
+        high += (low_sums.view(np.int64) >> LOW_BITS).view(np.uint64)
+        high += noise.view(np.uint64) << np.uint64(DELTA_LOG2 - LOW_BITS)
+        return high
+
+    def _checked(self, body: Body, count: int) -> Ciphertext:
+        length = self.matrix.n + N
+        if not isinstance(body, Ciphertext):
+            raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
+        if body.high.shape != (count, length) or body.low.shape != (count, length, 5):
+            raise IntegrityError(
+                self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
+            )
+        return body
+
+    def _cost(self, columns: int, rows: int) -> float:
+        """Flood budget of one answer: sum over its rows of 10.5 (||M_r||^2 + 2 N)."""
+        return 10.5 * (columns * len(self.matrix.positions) + 2 * N * rows)
+
+    def _sums(self, high: U64, low: U64, columns: Sequence[int], starts: I64) -> U64:
+        """M·b in words, shape (2B, K): highs, then lows, not carried yet (a low sum stays below 2^64)."""
+        n, matrix = self.matrix.n, self.matrix
+        values = np.ascontiguousarray(np.concatenate((high[:, :n], low[:, :n])).T)
+        out = np.zeros((int(starts[-1]), values.shape[1]), dtype=np.uint64)
+        sum_words(matrix.bins, np.array(columns, dtype=np.int64), starts, matrix.positions, values, out)
+        return np.ascontiguousarray(out.T)
+
+    def _flood(self, high: U64, low: U64, label: str, query: bytes, rows: I64) -> None:
+        """Add E: three uniform 60-bit integers a row, centred, drawn by row so that only a repeat repeats them."""
+        key = derive(self.key, "flood", self.hint_id, label.encode(), query)
+        drawn = words(key, 3 * self.matrix.rows).reshape(-1, 3)[rows] & _FLOOD_MASK
+        error = drawn.sum(axis=1, dtype=np.uint64).view(np.int64) - _FLOOD_CENTRE
+        high += (error >> LOW_BITS).view(np.uint64)
+        low += (error & np.int64(_LOW_MASK)).view(np.uint64)
+
+    def _row_key(self, purpose: str, row: int) -> bytes:
+        return derive(self.key, purpose, self.matrix.digest, self.seed, row.to_bytes(8, "little"))
+
+    def _masked(self, public: ring.C128) -> I64:
+        """rho·A' + rho', as limbs, shape (R, 4, N)."""
+        limbs = np.empty((self.matrix.rows, LIMBS, N), dtype=np.int64)
+        for r in range(self.matrix.rows):
+            limbs[r] = ring.untransform(public * ring.transform(self.masks[r].astype(np.float64)))
+            limbs[r, 0] += centred_binomial(self._row_key("rho'", r), N)
+        return limbs
+
+    def _product(self, public: ring.C128, first: int) -> I64:
+        """M·A over a few blocks, added up before rounding, as limbs, shape (R, 4, N)."""
+        matrix, out = self.matrix, np.empty((self.matrix.rows, LIMBS, N), dtype=np.int64)
+        for j in range(matrix.bins.shape[1]):
+            start, end = int(matrix.offsets[j]), int(matrix.offsets[j + 1])
+            total = np.zeros((end - start, LIMBS, ring.HALF), dtype=np.complex128)
+            for block, transformed in enumerate(public, start=first):
+                total += ring.transform(self._block(j, block))[:, None] * transformed
+            out[start:end] = ring.untransform(total)
+        return out
+
+    def _block(self, column: int, block: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """The rows of one column in one block, written out, shape (size of the column, N)."""
+        positions = self.matrix.positions
+        begin, end = np.searchsorted(positions, (block * N, (block + 1) * N))
+        out = np.zeros((int(self.matrix.sizes[column]), N))
+        out[self.matrix.bins[begin:end, column], positions[begin:end] - block * N] = 1.0
+        return out
+
+
+def _low_words(body: Ciphertext) -> U64:
+    wide = np.zeros((*body.low.shape[:-1], 8), dtype=np.uint8)
+    wide[..., :5] = body.low
+    return wide.view("<u8")[..., 0]

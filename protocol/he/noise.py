@@ -1,0 +1,89 @@
+"""Noise on a partner's histograms: integer, Gaussian, and summing to zero over a column's bins.
+
+It keeps rows from being solved for from many sums, and leaves the totals exact, so that they can be checked. It is
+calibrated against reconstruction, and is no claim of differential privacy; `zcdp` is the figure all the same.
+
+An integer of standard deviation sigma is 2^j·c + u - 2^(j-1): c from a table of a discrete Gaussian of deviation
+sigma / 2^j in [32, 64), u uniform in j bits; for sigma < 64, j = 0. All draws are integers by a PRF from the
+partner's noise key, the query label and the column: float noise leaves its low bits bare (Mironov, CCS 2012).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal, localcontext
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from protocol.he.plan import NOISE_CUT, Plan
+from protocol.he.streams import derive, words
+from protocol.messages import I64, U64
+
+_TRIES: Final = 64
+
+
+def histogram_noise(key: bytes, label: str, places: Sequence[int], sizes: Sequence[int], sigma: float) -> I64:
+    """Noise of the bins of several columns, one after another, shape (sum of sizes,).
+
+    key: the partner's noise key. label: of the query and the field. places: the columns' numbers, so that a column
+    has the same noise whatever columns are asked with it. Each entry is at most 8 sigma in size.
+    """
+    if sigma <= 0:
+        return np.zeros(int(sum(sizes)), dtype=np.int64)
+    stream = derive(key, "histogram noise", label.encode())
+    parts = [_column(stream, place, size, float(sigma)) for place, size in zip(places, sizes, strict=True)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def noise_of_query(
+    key: bytes, label: str, places: Sequence[int], sizes: Sequence[int], noise: float, plan: Plan
+) -> I64:
+    """Noise of one node's vectors under a plan, shape (1 or 2, rows); `label`: of the node, without field."""
+    g = histogram_noise(key, f"{label}/g", places, sizes, plan.g.sigma(noise))
+    h = histogram_noise(key, f"{label}/h", places, sizes, plan.h.sigma(noise))
+    return plan.vectors(g, h)
+
+
+def zcdp(queries: int, columns: int, histogram_noise: float) -> float:
+    """Zero-concentrated differential privacy of a row, rho, were it claimed: g and h of every query and column."""
+    return queries * columns * 2 / (2 * histogram_noise**2) if histogram_noise else float("inf")
+
+
+def _column(stream: bytes, place: int, size: int, sigma: float) -> I64:
+    """Zero-sum noise of one column; drawn again until every entry is inside the cut."""
+    if size < 2:
+        return np.zeros(size, dtype=np.int64)
+    drawn = words(derive(stream, "column", place.to_bytes(8, "little")), _TRIES * (2 * size + 1))
+    for part in drawn.reshape(_TRIES, 2 * size + 1):
+        values = gaussian(part[:size], part[size : 2 * size], sigma)
+        share, rest = divmod(int(values.sum()), size)
+        values -= share
+        first = int(part[-1] % np.uint64(size))
+        values[(first + np.arange(rest)) % size] -= 1
+        if np.abs(values).max() <= NOISE_CUT * sigma:
+            return values
+    raise ArithmeticError("no draw of noise fell inside its cut")  # probability below 2^-1000
+
+
+def gaussian(coarse: U64, fine: U64, sigma: float) -> I64:
+    """Integers of deviation sigma from two uniform words each."""
+    width = max(0, int(np.floor(np.log2(sigma / 32))))
+    thresholds, least = _table(sigma / 2.0**width)
+    values = (np.searchsorted(thresholds, coarse, side="right") + least).astype(np.int64) << width
+    if width:
+        values += (fine >> np.uint64(64 - width)).astype(np.int64) - (1 << (width - 1))
+    return values
+
+
+@cache
+def _table(sigma: float) -> tuple[U64, int]:
+    """Cumulative thresholds, of 64 bits, of the discrete Gaussian cut at 8 sigma, and its least value."""
+    reach = int(NOISE_CUT * sigma)
+    with localcontext() as context:
+        context.prec = 50
+        weights = [(-(Decimal(v) ** 2) / (2 * Decimal(sigma) ** 2)).exp() for v in range(-reach, reach + 1)]
+        total, running, out = sum(weights), Decimal(0), []
+        for weight in weights[:-1]:
+            running += weight
+            out.append(min(int(running / total * 2**64), 2**64 - 1))
+    return np.array(out, dtype=np.uint64), -reach

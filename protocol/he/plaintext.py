@@ -1,0 +1,63 @@
+"""Engine `plaintext`: the same interface without encryption, for tests and to price what encryption costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from protocol.errors import IntegrityError
+from protocol.he.base import Body, Cleartext, Guard, OneHot, Sealed
+from protocol.he.kernels import sum_words
+from protocol.he.streams import digest
+from protocol.messages import I64, U64
+
+
+@dataclass(frozen=True)
+class PlaintextKit:
+    """The bank's half: vectors leave as they are."""
+
+    party: str
+    n: int
+
+    def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
+        """Nothing is sealed."""
+        if vectors.shape != (len(labels), self.n):
+            raise ValueError("one vector of the row space's length a label")
+        return Sealed(Cleartext(values=vectors), np.zeros((len(labels), 0), dtype=np.int8))
+
+    def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
+        """The sums as they came."""
+        if answer.shape != (len(sealed.secrets), len(rows)):
+            raise IntegrityError(
+                self.party, "answered with another number of sums than asked", "run the same version on both sides"
+            )
+        return answer.view(np.int64)
+
+
+@dataclass(frozen=True)
+class PlaintextEvaluator:
+    """The partner's half: it sees the vectors, and answers exact sums with noise."""
+
+    bank: str
+    matrix: OneHot = field(repr=False)
+    guard: Guard = field(repr=False)
+
+    def hint(self) -> U64:
+        """None is needed."""
+        return np.zeros((self.matrix.rows, 0), dtype=np.uint64)
+
+    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
+        """M[rows of columns]·u + noise as uint64."""
+        if not isinstance(body, Cleartext):
+            raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
+        if body.values.shape != (len(labels), self.matrix.n):
+            raise IntegrityError(
+                self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
+            )
+        for k, label in enumerate(labels):
+            self.guard.admit_answer(self.matrix.digest, label, digest(body.values[k].tobytes()), 0.0)
+        starts = self.matrix.starts_of(columns)
+        values = np.ascontiguousarray(body.values.T).view(np.uint64)
+        out = np.zeros((int(starts[-1]), len(labels)), dtype=np.uint64)
+        sum_words(self.matrix.bins, np.array(columns, dtype=np.int64), starts, self.matrix.positions, values, out)
+        return np.ascontiguousarray(out.T) + noise.view(np.uint64)

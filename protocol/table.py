@@ -1,0 +1,314 @@
+"""Tables: what a party holds, read by DuckDB, typed, cleaned, and put in order of id.
+
+Numbers, booleans and decimals become float64, nan where missing; text becomes codes into sorted categories, -1
+where missing; a date among the features becomes its hour (if it has one) and its day of the week. Sentinel values
+count as missing, and are counted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from protocol.errors import DataError, UsageError
+from protocol.ids import id_order, normalise_ids
+from protocol.messages import F64, I64
+
+I32 = npt.NDArray[np.int32]
+Texts = npt.NDArray[np.object_]
+Sentinel = str | int | float
+
+
+class Source(BaseModel):
+    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["csv", "parquet"]
+    path: Path
+    sha256: str = ""
+
+
+class TableSpec(BaseModel):
+    """How to read a table. columns: features, all the others if None. Names of special columns, "" if none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    label: str = ""
+    weight: str = ""
+    amount: str = ""
+    time: str = ""
+    part: str = ""
+    missing: tuple[Sentinel, ...] = ("",)
+    categorical: Literal["auto"] | tuple[str, ...] = "auto"
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+        return (*self.id, *(c for c in (self.label, self.weight, self.amount, self.time, self.part) if c))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature. numbers: shape (n,), nan = missing; or codes: shape (n,), -1 = missing, into categories."""
+
+    name: str
+    kind: Literal["number", "category"]
+    numbers: F64 = field(default_factory=lambda: np.empty(0), repr=False)
+    codes: I32 = field(default_factory=lambda: np.empty(0, dtype=np.int32), repr=False)
+    categories: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A party's rows in order of id. Special columns are None where the table has none, else of shape (n,)."""
+
+    party: str
+    ids: list[bytes] = field(repr=False)
+    columns: tuple[Column, ...]
+    label: F64 | None = field(default=None, repr=False)
+    weight: F64 | None = field(default=None, repr=False)
+    amount: F64 | None = field(default=None, repr=False)
+    time: npt.NDArray[np.datetime64] | None = field(default=None, repr=False)
+    part: Texts | None = field(default=None, repr=False)
+    sentinels: dict[str, dict[str, int]] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    sha256: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.ids)
+
+
+def read_table(source: Source, spec: TableSpec, party: str) -> Table:
+    """Read, check and clean a party's table.
+
+    Raises:
+        UsageError: the file is missing.
+        DataError: wrong checksum, unreadable, a column or value that is missing or wrong, ids null or double,
+            no rows, no usable column.
+    """
+    sha256 = file_sha256(source.path, party)
+    if source.sha256 and sha256 != source.sha256:
+        raise DataError(
+            party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
+        )
+    with duckdb.connect() as base:
+        return _Reader(base, source, spec, party).read(sha256)
+
+
+def file_sha256(path: Path, party: str) -> str:
+    """Checksum of a file. Raises: UsageError if it is not there."""
+    if not path.is_file():
+        raise UsageError(party, f"the file {path.name} is not at {path.parent}", "correct the path")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """A hint at the closest name there is, or nothing."""
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" (nearest: {close[0]!r})" if close else ""
+
+
+def quoted(name: str) -> str:
+    """A column name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _Reader:
+    """One reading. Steps in the order in which `read` takes them."""
+
+    def __init__(self, base: duckdb.DuckDBPyConnection, source: Source, spec: TableSpec, party: str) -> None:
+        self.base, self.source, self.spec, self.party = base, source, spec, party
+        self.types: dict[str, str] = {}
+        self.sentinels: dict[str, dict[str, int]] = {}
+
+    def read(self, sha256: str) -> Table:
+        self._load()
+        spec = self.spec
+        ids = normalise_ids([self._id_values(c) for c in spec.id], self.party, self.source.path.name)
+        order = id_order(ids)
+        wanted = spec.columns if spec.columns is not None else tuple(c for c in self.types if c not in spec.special)
+        columns = tuple(made for name in wanted for made in self._feature(name, order))
+        self._require_usable(columns)
+        return Table(
+            party=self.party,
+            ids=[ids[i] for i in order],
+            columns=columns,
+            label=self._label(order) if spec.label else None,
+            weight=self._amount(spec.weight, order) if spec.weight else None,
+            amount=self._amount(spec.amount, order) if spec.amount else None,
+            time=self._time(order) if spec.time else None,
+            part=self._values(f"CAST({quoted(spec.part)} AS VARCHAR)")[order] if spec.part else None,
+            sentinels=self.sentinels,
+            unused=tuple(c for c in self.types if c not in spec.special and c not in wanted),
+            sha256=sha256,
+        )
+
+    def _load(self) -> None:
+        """Put the columns needed into memory, in the order of the file."""
+        path = str(self.source.path).replace("'", "''")
+        if self.source.kind == "csv":
+            nulls = ", ".join("'" + str(s).replace("'", "''") + "'" for s in self.spec.missing if isinstance(s, str))
+            scan = f"read_csv('{path}', header = true, sample_size = -1, nullstr = [{nulls}]"
+            scan += self._text_ids(f"{scan})") + ")"
+        else:
+            scan = f"read_parquet('{path}')"
+        try:
+            described = self.base.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()
+            self.types = {row[0]: row[1] for row in described}
+            self._require_columns()
+            needed = list(dict.fromkeys((*self.spec.special, *(self.spec.columns or self.types))))
+            self.base.execute(f"CREATE TABLE t AS SELECT {', '.join(map(quoted, needed))} FROM {scan}")
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0][:160]
+            raise DataError(
+                self.party, f"{self.source.path.name} cannot be read: {reason}", "give a valid table"
+            ) from None
+        if not self._values("1").size:
+            raise DataError(self.party, f"{self.source.path.name} has no rows", "give a table with rows")
+
+    def _text_ids(self, scan: str) -> str:
+        """Read id columns as text, or their leading zeros are lost."""
+        try:
+            names = {row[0] for row in self.base.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
+        except duckdb.Error:
+            return ""
+        types = ", ".join("'" + name.replace("'", "''") + "': 'VARCHAR'" for name in self.spec.id if name in names)
+        return f", types = {{{types}}}" if types else ""
+
+    def _require_columns(self) -> None:
+        for name in (*self.spec.special, *(self.spec.columns or ())):
+            if name not in self.types:
+                hint = nearest(name, list(self.types))
+                raise DataError(
+                    self.party,
+                    f"column {name!r} is not in {self.source.path.name}{hint}",
+                    "correct the name, or take it out",
+                )
+
+    def _values(self, expression: str) -> Any:
+        values: Any = self.base.sql(f"SELECT {expression} AS v FROM t").fetchnumpy()["v"]
+        if isinstance(values, np.ma.MaskedArray):
+            gap: Any = np.nan if values.dtype.kind == "f" else None
+            return values.filled(gap) if values.dtype.kind in "fO" else np.ma.asarray(values).astype(object).filled(None)
+        return values
+
+    def _id_values(self, name: str) -> list[Any]:
+        return list(self._values(quoted(name)).tolist())
+
+    def _numbers(self, name: str, order: I64) -> F64:
+        numbers: F64 = np.asarray(self._values(f"CAST({quoted(name)} AS DOUBLE)"), dtype=np.float64)[order]
+        return numbers
+
+    def _feature(self, name: str, order: I64) -> list[Column]:
+        kind = self.types[name]
+        listed = self.spec.categorical != "auto" and name in self.spec.categorical
+        if kind.startswith(("DATE", "TIMESTAMP")) and not listed:
+            return self._date_parts(name, order)
+        if listed or kind == "VARCHAR" or not _is_number(kind):
+            return [self._category(name, order)]
+        return [self._number(name, order)]
+
+    def _number(self, name: str, order: I64) -> Column:
+        numbers = self._numbers(name, order).copy()
+        for sentinel in self.spec.missing:
+            if not isinstance(sentinel, str):
+                self._strike(name, sentinel, numbers == sentinel, numbers)
+        self._strike(name, "inf", np.isinf(numbers), numbers)
+        return Column(name, "number", numbers=numbers)
+
+    def _strike(self, name: str, sentinel: Sentinel, at: npt.NDArray[np.bool_], numbers: F64) -> None:
+        if count := int(at.sum()):
+            self.sentinels.setdefault(name, {})[str(sentinel)] = count
+            numbers[at] = np.nan
+
+    def _category(self, name: str, order: I64) -> Column:
+        texts = np.array(
+            [None if v is None else str(v) for v in self._values(f"CAST({quoted(name)} AS VARCHAR)")], object
+        )
+        gone = {str(s) for s in self.spec.missing}
+        present = np.array([v is not None for v in texts], dtype=bool)
+        codes = np.full(len(texts), -1, dtype=np.int32)
+        categories, inverse = np.unique(texts[present].astype(str), return_inverse=True)
+        codes[present] = inverse
+        for k, category in enumerate(categories):
+            if str(category) in gone:
+                self.sentinels.setdefault(name, {})[str(category)] = int((codes == k).sum())
+                codes[codes == k] = -1
+        return Column(name, "category", codes=codes[order], categories=tuple(str(c) for c in categories))
+
+    def _date_parts(self, name: str, order: I64) -> list[Column]:
+        column = quoted(name)
+        weekday = self._values(f"CAST(isodow({column}) AS DOUBLE)")[order]
+        hours = self._values(f"CAST(date_part('hour', CAST({column} AS TIMESTAMP)) AS DOUBLE)")[order]
+        parts = [Column(f"{name}.weekday", "number", numbers=np.asarray(weekday, dtype=np.float64))]
+        if np.nan_to_num(hours).any():
+            parts.insert(0, Column(f"{name}.hour", "number", numbers=np.asarray(hours, dtype=np.float64)))
+        return parts
+
+    def _label(self, order: I64) -> F64:
+        try:
+            label = self._numbers(self.spec.label, order)
+        except duckdb.Error:
+            label = np.full(len(order), np.nan)
+        finite = np.isfinite(label)
+        if not finite.all():
+            raise self._wrong(
+                self.spec.label, f"is missing or not a number in {int((~finite).sum())} rows", "drop them"
+            )
+        if not np.isin(label, (0.0, 1.0)).all():
+            raise self._wrong(self.spec.label, "has values other than 0 and 1", "code a bad as 1 and a good as 0")
+        if label.min() == label.max():
+            raise self._wrong(self.spec.label, f"is {label[0]:.0f} in every row", "give rows of both classes")
+        return label
+
+    def _amount(self, name: str, order: I64) -> F64:
+        try:
+            values = self._numbers(name, order)
+        except duckdb.Error:
+            values = np.full(len(order), np.nan)
+        wrong = int((~np.isfinite(values) | (values < 0)).sum())
+        if wrong:
+            raise self._wrong(name, f"is missing or negative in {wrong} rows", "correct or drop them")
+        return values
+
+    def _time(self, order: I64) -> npt.NDArray[np.datetime64]:
+        try:
+            values = self._values(f"CAST({quoted(self.spec.time)} AS TIMESTAMP)")
+        except duckdb.Error:
+            raise self._wrong(self.spec.time, "is not a date", "write it as YYYY-MM-DD") from None
+        if values.dtype == object:
+            raise self._wrong(self.spec.time, "is missing in some rows", "fill them in or drop the rows")
+        times: npt.NDArray[np.datetime64] = values[order].astype("datetime64[us]")
+        return times
+
+    def _wrong(self, name: str, thing: str, remedy: str) -> DataError:
+        return DataError(self.party, f"column {name!r} of {self.source.path.name} {thing}", remedy)
+
+    def _require_usable(self, columns: Sequence[Column]) -> None:
+        for column in columns:
+            present = column.codes[column.codes >= 0] if column.kind == "category" else column.numbers
+            if column.kind == "number":
+                present = present[~np.isnan(present)]
+                rows = len(column.numbers)
+            else:
+                rows = len(column.codes)
+            if present.size and (present.size < rows or bool((present != present[0]).any())):
+                return
+        raise DataError(self.party, f"{self.source.path.name} has no usable column", "give a column that varies")
+
+
+def _is_number(kind: str) -> bool:
+    return kind == "BOOLEAN" or kind.startswith(("DECIMAL", "FLOAT", "DOUBLE")) or "INT" in kind

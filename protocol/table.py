@@ -202,7 +202,9 @@ class _Reader:
         values: Any = self.base.sql(f"SELECT {expression} AS v FROM t").fetchnumpy()["v"]
         if isinstance(values, np.ma.MaskedArray):
             gap: Any = np.nan if values.dtype.kind == "f" else None
-            return values.filled(gap) if values.dtype.kind in "fO" else np.ma.asarray(values).astype(object).filled(None)
+            return (
+                values.filled(gap) if values.dtype.kind in "fO" else np.ma.getdata(np.ma.filled(values.astype(object), None))
+            )
         return values
 
     def _id_values(self, name: str) -> list[Any]:

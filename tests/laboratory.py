@@ -44,7 +44,9 @@ class Laboratory:
     engine: str = "plaintext"
     split_rows: str = "all"
 
-    def run(self, params: BoostingParams, seed: int = 0, train: np.ndarray | None = None, rung: str = "all") -> Boosted:
+    def run(
+        self, params: BoostingParams, seed: int = 0, train: np.ndarray | None = None, rung: str = "all"
+    ) -> Boosted:
         """Train once over these parties."""
         self.answerers, views = {}, []
         for name, columns in self.partners.items():
@@ -74,7 +76,9 @@ class Laboratory:
         """Every message really becomes bytes and back."""
         return {p: _over(self.answerers[p].handle(_over(m))) for p, m in requests.items()}
 
-    def _partner(self, name: str, columns: Sequence[Column], params: BoostingParams) -> tuple[PartnerView, BoostingAnswerer]:
+    def _partner(
+        self, name: str, columns: Sequence[Column], params: BoostingParams
+    ) -> tuple[PartnerView, BoostingAnswerer]:
         table = bin_table(name, columns, params.max_bin, self.contract.min_rows_per_bin)
         rows = len(table.bins)
         matrix = table.aligned(np.arange(rows))
@@ -85,10 +89,16 @@ class Laboratory:
             name, BoostingState("bank", "data", "alignment", rows), table, matrix, engine, self.contract, budgets,
             self.split_rows, True, b"n" * 32, lambda model, payload: None,
         )  # fmt: skip
-        answerer.handle(Opening(job="job", layout="l", rows=int((self.positions[name] >= 0).sum()), equations=0, equations_a_tree=1))
+        answerer.handle(
+            Opening(
+                job="job", layout="l", rows=int((self.positions[name] >= 0).sum()), equations=0, equations_a_tree=1
+            )
+        )
         kit = secret_kit(self.engine, name, b"m" * 32, b"s" * 32, engine.hint(), rows)
         known = KnownSplits(rows)
-        view = PartnerView(name, "l", table.shapes, self.positions[name].astype(np.int64), kit, known, self.split_rows)
+        view = PartnerView(
+            name, "l", table.shapes, self.positions[name].astype(np.int64), kit, known, self.split_rows
+        )
         return view, answerer
 
     def with_engine(self, engine: str, folder: Path) -> "Laboratory":

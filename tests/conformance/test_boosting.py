@@ -15,7 +15,7 @@ from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import PartnerView
 from protocol.draws import draw
 from protocol.he.plan import make_plan
-from tests.laboratory import OPEN, Laboratory, some_columns
+from tests.laboratory import Laboratory, some_columns
 
 
 def joined_bins(lab: Laboratory) -> np.ndarray:
@@ -34,7 +34,9 @@ def joined_bins(lab: Laboratory) -> np.ndarray:
 def oracle(lab: Laboratory, params: BoostingParams, seed: int) -> xgboost.Booster:
     """XGBoost on our bins, with our quantised g and h as its custom objective."""
     x = joined_bins(lab)
-    matrix = xgboost.DMatrix(x, label=lab.y, base_margin=np.full(len(lab.y), lab.task.objective.base(lab.task.objective.weights)))
+    matrix = xgboost.DMatrix(
+        x, label=lab.y, base_margin=np.full(len(lab.y), lab.task.objective.base(lab.task.objective.weights))
+    )
     tree = {"number": 0}
 
     def quantised(margin: np.ndarray, _: xgboost.DMatrix) -> tuple[np.ndarray, np.ndarray]:
@@ -117,9 +119,17 @@ def run(lab: Laboratory, params: BoostingParams, seed: int = 0) -> Boosted:
     reg_lambda=st.sampled_from([0.5, 1.0, 5.0]), alpha=st.sampled_from([0.0, 0.3]), gamma=st.sampled_from([0.0, 0.2]),
     weight=st.sampled_from([0.0, 1.0, 3.0]),
 )  # fmt: skip
-def test_grows_the_trees_of_xgboost(seed, n, d_bank, d_partner, missing, coverage, depth, reg_lambda, alpha, gamma, weight):
+def test_grows_the_trees_of_xgboost(
+    seed, n, d_bank, d_partner, missing, coverage, depth, reg_lambda, alpha, gamma, weight
+):
     params = BoostingParams(
-        n_estimators=3, max_depth=depth, learning_rate=0.3, reg_lambda=reg_lambda, reg_alpha=alpha, gamma=gamma, min_child_weight=weight
+        n_estimators=3,
+        max_depth=depth,
+        learning_rate=0.3,
+        reg_lambda=reg_lambda,
+        reg_alpha=alpha,
+        gamma=gamma,
+        min_child_weight=weight,
     )
     with TemporaryDirectory() as folder:
         lab = make(Path(folder), seed, n, d_bank, d_partner, missing, coverage)

@@ -1,0 +1,156 @@
+"""Alignment: which rows do we both hold? Elliptic-curve Diffie-Hellman over blinded ids.
+
+    bank (secret a, rows x)                       partner (secret b, rows y)
+     |-- Start (setting, rows, nonce) -------------->|  draws b and a fresh random order of its rows
+     |<- Started (rows, nonce) ----------------------|
+     |-- BlindedIds: a·H(x), a part ---------------->|  in a fresh random order of the bank's own
+     |<- TwiceBlinded: b·a·H(x) ---------------------|  in the same order; the bank takes a off: b·H(x)
+     |-- OwnIdsQuery (first, count) ---------------->|
+     |<- OwnIds: b·H(y), a part ---------------------|  in the partner's fresh order
+     |   the bank compares b·H(x) with b·H(y)
+     |-- Matched (their number)        one-sided --->|  or
+     |-- Positions (of each match)        shared --->|
+     |<- Aligned ------------------------------------|
+
+one-sided: the row space is the partner's whole table in its fresh order. The bank learns where its own rows stand
+in it; the partner learns the bank's number of rows and the number of matches, and not which rows matched.
+shared: the row space is the matched rows in one fresh random order for all partners; both learn which of their
+own rows matched.
+
+Beyond that, both learn the other's number of rows. Under decisional Diffie-Hellman, in the random-oracle model,
+blinded ids are pseudorandom. Nothing keeps a party from listing ids that it does not hold.
+Source: Meadows, IEEE S&P 1986; Huberman, Franklin and Hogg, EC 1999; group of RFC 9496.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+
+from protocol.errors import DataError
+from protocol.messages import I64, U8, Message, declared
+
+Setting = Literal["one-sided", "shared"]
+PART: Final = 8192
+"""Ids an exchange: a few hundred kilobytes, and often enough for a progress bar."""
+
+
+@declared(
+    "alignment.start", content="setting, number of rows and id columns, a nonce", purpose="agree on an alignment"
+)
+class Start(Message, frozen=True):
+    """The bank opens an alignment."""
+
+    setting: str
+    id_columns: int
+    rows: int
+    nonce: bytes
+
+
+@declared("alignment.started", content="number of rows, a nonce", purpose="agree on an alignment")
+class Started(Message, frozen=True):
+    """The partner is ready."""
+
+    rows: int
+    nonce: bytes
+
+
+@declared("alignment.blinded_ids", content="blinded ids of the bank's rows", purpose="find matches", encrypted=True)
+class BlindedIds(Message, frozen=True):
+    """A part of the bank's ids, blinded, shape (k, 32)."""
+
+    points: U8
+
+
+@declared("alignment.twice_blinded", content="the same ids, blinded twice", purpose="find matches", encrypted=True)
+class TwiceBlinded(Message, frozen=True):
+    """The same, blinded by the partner too, in the same order."""
+
+    points: U8
+
+
+@declared("alignment.own_ids_query", content="a range of rows", purpose="find matches")
+class OwnIdsQuery(Message, frozen=True):
+    """The bank asks for a part of the partner's blinded ids."""
+
+    first: int
+    count: int
+
+
+@declared("alignment.own_ids", content="blinded ids of the partner's rows", purpose="find matches", encrypted=True)
+class OwnIds(Message, frozen=True):
+    """A part of the partner's ids, blinded, in its fresh random order, shape (k, 32)."""
+
+    points: U8
+
+
+@declared("alignment.matched", content="number of matches", purpose="tell the partner how much it contributes")
+class Matched(Message, frozen=True):
+    """one-sided: how many rows matched, not which."""
+
+    matches: int
+
+
+@declared(
+    "alignment.positions", content="which of the partner's rows matched", purpose="put matched rows in one order"
+)
+class Positions(Message, frozen=True):
+    """shared: at each position of the row space, the place in the partner's order, -1 if it does not hold it."""
+
+    order: I64
+
+
+@declared("alignment.aligned", content="an acknowledgement", purpose="the partner has kept the alignment")
+class Aligned(Message, frozen=True):
+    """The alignment's name."""
+
+    alignment: str
+
+
+@dataclass(frozen=True)
+class BankAlignment:
+    """What the bank keeps. rows: length of the row space. positions: of each of its rows, -1 if not held, (n,)."""
+
+    alignment: str
+    party: str
+    setting: str
+    rows: int
+    positions: I64
+
+    @property
+    def matches(self) -> int:
+        """Number of the bank's rows that the partner holds."""
+        return int((self.positions >= 0).sum())
+
+
+@dataclass(frozen=True)
+class PartnerAlignment:
+    """What a partner keeps. order: the row of its table at each position, -1 where not held, shape (rows,)."""
+
+    alignment: str
+    bank: str
+    setting: str
+    bank_rows: int
+    matches: int
+    order: I64
+
+
+A = TypeVar("A", BankAlignment, PartnerAlignment)
+
+
+def save(alignment: BankAlignment | PartnerAlignment, path: Path) -> None:
+    """Keep an alignment in a file that only its owner reads."""
+    path.touch(mode=0o600)
+    with path.open("wb") as file:
+        np.savez(file, **alignment.__dict__)
+
+
+def load(kind: type[A], path: Path, party: str) -> A:
+    """An alignment kept by `save`. Raises: DataError: there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            fields = {name: stored[name] if stored[name].ndim else stored[name].item() for name in stored.files}
+        return kind(**fields)
+    except (OSError, ValueError, TypeError):
+        raise DataError(party, "has no alignment by this name", "run `bank-node align` first") from None

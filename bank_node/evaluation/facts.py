@@ -1,0 +1,188 @@
+"""What a run knows that its scores do not tell: `facts.json`, the second input of the report.
+
+Everything here is written by whoever ran the training; every figure of merit is computed from `scores.csv`
+alone. A run folder with these two files can be reported, verified and compared anywhere.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from protocol.errors import UsageError
+
+FACTS_FILE = "facts.json"
+
+
+class Facts(BaseModel):
+    """Base: frozen, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Text(Facts):
+    """One sentence in both languages of the report; `messages.say(key, ...)` makes it from the catalogue."""
+
+    en: str
+    zh: str
+
+
+class Security(Facts):
+    """Strength of the encryption. None where the engine has no such figure.
+
+    log2_q: bits of the modulus. ring: dimension N. classical_bits: lattice security against known attacks.
+    statistical_bits_*: -log2 of the statistical distance that flooding leaves, of one answer and of a hint's life.
+    """
+
+    log2_q: float | None = None
+    ring: int | None = None
+    classical_bits: float | None = None
+    statistical_bits_answer: float | None = None
+    statistical_bits_total: float | None = None
+
+
+class PartyFacts(Facts):
+    """What one party brought.
+
+    columns: number used as features. held: rows of its table. matched: rows of the label party that it holds.
+    dropped: its columns that no model could use, and `reasons`, one a dropped column.
+    sentinels: occurrences of declared missing-value codes, by column.
+    """
+
+    columns: int
+    held: int
+    matched: int
+    dropped: list[str] = []
+    reasons: dict[str, str] = {}
+    sentinels: dict[str, int] = {}
+
+
+class DataFacts(Facts):
+    """The parties, the columns given to nobody, and the files that came without a checksum to check."""
+
+    parties: dict[str, PartyFacts]
+    unused: list[str] = []
+    unverified: list[str] = []
+
+
+class DisclosureRow(Facts):
+    """Messages of one kind from one party to another, added up. bytes: as sent, of all of them."""
+
+    sender: str
+    receiver: str
+    kind: str
+    content: str = ""
+    purpose: str = ""
+    encrypted: bool
+    count: int
+    bytes: int
+
+
+class Leakage(Facts):
+    """What a partner's answers gave away in one rung.
+
+    queries: vectors answered. equations_share: sums released a matched row, for life so far.
+    information_share: share of the entropy of its bins that split bits revealed so far.
+    zcdp: rho of zero-concentrated differential privacy that the noise would amount to; no claim is made on it.
+    """
+
+    queries: int
+    equations_share: float
+    information_share: float
+    zcdp: float | None = None
+
+
+class RungFacts(Facts):
+    """One rung of the ladder under one model; (name, model) is its key in scores.csv."""
+
+    name: str
+    parties: list[str]
+    model: str
+    placebo: bool = False
+    model_sha256: str
+    importance: dict[str, float] = {}
+    disclosure: list[DisclosureRow] = []
+    leakage: dict[str, Leakage] = {}
+
+
+class Budget(Facts):
+    """A clause of the contract at one party: its limit, what is spent at the end of the run, is it enforced."""
+
+    limit: float
+    spent: float
+    enforced: bool = True
+
+
+class Measured(Facts):
+    """All that may differ between two runs of one job.
+
+    seconds: by rung, then by phase: total, align, hint, encrypt, histogram, network, decrypt, score.
+    """
+
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | float] = {}
+    seconds: dict[str, dict[str, float]] = {}
+    seconds_per_tree: dict[str, float] = {}
+    peak_rss_mib: dict[str, float] = {}
+    retries: int = 0
+
+
+class RunFacts(Facts):
+    """One run. `rungs` in the order of the ladder, one entry a (rung, model); the first model is the main one.
+
+    job: the scenario's text. engine: from both sides' receipts. bootstrap: resamples. seed: of the bootstrap.
+    budgets: by party, then by clause. warnings open the page; notes stand under the headline.
+    """
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    name: str
+    title: Text
+    synthetic: bool = False
+    engine: str
+    label_party: str
+    security: Security = Security()
+    data: DataFacts
+    rungs: list[RungFacts] = Field(min_length=1)
+    alert_rates: list[float] = Field([0.01, 0.05, 0.10], min_length=1)
+    bootstrap: int = Field(1000, ge=1)
+    seed: int = 0
+    budgets: dict[str, dict[str, Budget]] = {}
+    warnings: list[Text] = []
+    notes: list[Text] = []
+    job: str = ""
+    job_sha256: str
+    data_sha256: dict[str, str]
+    seeds: dict[str, int] = {}
+    measured: Measured = Measured()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunFacts":
+        keys = [(rung.name, rung.model) for rung in self.rungs]
+        if len(set(keys)) != len(keys):
+            raise ValueError("two rungs have one name and model")
+        if not all(0 < rate < 1 for rate in self.alert_rates):
+            raise ValueError("alert rates lie between 0 and 1")
+        return self
+
+
+def write_facts(folder: Path, facts: RunFacts) -> None:
+    """Put `facts.json` into a run's folder."""
+    text = facts.model_dump_json(by_alias=True, indent=2)
+    (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_facts(folder: Path) -> RunFacts:
+    """The facts of a run.
+
+    Raises:
+        UsageError: no such file, or not a file of facts.
+    """
+    path = folder / FACTS_FILE
+    if not path.is_file():
+        raise UsageError("report", f"{path} is missing", "give the folder of a finished run")
+    try:
+        return RunFacts.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError("report", f"{path} at {where!r}: {first['msg']}", "write it with this version") from error

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ from protocol.messages import U8
 
 POINT_BYTES: Final = 32
 SCALAR_BYTES: Final = 32
+DOMAIN: Final = b"fedwarn.v1 id\0"
+"""Precedes an id before it is hashed, so that no other use of the hash meets it."""
 _PIECE: Final = 256
 """Points a task: about 13 ms, so that tasks of several parties take turns."""
 
@@ -50,24 +52,36 @@ def inverse(scalar: bytes) -> bytes:
     return bytes(rbcl.crypto_core_ristretto255_scalar_invert(scalar))
 
 
-def hash_to_group(domain: bytes, values: Sequence[bytes]) -> U8:
-    """Points with no known logarithm: from_hash(SHA-512(domain || 0x00 || value)), shape (n, 32).
+def hash_to_group(ids: Sequence[bytes]) -> U8:
+    """Points whose logarithm nobody knows: from_hash(SHA-512(DOMAIN || id)), shape (n, 32).
 
-    from_hash is the one-way map of RFC 9496, 4.3.4. domain: without a zero byte.
+    from_hash is the one-way map of RFC 9496, 4.3.4.
     """
-    prefix = hashlib.sha512(domain + b"\0")
-    out = np.empty((len(values), POINT_BYTES), dtype=np.uint8)
+    out = np.empty((len(ids), POINT_BYTES), dtype=np.uint8)
     target = out.ctypes.data
-    for value in values:
-        state = prefix.copy()
-        state.update(value)
-        _from_hash(target, state.digest())
+    for value in ids:
+        _from_hash(target, hashlib.sha512(DOMAIN + value).digest())
         target += POINT_BYTES
     return out
 
 
+def raised(points: U8, scalar: bytes) -> U8:
+    """scalar times each point, shape (n, 32), on all cores. Raises: NotAPoint."""
+    return start(partial(multiply, scalar=scalar), points, urgent=True).result()
+
+
+def hashed_and_raised(ids: Sequence[bytes], scalar: bytes) -> U8:
+    """scalar times the point of each id, shape (n, 32), on all cores."""
+    return start(partial(blind, scalar=scalar), ids, urgent=True).result()
+
+
+def blind(ids: Sequence[bytes], scalar: bytes) -> U8:
+    """scalar times the point of each id, shape (n, 32), on one core."""
+    return multiply(hash_to_group(ids), scalar)
+
+
 def multiply(points: U8, scalar: bytes) -> U8:
-    """scalar times each point, shape (n, 32). Constant time in the scalar.
+    """scalar times each point, shape (n, 32), on one core, in constant time.
 
     Raises: NotAPoint: an encoding is not canonical, or the identity (libsodium refuses both in this call).
     """
@@ -89,6 +103,12 @@ def require_points(points: U8) -> U8:
     if not valid or not points.any(axis=1).all():
         raise NotAPoint("not a point of the group, or the identity")
     return points
+
+
+def as_keys(points: U8) -> list[bytes]:
+    """Each encoding as bytes, to be looked up."""
+    flat = np.ascontiguousarray(points).tobytes()
+    return [flat[at : at + POINT_BYTES] for at in range(0, len(flat), POINT_BYTES)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ more than it says, and the interpreter's lock is free during each call, so that 
 import ctypes
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,8 +27,9 @@ DOMAIN: Final = b"fedwarn.v1 id\0"
 _PIECE: Final = 256
 """Points a task: about 13 ms, so that tasks of several parties take turns."""
 
-_sodium: Final = ctypes.CDLL(sys.modules["rbcl._sodium"].lib_path)
-"""A handle of our own on the library that rbcl has loaded, so that its declarations stay as they are."""
+_loaded: Final = rbcl._sodium
+_sodium: Final = ctypes.CDLL(_loaded._name, handle=_loaded._handle)
+"""A view of our own on the library that rbcl has loaded, so that its declarations stay as they are."""
 _multiply: Final = _sodium.crypto_scalarmult_ristretto255
 _from_hash: Final = _sodium.crypto_core_ristretto255_from_hash
 _is_valid: Final = _sodium.crypto_core_ristretto255_is_valid_point
@@ -72,10 +72,10 @@ def raised(points: U8, scalar: bytes) -> U8:
 
 def hashed_and_raised(ids: Sequence[bytes], scalar: bytes) -> U8:
     """scalar times the point of each id, shape (n, 32), on all cores."""
-    return start(partial(blind, scalar=scalar), ids, urgent=True).result()
+    return start(partial(hash_and_multiply, scalar=scalar), ids, urgent=True).result()
 
 
-def blind(ids: Sequence[bytes], scalar: bytes) -> U8:
+def hash_and_multiply(ids: Sequence[bytes], scalar: bytes) -> U8:
     """scalar times the point of each id, shape (n, 32), on one core."""
     return multiply(hash_to_group(ids), scalar)
 
@@ -117,10 +117,18 @@ class Pending:
 
     pieces: list[Future[U8]]
 
-    def result(self) -> U8:
-        """All of them, shape (n, 32), when they are done. Raises what the computation raised."""
-        done = [piece.result() for piece in self.pieces]
-        return np.concatenate(done) if done else np.empty((0, POINT_BYTES), dtype=np.uint8)
+    def result(self, first: int = 0, count: int | None = None) -> U8:
+        """These of them, shape (count, 32), when they are done; to the end if `count` is None.
+
+        Raises what the computation raised.
+        """
+        if count is None:
+            count = len(self.pieces) * _PIECE - first
+        skipped = first // _PIECE
+        wanted = self.pieces[skipped : -(-(first + count) // _PIECE)]
+        done = [piece.result() for piece in wanted] or [np.empty((0, POINT_BYTES), dtype=np.uint8)]
+        begin = first - skipped * _PIECE
+        return np.concatenate(done)[begin : begin + count]
 
     def cancel(self) -> None:
         """Drop what has not begun."""
@@ -154,5 +162,5 @@ def _contiguous(points: U8) -> U8:
     return np.ascontiguousarray(points)
 
 
-# rbcl unpacks libsodium into a temporary file at import and leaves it there; loaded, it is no longer needed.
-Path(sys.modules["rbcl._sodium"].lib_path).unlink(missing_ok=True)
+# rbcl unpacks libsodium into a temporary file at import and leaves it there; once loaded, it is no longer needed.
+Path(_loaded._name).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from protocol.algorithms.alignment import (
     Start,
     Started,
     TwiceBlinded,
+    name,
 )
-from protocol.errors import DataError, IntegrityError
-from protocol.he.streams import digest, fresh_key, permutation
-from protocol.messages import I64, U8
+from protocol.errors import DataError, IntegrityError, PeerError
+from protocol.group import Pending
+from protocol.he.streams import fresh_key, permutation
+from protocol.messages import I64, U8, Message
 from protocol.role import Script, ask
 
 Progress = Callable[[int, int], None]
@@ -50,7 +53,7 @@ def align(
     ids: the bank's, normalised, n of them. progress: is told (ids done, ids in all).
     Raises:
         DataError: a partner holds none of the bank's rows.
-        IntegrityError: a partner answers with what is no point, or another number of them.
+        IntegrityError: a partner answers with what is no point, with another number of them, or with one twice.
     """
     meetings = yield from _start(bank, partners, len(ids), id_columns, setting)
     total = sum(len(ids) + meeting.rows for meeting in meetings)
@@ -63,7 +66,7 @@ def align(
 
     own = yield from _blind(meetings, ids, advance)
     theirs = yield from _collect(meetings, advance)
-    places = {m.party: _matches(m, own[m.party], theirs[m.party]) for m in meetings}
+    places = {m.party: _matches(m, _points(m, own[m.party]), _points(m, theirs[m.party])) for m in meetings}
     if setting == "one-sided":
         return (yield from _tell_number(meetings, places))
     return (yield from _tell_positions(meetings, places))
@@ -76,62 +79,76 @@ def _start(
     started = yield from ask(
         {p: Start(setting=setting, id_columns=id_columns, rows=rows, nonce=nonces[p]) for p in partners}, Started
     )
+    for party, answer in started.items():
+        if answer.rows < 1:
+            raise DataError(party, "has no rows to align", "give it a table with rows")
     return [
         _Meeting(p, group.random_scalar(), permutation(rows), name(setting, bank, p, nonces[p], s.nonce), s.rows)
         for p, s in started.items()
     ]
 
 
-def name(setting: str, bank: str, partner: str, bank_nonce: bytes, partner_nonce: bytes) -> str:
-    """The name of an alignment, which neither side can choose."""
-    parts = (b"fedwarn.v1 alignment", setting.encode(), bank.encode(), partner.encode(), bank_nonce, partner_nonce)
-    return digest(*parts).hex()
-
-
 def _blind(
     meetings: Sequence[_Meeting], ids: Sequence[bytes], advance: Callable[[int], None]
-) -> Script[dict[str, list[U8]]]:
-    """b·H(x) of the bank's ids, in the order in which they were sent, by partner."""
-    blinded: dict[str, list[U8]] = {m.party: [] for m in meetings}
-    for first in range(0, len(ids), PART):
-        parts = {
-            m.party: BlindedIds(
-                points=group.hashed_and_raised([ids[i] for i in m.order[first : first + PART]], m.secret)
+) -> Script[dict[str, list[Pending]]]:
+    """b·H(x) of the bank's ids, in the order in which they were sent, by partner.
+
+    While the partners blind one part, this side blinds the next and takes its own blinding off the last.
+    """
+    points = group.start(group.hash_to_group, ids, urgent=True).result()
+    opened: dict[str, list[Pending]] = {m.party: [] for m in meetings}
+    inverses = {m.party: group.inverse(m.secret) for m in meetings}
+
+    def begin(first: int) -> dict[str, Pending]:
+        return {
+            m.party: group.start(
+                partial(group.multiply, scalar=m.secret), points[m.order[first : first + PART]], urgent=True
             )
             for m in meetings
         }
-        answers = yield from ask(parts, TwiceBlinded)
-        for m in meetings:
-            points = answers[m.party].points
-            if len(points) != len(parts[m.party].points):
-                raise _malformed(m.party)
-            blinded[m.party].append(_raised(m.party, points, group.inverse(m.secret)))
-            advance(len(points))
-    return blinded
+
+    blinded = begin(0)
+    for first in range(0, len(ids), PART):
+        part = {party: BlindedIds(points=pending.result()) for party, pending in blinded.items()}
+        blinded = begin(first + PART)
+        for party, answer in (yield from ask(part, TwiceBlinded)).items():
+            if answer.points.shape != part[party].points.shape:
+                raise _malformed(party)
+            opened[party].append(group.start(partial(group.multiply, scalar=inverses[party]), answer.points))
+            advance(len(answer.points))
+    return opened
 
 
-def _collect(meetings: Sequence[_Meeting], advance: Callable[[int], None]) -> Script[dict[str, list[U8]]]:
-    """b·H(y) of every partner's ids, in its order."""
-    collected: dict[str, list[U8]] = {m.party: [] for m in meetings}
+def _collect(meetings: Sequence[_Meeting], advance: Callable[[int], None]) -> Script[dict[str, list[Pending]]]:
+    """b·H(y) of every partner's ids, in its order; checked to be points."""
+    collected: dict[str, list[Pending]] = {m.party: [] for m in meetings}
     for first in range(0, max(m.rows for m in meetings), PART):
         wanted = {
             m.party: OwnIdsQuery(first=first, count=min(PART, m.rows - first)) for m in meetings if first < m.rows
         }
-        answers = yield from ask(wanted, OwnIds)
-        for party, answer in answers.items():
+        for party, answer in (yield from ask(wanted, OwnIds)).items():
             if answer.points.shape != (wanted[party].count, group.POINT_BYTES):
                 raise _malformed(party)
-            collected[party].append(answer.points)
+            collected[party].append(group.start(group.require_points, answer.points))
             advance(len(answer.points))
     return collected
 
 
-def _matches(meeting: _Meeting, own: Sequence[U8], theirs: Sequence[U8]) -> I64:
+def _points(meeting: _Meeting, parts: Sequence[Pending]) -> U8:
+    """All parts of a partner's points, when they are computed. Raises: IntegrityError."""
+    try:
+        return np.concatenate([part.result() for part in parts])
+    except group.NotAPoint:
+        raise _malformed(meeting.party) from None
+
+
+def _matches(meeting: _Meeting, own: U8, theirs: U8) -> I64:
     """Where each of the bank's rows stands in the partner's order, -1 if it is not held, shape (n,)."""
-    place = {key: k for k, key in enumerate(group.as_keys(np.concatenate(theirs)))}
-    if len(place) != meeting.rows:
-        raise IntegrityError(meeting.party, "holds an id twice", "it must give one row an id")
-    sent = np.array([place.get(key, -1) for key in group.as_keys(np.concatenate(own))], dtype=np.int64)
+    keys = group.as_keys(own)
+    place = {key: k for k, key in enumerate(group.as_keys(theirs))}
+    if len(place) != meeting.rows or len(set(keys)) != len(keys):
+        raise IntegrityError(meeting.party, "sent one blinded id twice", "it must give one row an id")
+    sent = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
     places = np.empty_like(sent)
     places[meeting.order] = sent
     if not (places >= 0).any():
@@ -145,7 +162,7 @@ def _matches(meeting: _Meeting, own: Sequence[U8], theirs: Sequence[U8]) -> I64:
 
 def _tell_number(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> Script[dict[str, BankAlignment]]:
     """one-sided: the row space is the partner's order; it learns only how many matched."""
-    yield from ask({m.party: Matched(matches=int((places[m.party] >= 0).sum())) for m in meetings}, Aligned)
+    yield from _conclude(meetings, {p: Matched(matches=int((at >= 0).sum())) for p, at in places.items()})
     return {m.party: BankAlignment(m.alignment, m.party, "one-sided", m.rows, places[m.party]) for m in meetings}
 
 
@@ -153,7 +170,7 @@ def _tell_positions(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> 
     """shared: the row space is what any partner matched, in one fresh random order."""
     matched = np.flatnonzero(np.any([places[m.party] >= 0 for m in meetings], axis=0))
     rows = matched[permutation(len(matched))]
-    yield from ask({m.party: Positions(order=places[m.party][rows]) for m in meetings}, Aligned)
+    yield from _conclude(meetings, {p: Positions(order=at[rows]) for p, at in places.items()})
     out = {}
     for m in meetings:
         positions = np.full(len(places[m.party]), -1, dtype=np.int64)
@@ -163,11 +180,14 @@ def _tell_positions(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> 
     return out
 
 
-def _raised(party: str, points: U8, scalar: bytes) -> U8:
-    try:
-        return group.raised(points, scalar)
-    except ValueError:
-        raise _malformed(party) from None
+def _conclude(meetings: Sequence[_Meeting], last: Mapping[str, Message]) -> Script[None]:
+    """The last message to each partner; both must then know the alignment by the same name."""
+    answers = yield from ask(last, Aligned)
+    for m in meetings:
+        if answers[m.party].alignment != m.alignment:
+            raise PeerError(
+                m.party, "names the alignment otherwise", "configure the same name of each party at both nodes"
+            )
 
 
 def _malformed(party: str) -> IntegrityError:

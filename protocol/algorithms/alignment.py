@@ -22,6 +22,7 @@ blinded ids are pseudorandom. Nothing keeps a party from listing ids that it doe
 Source: Meadows, IEEE S&P 1986; Huberman, Franklin and Hogg, EC 1999; group of RFC 9496.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -29,6 +30,7 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 
 from protocol.errors import DataError
+from protocol.he.streams import digest
 from protocol.messages import I64, U8, Message, declared
 
 Setting = Literal["one-sided", "shared"]
@@ -136,14 +138,24 @@ class PartnerAlignment:
     order: I64
 
 
+def name(setting: str, bank: str, partner: str, bank_nonce: bytes, partner_nonce: bytes) -> str:
+    """The name of an alignment, which neither side can choose: SHA-256 in hexadecimal."""
+    parts = (b"fedwarn.v1 alignment", setting.encode(), bank.encode(), partner.encode(), bank_nonce, partner_nonce)
+    return digest(*parts).hex()
+
+
 A = TypeVar("A", BankAlignment, PartnerAlignment)
 
 
 def save(alignment: BankAlignment | PartnerAlignment, path: Path) -> None:
-    """Keep an alignment in a file that only its owner reads."""
-    path.touch(mode=0o600)
-    with path.open("wb") as file:
-        np.savez(file, **alignment.__dict__)
+    """Keep an alignment in a file that only its owner reads. It is there whole, or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            np.savez(file, **alignment.__dict__)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def load(kind: type[A], path: Path, party: str) -> A:

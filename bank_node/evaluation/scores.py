@@ -1,0 +1,123 @@
+"""`scores.csv`: one line a row of the bank, rung and model. Every figure of the report follows from it.
+
+Columns: id, rung, model, part, label, score, and weight and amount where the job declares them. A score is the
+estimated probability of a bad outcome. Figures are computed over the part `test`.
+
+**Ties.** Rows are ranked by descending score; rows of equal score by ascending SHA-256 of their id (hexadecimal,
+of its UTF-8 form). The ids themselves would not do: files are often sorted by label or date, and so are ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from protocol.errors import DataError, UsageError
+from protocol.messages import F64, U8
+
+SCORES_FILE = "scores.csv"
+EVALUATED = "test"
+PARTS = ("train", "validation", "test")
+_TYPES = {
+    "id": "VARCHAR",
+    "rung": "VARCHAR",
+    "model": "VARCHAR",
+    "part": "VARCHAR",
+    "label": "DOUBLE",
+    "score": "DOUBLE",
+}
+_OPTIONAL = {"weight": "DOUBLE", "amount": "DOUBLE"}
+
+Key = tuple[str, str]
+"""(rung, model)."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The evaluated rows of a run, the same rows in the same order under every rung: ties in their final order.
+
+    label: 1 = bad, shape (n,). weight: a row's weight, shape (n,); None where none is declared.
+    scores: shape (n,), by (rung, model). counts: rows, bads, train, validation, test of the whole file.
+    """
+
+    label: U8
+    weight: F64 | None
+    scores: dict[Key, F64]
+    counts: dict[str, int]
+
+
+def read_scores(folder: Path, keys: Sequence[Key]) -> Scored:
+    """The test rows of these rungs and models.
+
+    Raises:
+        UsageError: the file is missing or lacks a column.
+        DataError: no test rows, one class only, rungs over different rows, or a score that is no probability.
+    """
+    with _loaded(folder / SCORES_FILE) as table:
+        first = _rows(table, keys[0])
+        label, weight = first["label"].astype(np.uint8), first.get("weight")
+        _require_labels(first["label"])
+        scores = {key: _scores(table, key, first) for key in keys}
+        return Scored(label, weight, scores, _counts(table, keys[0]))
+
+
+def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
+    """The file as a table in memory."""
+    if not path.is_file():
+        raise UsageError("report", f"{path} is missing", "give the folder of a finished run")
+    with path.open(encoding="utf-8") as file:
+        header = file.readline().strip().split(",")
+    missing = [name for name in _TYPES if name not in header]
+    if missing:
+        raise UsageError("report", f"{path} lacks the column {missing[0]!r}", "score again with this version")
+    known = _TYPES | _OPTIONAL
+    types = {name: known.get(name, "VARCHAR") for name in header}
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET preserve_insertion_order = false")
+    connection.execute(
+        "CREATE TABLE scores AS SELECT * FROM read_csv(?, header = true, delim = ',', quote = '\"', columns = ?)",
+        [str(path), types],
+    )
+    return connection
+
+
+def _rows(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, Any]:
+    """Columns of one rung's test rows, in tie order."""
+    query = "SELECT * FROM scores WHERE rung = ? AND model = ? AND part = ? ORDER BY sha256(id), id"
+    rows: dict[str, Any] = table.execute(query, [*key, EVALUATED]).fetchnumpy()
+    if not len(rows["id"]):
+        raise DataError("report", f"{SCORES_FILE} has no test rows of {_named(key)}", "give the split a test share")
+    return {name: np.ma.getdata(column) for name, column in rows.items()}
+
+
+def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any]) -> F64:
+    rows = _rows(table, key)
+    if not (np.array_equal(rows["id"], first["id"]) and np.array_equal(rows["label"], first["label"])):
+        raise DataError("report", f"{_named(key)} was scored on other rows", "score every rung on the same test rows")
+    score: F64 = rows["score"].astype(np.float64)
+    if not (np.isfinite(score).all() and score.min() >= 0 and score.max() <= 1):
+        raise DataError("report", f"{_named(key)} has scores that are no probabilities", "score with probabilities")
+    return score
+
+
+def _require_labels(label: F64) -> None:
+    if not np.isin(label, (0, 1)).all():
+        raise DataError("report", f"{SCORES_FILE} has labels other than 0 and 1", "give every row its label")
+    if label.min() == label.max():
+        raise DataError("report", "the test rows are all of one class", "give the test part more rows")
+
+
+def _counts(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, int]:
+    query = (
+        "SELECT part, count(*), count(*) FILTER (label = 1) FROM scores WHERE rung = ? AND model = ? GROUP BY part"
+    )
+    found = {part: (rows, bads) for part, rows, bads in table.execute(query, [*key]).fetchall()}
+    total, bads = (sum(pair[which] for pair in found.values()) for which in (0, 1))
+    return {"rows": total, "bads": bads} | {part: found.get(part, (0, 0))[0] for part in PARTS}
+
+
+def _named(key: Key) -> str:
+    return f"rung {key[0]!r} of model {key[1]!r}"

@@ -1,30 +1,36 @@
 """Ids: normalised the same way at every party, so that two files that mean the same rows agree.
 
 Text is brought to unicode NFKC and trimmed; a whole number is written in decimal digits, whether its column is
-of integers, of floats or of text. Leading zeros of text are kept: they may mean something. Ids of several columns
+of integers, of floats or of text ("1001.0", as a column of numbers with gaps is often written, is 1001). Leading
+zeros of text are kept: they may mean something, so that "007" and 7 are two ids. Ids of several columns
 are joined by `|`, a `|` or backslash inside one escaped by a backslash. Rows are always put in order of id, by
 the bytes of its UTF-8 form, so that no seeded draw depends on the order of a file.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from protocol.errors import DataError
 from protocol.messages import I64
 
-_SHOWN = 5
+_SHOWN: Final = 5
+_WHOLE: Final = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
+"""A whole number with a decimal point. A number padded with zeros is not one: it is text."""
 
 
 def normalise_ids(columns: Sequence[Sequence[Any]], party: str, where: str) -> list[bytes]:
     """One id a row from one or several columns of text or numbers (None = null).
 
     party, where: for the sentence ("telecom", "calls.csv").
-    Raises: DataError: an id is null, or occurs twice; positions are named (from 1), ids never.
+    Raises: DataError: no ids; an id is null or blank, or occurs twice; positions are named (from 1), ids never.
     """
     parts = [[_normal(value) for value in column] for column in columns]
+    if not parts or not parts[0]:
+        raise DataError(party, f"{where} has no ids", "give a table with rows and an id column")
     null = [row + 1 for row, values in enumerate(zip(*parts, strict=True)) if None in values]
     if null:
         raise DataError(
@@ -44,13 +50,14 @@ def id_order(ids: Sequence[bytes]) -> I64:
 
 
 def _normal(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):
+    if value is None or value != value:  # NaN and NaT differ from themselves
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    text = value if isinstance(value, str) else str(value)
+    text = str(value)
     text = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
-    return text or None
+    whole = _WHOLE.fullmatch(text) if text.endswith("0") else None
+    return (whole[1] if whole else text) or None
 
 
 def _escaped(value: str | None) -> str:

@@ -1,15 +1,35 @@
 """Alignment equals the intersection, in both settings, and tells no more than it should."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bank_node.algorithms.alignment as bank_half
+import protocol.algorithms.alignment as contract
 from bank_node.algorithms.alignment import align
 from partner_node.algorithms.alignment import AlignmentAnswerer
 from protocol import group
-from protocol.algorithms.alignment import BankAlignment, BlindedIds, OwnIds, PartnerAlignment, Positions, load, save
+from protocol.algorithms.alignment import (
+    BankAlignment,
+    BlindedIds,
+    Matched,
+    OwnIds,
+    OwnIdsQuery,
+    PartnerAlignment,
+    Positions,
+    Start,
+    TwiceBlinded,
+    load,
+    name,
+    save,
+)
 from protocol.errors import DataError, IntegrityError, PeerError
+from protocol.ids import normalise_ids
 from protocol.messages import decode, encode
 from protocol.role import drive
 
@@ -78,22 +98,187 @@ def test_secrets_and_orders_are_fresh():
     assert (halls[0].kept["p"].order != halls[1].kept["p"].order).any()
 
 
-def test_what_is_no_point_is_refused():
-    hall = Hall({"p": [b"1"]}, "one-sided")
-    hall.align([b"1"], "one-sided")
-    for bad in (np.zeros((1, 32), np.uint8), np.full((1, 32), 255, np.uint8)):
-        with pytest.raises(ValueError, match="not a point"):
-            group.raised(bad, group.random_scalar())
-    hall = Hall({"p": [b"1"]}, "one-sided")
+@settings(max_examples=15, deadline=None)
+@given(bank=names, table=names, setting=st.sampled_from(["one-sided", "shared"]), random=st.randoms())
+def test_the_order_of_a_file_changes_no_match(bank, table, setting, random):
+    bank, table = [*bank, b"\0both"], [*table, b"\0both"]
+    found = []
+    for ours, theirs in ((bank, table), (random.sample(bank, len(bank)), random.sample(table, len(table)))):
+        hall = Hall({"p": theirs}, setting)
+        positions = hall.align(ours, setting)["p"].positions
+        order = hall.kept["p"].order
+        found.append({(x, theirs[order[at]]) for x, at in zip(ours, positions, strict=True) if at >= 0})
+    assert found[0] == found[1] == {(x, x) for x in set(bank) & set(table)}
+
+
+def test_ids_of_several_columns_and_scripts_align():
+    first, second = ["张三", "a|b", "ＡＢ", "007"], [1, 2, 3, 4]
+    bank = normalise_ids([first, second], "bank", "loans.csv")
+    partner = normalise_ids([["AB ", "a", "张三"], ["3.0", "b|2", " 1"]], "p", "calls.csv")
+    ours = Hall({"p": partner}, "one-sided").align(bank, "one-sided")["p"]
+    assert (ours.positions >= 0).tolist() == [True, False, True, False]
+
+
+def test_more_ids_than_one_exchange_carries(monkeypatch):
+    for part in (bank_half, contract):
+        monkeypatch.setattr(part, "PART", 64)
+    ids, table = [b"%d" % k for k in range(300)], [b"%d" % k for k in range(100, 500)]
+    hall = Hall({"p": table, "few": table[:3]}, "shared")
+    told: list[tuple[int, int]] = []
+    drive(align("bank", ["p", "few"], ids, 1, "shared", lambda *at: told.append(at)), hall.exchange)
+    assert sum(isinstance(m, BlindedIds) for m in hall.wire) == 2 * 5
+    assert sum(isinstance(m, OwnIds) for m in hall.wire) == 7 + 1
+    assert told == sorted(told)
+    assert told[-1] == (2 * 300 + 400 + 3,) * 2
+    assert (hall.kept["p"].matches, hall.kept["few"].matches) == (200, 3)
+
+
+def test_no_partner_can_link_its_wire_to_another_partners():
+    """Under one secret or one order for two partners, they could tell together which ids they share."""
+    ids = [b"%d" % k for k in range(40)]
+    halls = Hall({"p": ids, "q": ids}, "one-sided")
+    halls.align(ids, "one-sided")
+    blinded = [m.points.tobytes() for m in halls.wire if isinstance(m, BlindedIds)]
+    own = [{p.tobytes() for p in m.points} for m in halls.wire if isinstance(m, OwnIds)]
+    assert len({p for b in blinded for p in group.as_keys(np.frombuffer(b, np.uint8).reshape(-1, 32))}) == 80
+    assert not own[0] & own[1]
+
+
+def test_all_that_a_one_sided_partner_hears_is_two_counts():
+    """Every message to it, field by field: nothing but the opening, points, ranges over its own rows, a number."""
+    ids = [b"%d" % k for k in range(40)]
+    hall = Hall({"p": [*ids[10:], b"x"]}, "one-sided")
+    hall.align(ids, "one-sided")
+    heard = [m for m in hall.wire if type(m) in (Start, BlindedIds, OwnIdsQuery, Matched, Positions)]
+    assert [type(m) for m in heard] == [Start, BlindedIds, OwnIdsQuery, Matched]
+    assert (heard[0].rows, heard[2].first, heard[2].count, heard[3].matches) == (40, 0, 31, 30)
+    kept = hall.kept["p"]
+    assert set(kept.__dict__) == {"alignment", "bank", "setting", "bank_rows", "matches", "order"}
+    assert sorted(kept.order) == list(range(31))  # every row of its table, matched or not
+
+
+def test_the_shared_order_is_one_for_all_partners_and_not_the_files():
+    ids = [b"%03d" % k for k in range(200)]
+    hall = Hall({"p": ids[:150], "q": ids[100:]}, "shared")
+    ours = hall.align(ids, "shared")
+    both = range(100, 150)
+    assert [ours["p"].positions[k] for k in both] == [ours["q"].positions[k] for k in both]
+    assert sorted(np.maximum(ours["p"].positions, ours["q"].positions)) == list(range(200))
+    assert list(ours["p"].positions[:150]) != sorted(ours["p"].positions[:150])
+
+
+def test_a_partner_goes_on_from_its_state_alone():
+    """Another worker takes over after every message, with nothing but the state."""
+    ids = [b"%d" % k for k in range(30)]
+    hall = Hall({"p": ids[10:]}, "shared")
+
+    def exchange(requests):
+        replies = hall.exchange(requests)
+        hall.answerers["p"] = replace(hall.answerers["p"])
+        return replies
+
+    ours = drive(align("bank", ["p"], ids, 1, "shared", lambda done, total: None), exchange)["p"]
+    assert [ids[10:][k] for k in hall.kept["p"].order[ours.positions[10:]]] == ids[10:]
+
+
+def begun(setting: str = "one-sided", rows: int = 2) -> tuple[AlignmentAnswerer, list[PartnerAlignment]]:
+    """A partner of three rows in an alignment with a bank that declared `rows`."""
+    kept: list[PartnerAlignment] = []
+    partner = AlignmentAnswerer("p", "bank", setting, 1, [b"1", b"2", b"3"], kept.append)
+    partner.handle(Start(setting=setting, id_columns=1, rows=rows, nonce=bytes(32)))
+    return partner, kept
+
+
+def test_a_bank_cannot_ask_for_more_ids_than_it_declared():
+    partner, _ = begun(rows=2)
+    two = BlindedIds(points=group.hash_to_group([b"a", b"b"]))
+    assert len(partner.handle(two).points) == 2
+    with pytest.raises(IntegrityError, match="bank: sent more ids than it declared"):
+        partner.handle(BlindedIds(points=two.points[:1]))
+
+
+@pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32])
+def test_a_bank_that_sends_no_point_is_named(bad):
+    partner, _ = begun()
+    with pytest.raises(IntegrityError, match="bank: sent what is no blinded id"):
+        partner.handle(BlindedIds(points=np.frombuffer(bad, np.uint8).reshape(1, 32)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message", "error"),
+    [
+        ("one-sided", Positions(order=np.array([0])), PeerError),
+        ("shared", Matched(matches=1), PeerError),
+        ("one-sided", Matched(matches=0), IntegrityError),
+        ("one-sided", Matched(matches=3), IntegrityError),
+        ("shared", Positions(order=np.array([-1, -1])), IntegrityError),
+        ("shared", Positions(order=np.array([0, 0])), IntegrityError),
+        ("shared", Positions(order=np.array([0, 3])), IntegrityError),
+        ("shared", Positions(order=np.array([0, -99])), IntegrityError),
+        ("shared", Positions(order=np.array([0, 1, -1])), IntegrityError),
+        ("shared", Positions(order=np.array([[0, 1]])), IntegrityError),
+        ("one-sided", OwnIdsQuery(first=2, count=2), IntegrityError),
+        ("one-sided", OwnIdsQuery(first=-1, count=1), IntegrityError),
+    ],
+)  # fmt: skip
+def test_impossible_messages_are_refused_and_nothing_is_kept(setting, message, error):
+    partner, kept = begun(setting)
+    with pytest.raises(error, match=r"^bank: "):
+        partner.handle(message)
+    assert not kept
+
+
+def test_nothing_goes_on_that_was_not_begun_or_is_over():
+    partner, kept = begun()
+    partner.handle(Matched(matches=1))
+    assert len(kept) == 1
+    for message in (BlindedIds(points=group.hash_to_group([b"1"])), Matched(matches=1)):
+        with pytest.raises(PeerError, match="not begun"):
+            partner.handle(message)
+
+
+def bent(hall: Hall, kind: type, change: Callable) -> None:
+    """From now on partner p changes its replies of one kind."""
     plain = hall.answerers["p"].handle
 
-    def bent(message):
+    def handle(message):
         reply = plain(message)
-        return OwnIds(points=reply.points[:0]) if isinstance(reply, OwnIds) else reply
+        return change(reply) if isinstance(reply, kind) else reply
 
-    hall.answerers["p"].handle = bent
-    with pytest.raises(IntegrityError, match="p: answered with what is no blinded id"):
+    hall.answerers["p"].handle = handle
+
+
+NO_POINT = np.zeros((1, 32), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "sentence"),
+    [
+        (TwiceBlinded, lambda m: TwiceBlinded(points=m.points[1:]), "no blinded id"),
+        (TwiceBlinded, lambda m: TwiceBlinded(points=np.concatenate((NO_POINT, m.points[1:]))), "no blinded id"),
+        (TwiceBlinded, lambda m: TwiceBlinded(points=np.concatenate((m.points[1:2], m.points[1:]))), "id twice"),
+        (OwnIds, lambda m: OwnIds(points=m.points[1:]), "no blinded id"),
+        (OwnIds, lambda m: OwnIds(points=np.concatenate((NO_POINT, m.points[1:]))), "no blinded id"),
+        (OwnIds, lambda m: OwnIds(points=np.concatenate((m.points[1:2], m.points[1:]))), "id twice"),
+    ],
+)
+def test_a_partner_that_answers_what_cannot_be_is_named(kind, change, sentence):
+    hall = Hall({"p": [b"1", b"2", b"3"]}, "one-sided")
+    bent(hall, kind, change)
+    with pytest.raises(IntegrityError, match=rf"^p: .*{sentence}"):
+        hall.align([b"1", b"2", b"3"], "one-sided")
+
+
+def test_both_sides_must_mean_the_same_parties():
+    hall = Hall({"p": [b"1"]}, "one-sided")
+    hall.answerers["p"].bank = "another"
+    with pytest.raises(PeerError, match="p: names the alignment otherwise"):
         hall.align([b"1"], "one-sided")
+
+
+def test_a_partner_without_rows_is_named():
+    with pytest.raises(DataError, match="p: has no rows"):
+        Hall({"p": []}, "one-sided").align([b"1"], "one-sided")
 
 
 def test_settings_must_agree():
@@ -113,3 +298,9 @@ def test_alignments_are_kept(tmp_path):
         assert (tmp_path / "a.npz").stat().st_mode & 0o077 == 0
     with pytest.raises(DataError, match="no alignment"):
         load(BankAlignment, tmp_path / "none.npz", "p")
+
+
+def test_the_name_of_an_alignment_is_as_documented():
+    parts = (b"fedwarn.v1 alignment", b"shared", b"bank", b"telecom", b"\1" * 32, b"\2" * 32)
+    expected = sha256(b"".join(len(p).to_bytes(8, "little") + p for p in parts)).hexdigest()
+    assert name("shared", "bank", "telecom", b"\1" * 32, b"\2" * 32) == expected

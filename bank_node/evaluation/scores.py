@@ -111,9 +111,7 @@ def _require_labels(label: F64) -> None:
 
 
 def _counts(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, int]:
-    query = (
-        "SELECT part, count(*), count(*) FILTER (label = 1) FROM scores WHERE rung = ? AND model = ? GROUP BY part"
-    )
+    query = "SELECT part, count(*), count(*) FILTER (label = 1) FROM scores WHERE rung = ? AND model = ? GROUP BY part"
     found = {part: (rows, bads) for part, rows, bads in table.execute(query, [*key]).fetchall()}
     total, bads = (sum(pair[which] for pair in found.values()) for which in (0, 1))
     return {"rows": total, "bads": bads} | {part: found.get(part, (0, 0))[0] for part in PARTS}

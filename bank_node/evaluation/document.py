@@ -1,0 +1,123 @@
+"""`report.json` as types: what an outside reader can rely on. The committed JSON schema is made from these.
+
+Two runs of one job agree in everything but `measured`.
+"""
+
+import json
+from typing import Any
+
+from pydantic import Field
+
+from bank_node.evaluation.facts import (
+    Budget,
+    DataFacts,
+    DisclosureRow,
+    Facts,
+    Leakage,
+    Measured,
+    Security,
+    Text,
+)
+from bank_node.evaluation.intervals import Metric, Uplift
+
+REPORT_FILE = "report.json"
+SCHEMA_FILE = "report.schema.json"
+
+
+class SwapSet(Facts):
+    """Alerts of a rung against those of the base at the same number of alerts: who came in, who went out."""
+
+    in_: int = Field(alias="in")
+    out: int
+    bads_in: int
+    bads_out: int
+
+
+class Rung(Facts):
+    """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros)."""
+
+    name: str
+    parties: list[str]
+    model: str
+    placebo: bool
+    model_sha256: str
+    metrics: dict[str, Metric]
+    uplift: dict[str, Uplift]
+    swap_set: dict[str, SwapSet]
+    sentence: Text
+    importance: dict[str, float]
+    disclosure: list[DisclosureRow]
+    leakage: dict[str, Leakage]
+
+
+class Headline(Facts):
+    """What the page opens with: one metric on the full rung. uplift, low, high: over the base. relative: to it."""
+
+    metric: str
+    rung: str
+    model: str
+    base: str
+    value: float
+    uplift: float
+    low: float
+    high: float
+    relative: float | None
+    sentence: Text
+
+
+class Placebo(Facts):
+    """The verdict on the placebo rung: does the interval of its AUC uplift cover 0, as it must."""
+
+    rung: str
+    model: str
+    low: float
+    high: float
+    covers_zero: bool
+
+
+class Data(DataFacts):
+    """Counts of the bank's rows over the whole file, then what each party brought."""
+
+    rows: int
+    bads: int
+    train: int
+    validation: int
+    test: int
+
+
+class Report(Facts):
+    """The whole document."""
+
+    schema_: int = Field(alias="schema")
+    name: str
+    title: Text
+    synthetic: bool
+    engine: str
+    label_party: str
+    security: Security
+    data: Data
+    rungs: list[Rung]
+    headline: Headline
+    placebo: list[Placebo]
+    alert_rates: list[float]
+    bootstrap: int
+    budgets: dict[str, dict[str, Budget]]
+    warnings: list[Text]
+    notes: list[Text]
+    job: str
+    job_sha256: str
+    data_sha256: dict[str, str]
+    seeds: dict[str, int]
+    measured: Measured
+
+    def to_json(self) -> str:
+        """The file's text: keys in the order above, no NaN or infinity, a newline last."""
+        values = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of `report.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Report.model_json_schema(
+        by_alias=True, mode="serialization"
+    )

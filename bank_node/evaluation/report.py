@@ -1,0 +1,130 @@
+"""The uplift report of a run: `report.json` and `report.html` from `scores.csv` and `facts.json`."""
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bank_node.evaluation.document import REPORT_FILE, Data, Headline, Placebo, Report, Rung
+from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
+from bank_node.evaluation.intervals import Estimates
+from bank_node.evaluation.messages import say
+from bank_node.evaluation.metrics import metric_names
+from bank_node.evaluation.scores import Scored, read_scores
+from bank_node.evaluation.uplift import base_of, full_of, headline_metric, key_of, swap_set
+from bank_node.evaluation.wording import joined, relative_change, signed, uplift_sentence
+from protocol.errors import UsageError
+
+
+def write_report(folder: Path) -> Report:
+    """Compute the report of a run and put both its forms into the run's folder.
+
+    Raises:
+        UsageError: `scores.csv` or `facts.json` is missing or of another version.
+        DataError: the scores do not admit the figures (one class only, rungs over different rows, ...).
+    """
+    facts = read_facts(folder)
+    scored = read_scores(folder, [key_of(rung) for rung in facts.rungs])
+    report = build_report(facts, scored)
+    _write(folder / REPORT_FILE, report.to_json())
+    return report
+
+
+def read_report(folder: Path) -> Report:
+    """The report of a finished run.
+
+    Raises: UsageError: there is none, or of another version.
+    """
+    path = folder / REPORT_FILE
+    try:
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError("report", f"{path} is missing", "give the folder of a finished run") from None
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UsageError("report", f"{path} is not a report at {where!r}", "write it with this version") from error
+
+
+def build_report(facts: RunFacts, scored: Scored) -> Report:
+    """The document, from facts and scores alone."""
+    estimates = Estimates.of(scored, facts.alert_rates, facts.bootstrap, facts.seed)
+    rungs = [_rung(facts, rung, scored, estimates) for rung in facts.rungs]
+    placebos = [_placebo(rung) for rung in rungs if rung.placebo]
+    shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
+    return Report.model_validate(
+        shared
+        | {
+            "data": Data(**facts.data.model_dump(), **scored.counts),
+            "seeds": facts.seeds | {"bootstrap": facts.seed},
+            "rungs": rungs,
+            "headline": _headline(facts, rungs),
+            "placebo": placebos,
+            "warnings": [*facts.warnings, *_warnings(placebos)],
+        }
+    )
+
+
+def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates) -> Rung:
+    base = base_of(facts, rung.model)
+    key, base_key, names = key_of(rung), key_of(base), metric_names(facts.alert_rates)
+    metrics = {name: estimates.metric(key, name) for name in names}
+    uplift = {name: estimates.uplift(key, base_key, name) for name in names}
+    main = headline_metric(facts.alert_rates)
+    return Rung(
+        **rung.model_dump(),
+        metrics=metrics,
+        uplift=uplift,
+        swap_set={str(rate): swap_set(scored, key, base_key, rate) for rate in facts.alert_rates},
+        sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
+    )
+
+
+def _label(rung: RungFacts) -> str:
+    """How a sentence calls a rung."""
+    return rung.name if rung.placebo else joined(rung.parties)
+
+
+def _headline(facts: RunFacts, rungs: list[Rung]) -> Headline:
+    name, model = headline_metric(facts.alert_rates), facts.rungs[0].model
+    full, base = key_of(full_of(facts, model)), base_of(facts, model)
+    rung = next(rung for rung in rungs if (rung.name, rung.model) == full)
+    value, uplift = rung.metrics[name].value, rung.uplift[name]
+    return Headline(
+        metric=name,
+        rung=rung.name,
+        model=model,
+        base=base.name,
+        value=value,
+        uplift=uplift.value,
+        low=uplift.low,
+        high=uplift.high,
+        relative=relative_change(value - uplift.value, uplift.value),
+        sentence=rung.sentence,
+    )
+
+
+def _placebo(rung: Rung) -> Placebo:
+    """AUC is the most sensitive metric, and one verdict a rung leaves no room to look for a pleasant one."""
+    auc = rung.uplift["auc"]
+    return Placebo(rung=rung.name, model=rung.model, low=auc.low, high=auc.high, covers_zero=not auc.shown)
+
+
+def _warnings(placebos: list[Placebo]) -> list[Text]:
+    return [
+        say(
+            "placebo_above" if placebo.low > 0 else "placebo_below",
+            rung=placebo.rung,
+            model=placebo.model,
+            low=signed("auc", placebo.low),
+            high=signed("auc", placebo.high),
+        )
+        for placebo in placebos
+        if not placebo.covers_zero
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    draft = path.with_suffix(path.suffix + ".part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)

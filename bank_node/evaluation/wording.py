@@ -1,0 +1,90 @@
+"""Figures as words: formats, metric names, and the sentence on an uplift, which never claims more than it shows."""
+
+from collections.abc import Sequence
+
+from bank_node.evaluation.facts import Text
+from bank_node.evaluation.intervals import Metric, Uplift
+from bank_node.evaluation.messages import say
+
+_MINUS = "−"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.481 as 48.1%."""
+    return f"{100 * share:.{digits}f}%".replace("-", _MINUS)
+
+
+def rate_text(rate: float | str) -> str:
+    """An alert rate: 0.05 as 5%, 0.025 as 2.5%."""
+    return f"{100 * float(rate):.6g}%"
+
+
+def figure(name: str, value: float) -> str:
+    """A metric's value in its own format."""
+    kind = name.partition("@")[0]
+    if kind in ("precision", "recall"):
+        return percent(value)
+    return f"{value:.{2 if kind == 'lift' else 4}f}".replace("-", _MINUS)
+
+
+def signed(name: str, value: float) -> str:
+    """A difference in the metric's format, with its sign; percentages lose theirs (they become points)."""
+    kind = name.partition("@")[0]
+    points, digits = (100 * value, 1) if kind in ("precision", "recall") else (value, 2 if kind == "lift" else 4)
+    text = f"{points:+.{digits}f}"
+    return (text[1:] if float(text) == 0 else text).replace("-", _MINUS)
+
+
+def metric_name(name: str) -> Text:
+    """A metric's name in words, with its alert rate."""
+    kind, _, rate = name.partition("@")
+    return say(f"metric_{kind}", rate=rate_text(rate)) if rate else say(f"metric_{kind}")
+
+
+def unit(name: str) -> Text:
+    """What a difference of this metric is counted in."""
+    return say("points") if name.startswith(("precision", "recall")) else Text(en="", zh="")
+
+
+def joined(parties: Sequence[str]) -> str:
+    """Parties of a rung, as one name."""
+    return " + ".join(parties)
+
+
+def relative_change(base: float, uplift: float) -> float | None:
+    """The uplift as a share of the base's value; None where that is 0."""
+    return uplift / base if base else None
+
+
+def relative_text(relative: float | None) -> str:
+    """+37.1%, or a dash."""
+    if relative is None:
+        return "–"
+    return ("+" if relative > 0 else "") + percent(relative)
+
+
+def uplift_sentence(name: str, rung: str, base: str, metric: Metric, uplift: Uplift) -> Text:
+    """One plain sentence on a rung: metric, alert rate, absolute and relative change, interval, and what it shows."""
+    if rung == base:
+        return say(
+            "sentence_base",
+            rung=rung,
+            metric=metric_name(name),
+            value=figure(name, metric.value),
+            low=figure(name, metric.low),
+            high=figure(name, metric.high),
+        )
+    before = metric.value - uplift.value
+    return say(
+        "sentence_shown" if uplift.shown else "sentence_not_shown",
+        rung=rung,
+        base=base,
+        metric=metric_name(name),
+        value=figure(name, metric.value),
+        before=figure(name, before),
+        change=signed(name, uplift.value),
+        low=signed(name, uplift.low),
+        high=signed(name, uplift.high),
+        unit=unit(name),
+        relative=relative_text(relative_change(before, uplift.value)),
+    )

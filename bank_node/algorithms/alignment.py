@@ -72,9 +72,7 @@ def align(
     return (yield from _tell_positions(meetings, places))
 
 
-def _start(
-    bank: str, partners: Sequence[str], rows: int, id_columns: int, setting: Setting
-) -> Script[list[_Meeting]]:
+def _start(bank: str, partners: Sequence[str], rows: int, id_columns: int, setting: Setting) -> Script[list[_Meeting]]:
     nonces = {party: fresh_key() for party in partners}
     started = yield from ask(
         {p: Start(setting=setting, id_columns=id_columns, rows=rows, nonce=nonces[p]) for p in partners}, Started

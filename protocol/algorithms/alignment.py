@@ -38,9 +38,7 @@ PART: Final = 8192
 """Ids an exchange: a few hundred kilobytes, and often enough for a progress bar."""
 
 
-@declared(
-    "alignment.start", content="setting, number of rows and id columns, a nonce", purpose="agree on an alignment"
-)
+@declared("alignment.start", content="setting, number of rows and id columns, a nonce", purpose="agree on an alignment")
 class Start(Message, frozen=True):
     """The bank opens an alignment."""
 
@@ -94,9 +92,7 @@ class Matched(Message, frozen=True):
     matches: int
 
 
-@declared(
-    "alignment.positions", content="which of the partner's rows matched", purpose="put matched rows in one order"
-)
+@declared("alignment.positions", content="which of the partner's rows matched", purpose="put matched rows in one order")
 class Positions(Message, frozen=True):
     """shared: at each position of the row space, the place in the partner's order, -1 if it does not hold it."""
 

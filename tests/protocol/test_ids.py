@@ -87,9 +87,7 @@ def test_a_row_is_null_if_any_of_its_id_columns_is():
 
 
 def test_a_duplicate_id_is_named_by_its_rows_and_never_shown():
-    with pytest.raises(
-        DataError, match=r"7 duplicate ids in calls.csv, at rows 2, 3, 4, 5, 6 \.\.\.; keep"
-    ) as caught:
+    with pytest.raises(DataError, match=r"7 duplicate ids in calls.csv, at rows 2, 3, 4, 5, 6 \.\.\.; keep") as caught:
         normalise_ids([["secret-41"] * 8], "telecom", "calls.csv")
     assert "secret" not in str(caught.value) + repr(caught.value)
 

@@ -1,0 +1,224 @@
+"""Sessions: messages in order, each answered once, and a retry that changes nothing.
+
+    bank (BankSession)                                 partner (PartnerSessions)
+     |-- session, sequence k, kind, body ------------->|  k = last + 1: hand it to the role, keep the reply
+     |<- session, sequence k, kind, body --------------|
+     |-- the same again (the reply was lost) --------->|  k = last, identical: the kept reply, identical
+     |-- sequence k, another body -------------------->|  refused (integrity)
+     |-- a step back, or a gap ----------------------->|  refused (integrity)
+
+A second, different answer to one request is a known way to lose a key (eprint 2024/194), hence the rules. A
+session that the partner does not know, because it restarted or forgot it, may go on at any sequence; the roles
+then see to it that a repeated request gets the same answer, or none.
+"""
+
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from protocol.errors import FedwarnError, IntegrityError
+from protocol.messages import Malformed, Message, Refusal, decode, encode
+from protocol.role import Replies, Requests
+from protocol.wire.envelope import Envelope, Envelopes, ExchangeEnvelopes, Mark
+
+LOG: Final = logging.getLogger(__name__)
+BUG: Final = 1
+"""Exit code of an error that is nobody's fault but ours."""
+
+Handle = Callable[[str, Message], Message]
+"""A node's roles: the peer's name and its message in, the reply out."""
+
+Observer = Callable[[str, Envelope, Message], None]
+"""Told the peer, the envelope and the message, once a message however often it is sent."""
+
+
+def unobserved(peer: str, envelope: Envelope, message: Message) -> None:
+    """The observer that keeps nothing."""
+
+
+class BankSession:
+    """The bank's end: numbers its requests to each party, and unwraps the replies.
+
+    A request that failed in transport stays pending with the whole exchange: the same messages asked again go
+    out as the same envelopes. Another message in its place begins a new session with that party. Thread-safe,
+    one exchange at a time.
+
+    Args:
+        exchange: of a transport.
+        on_sent: called before a request first leaves; on_received: when the replies of all parties are here.
+    """
+
+    def __init__(
+        self, exchange: ExchangeEnvelopes, on_sent: Observer = unobserved, on_received: Observer = unobserved
+    ) -> None:
+        self._exchange, self._on_sent, self._on_received = exchange, on_sent, on_received
+        self._next: dict[str, tuple[str, int]] = {}
+        self._pending: dict[str, Envelope] = {}
+        self._lock = threading.Lock()
+
+    def exchange(self, requests: Requests) -> Replies:
+        """One request to each named party, one reply from each: the `Exchange` that `drive` takes.
+
+        Raises:
+            TransportError: a party did not answer; the same call may be made again.
+            IntegrityError: what came back is not a reply to what was sent.
+        """
+        with self._lock:
+            sent = {party: self._envelope(party, message) for party, message in requests.items()}
+            came = self._exchange(sent)
+            replies = {party: _opened(party, sent[party], came) for party in sent}
+            for party, envelope in sent.items():
+                del self._pending[party]
+                self._next[party] = (envelope.session, envelope.sequence + 1)
+                self._on_received(party, came[party], replies[party])
+            return replies
+
+    def _envelope(self, party: str, message: Message) -> Envelope:
+        body = encode(message)
+        pending = self._pending.get(party)
+        if pending is not None:
+            if (message.KIND, body) == (pending.kind, pending.body):
+                return pending
+            del self._next[party]
+        session, sequence = self._next.setdefault(party, (secrets.token_hex(16), 0))
+        envelope = Envelope(session, sequence, message.KIND, body)
+        self._on_sent(party, envelope, message)
+        self._pending[party] = envelope
+        return envelope
+
+
+def _opened(party: str, request: Envelope, replies: Envelopes) -> Message:
+    reply = replies.get(party)
+    if reply is None or (reply.session, reply.sequence) != (request.session, request.sequence):
+        raise IntegrityError(party, f"did not reply to the {request.kind} it was sent", "look into its log")
+    try:
+        return decode(reply.kind, reply.body)
+    except Malformed as error:
+        raise IntegrityError(
+            party, f"sent a reply that cannot be read ({error})", "run the same version on both sides"
+        ) from None
+
+
+@dataclass
+class _Conversation:
+    """One session of one peer: its last request and the reply to it. users: threads that are in it."""
+
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+    last: tuple[Mark, Envelope] | None = None
+
+    @property
+    def bytes_kept(self) -> int:
+        return len(self.last[1].body) if self.last else 0
+
+
+class PartnerSessions:
+    """The partner's end: answers each request of each session once, and a repeat of the last one identically.
+
+    Thread-safe; one message of a session at a time. Every error becomes a `Refusal`: nothing else ever leaves.
+
+    Args:
+        party: this node's name, for its refusals.
+        handle: the node's roles.
+        on_received: called before a new request is handled; on_sent: before its reply leaves.
+        most_sessions, most_bytes: the sessions and replies kept; the least recently used are forgotten.
+    """
+
+    def __init__(
+        self,
+        party: str,
+        handle: Handle,
+        on_received: Observer = unobserved,
+        on_sent: Observer = unobserved,
+        most_sessions: int = 64,
+        most_bytes: int = 1 << 30,
+    ) -> None:
+        self._party, self._handle = party, handle
+        self._on_received, self._on_sent = on_received, on_sent
+        self._most_sessions, self._most_bytes = most_sessions, most_bytes
+        self._known: OrderedDict[tuple[str, str], _Conversation] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def serve(self, peer: str, envelope: Envelope) -> Envelope:
+        """The reply to one envelope of an authenticated peer. Never raises."""
+        key = (peer, envelope.session)
+        with self._lock:
+            conversation = self._known.setdefault(key, _Conversation())
+            self._known.move_to_end(key)
+            conversation.users += 1
+        try:
+            with conversation.busy:
+                return self._in_turn(conversation, peer, envelope)
+        finally:
+            with self._lock:
+                conversation.users -= 1
+                self._forget()
+
+    def _in_turn(self, conversation: _Conversation, peer: str, envelope: Envelope) -> Envelope:
+        if conversation.last is not None:
+            request, reply = conversation.last
+            if envelope.mark == request:
+                return reply
+            if envelope.sequence != request.sequence + 1:
+                return self._refuse(peer, envelope, _refusal(_out_of_order(peer, envelope, request)))
+        reply = self._answer(peer, envelope)
+        conversation.last = (envelope.mark, reply)
+        return reply
+
+    def _answer(self, peer: str, envelope: Envelope) -> Envelope:
+        try:
+            message = decode(envelope.kind, envelope.body)
+            self._on_received(peer, envelope, message)
+            return self._reply(peer, envelope, self._handle(peer, message))
+        except FedwarnError as error:
+            return self._refuse(peer, envelope, _refusal(error))
+        except Malformed as error:
+            return self._refuse(peer, envelope, _refusal(_unreadable(peer, error)))
+        except Exception:
+            LOG.exception("%s: a bug while answering %s of %s", self._party, envelope.kind, peer)
+            return self._refuse(peer, envelope, self._bug(envelope))
+
+    def _reply(self, peer: str, request: Envelope, message: Message) -> Envelope:
+        reply = Envelope(request.session, request.sequence, message.KIND, encode(message))
+        self._on_sent(peer, reply, message)
+        return reply
+
+    def _refuse(self, peer: str, request: Envelope, refusal: Refusal) -> Envelope:
+        try:
+            return self._reply(peer, request, refusal)
+        except FedwarnError as error:  # it cannot be kept on record: then that is the reason given
+            return Envelope(request.session, request.sequence, Refusal.KIND, encode(_refusal(error)))
+
+    def _bug(self, request: Envelope) -> Refusal:
+        thing = f"met an error of its own while answering {request.kind[:40]}"
+        return Refusal(code=BUG, party=self._party, thing=thing, remedy="look into its log")
+
+    def _forget(self) -> None:
+        """Drop the least recently used sessions that nobody is in, down to the limits."""
+        kept_bytes = sum(c.bytes_kept for c in self._known.values())
+        for key, conversation in list(self._known.items())[:-1]:
+            if len(self._known) <= self._most_sessions and kept_bytes <= self._most_bytes:
+                return
+            if not conversation.users:
+                kept_bytes -= conversation.bytes_kept
+                del self._known[key]
+
+
+def _refusal(error: FedwarnError) -> Refusal:
+    return Refusal(code=error.exit_code, party=error.party, thing=error.thing, remedy=error.remedy)
+
+
+def _unreadable(peer: str, error: Malformed) -> IntegrityError:
+    return IntegrityError(peer, f"sent a request that cannot be read ({error})", "run the same version on both sides")
+
+
+def _out_of_order(peer: str, envelope: Envelope, last: Mark) -> IntegrityError:
+    if envelope.sequence == last.sequence:
+        thing = f"sent another message under the number of its last one, {last.sequence}"
+    else:
+        thing = f"sent message {envelope.sequence} after message {last.sequence} of a session"
+    return IntegrityError(peer, thing, "begin a new session")

@@ -3,19 +3,21 @@
 from rich.table import Table
 
 from bank_node.evaluation.document import Report, Rung
-from bank_node.evaluation.wording import figure, signed
+from bank_node.evaluation.wording import figure, rate_text, signed
 
 
 def headline_table(report: Report) -> Table:
-    """One line a rung: the headline metric and AUC with intervals, uplifts, and what the partners gave away."""
+    """One line a rung: AUC and the headline metric with intervals, uplifts, and what the partners gave away."""
     main = report.headline.metric
-    table = Table(
-        title=_title(report), caption=report.headline.sentence.en, caption_justify="left", title_justify="left"
-    )
-    for column in ("rung", "model", "AUC", "KS", main, f"uplift of {main}", "uplift of AUC", "information share"):
-        table.add_column(column, justify="left" if column in ("rung", "model") else "right")
+    several_models = len({rung.model for rung in report.rungs}) > 1
+    table = Table(title=_title(report), caption=report.headline.sentence.en, caption_justify="left")
+    table.title_justify = "left"
+    table.add_column("rung")
+    for column in ("AUC", "uplift", _short(main), "uplift", "information\nshare"):
+        table.add_column(column, justify="right")
     for rung in report.rungs:
-        table.add_row(*_line(rung, main), style="dim" if rung.placebo else None)
+        name = f"{rung.name}\n[dim]{rung.model}[/]" if several_models else rung.name
+        table.add_row(name, *_cells(rung, main), style="dim" if rung.placebo else None)
     return table
 
 
@@ -24,27 +26,24 @@ def _title(report: Report) -> str:
     return " · ".join([*marks, report.title.en])
 
 
-def _line(rung: Rung, main: str) -> list[str]:
+def _cells(rung: Rung, main: str) -> list[str]:
     shares = [f"{party} {leak.information_share:.2f}" for party, leak in rung.leakage.items()]
-    return [
-        rung.name,
-        rung.model,
-        _with_interval(rung, "auc"),
-        figure("ks", rung.metrics["ks"].value),
-        _with_interval(rung, main),
-        _change(rung, main),
-        _change(rung, "auc"),
-        ", ".join(shares),
-    ]
+    pairs = [cell for name in ("auc", main) for cell in (_with_interval(rung, name), _change(rung, name))]
+    return [*pairs, "\n".join(shares)]
+
+
+def _short(name: str) -> str:
+    kind, _, rate = name.partition("@")
+    return f"{kind}\nat {rate_text(rate)}"
 
 
 def _with_interval(rung: Rung, name: str) -> str:
     metric = rung.metrics[name]
-    return f"{figure(name, metric.value)} ({figure(name, metric.low)} to {figure(name, metric.high)})"
+    return f"{figure(name, metric.value)}\n[dim]{figure(name, metric.low)} to {figure(name, metric.high)}[/]"
 
 
 def _change(rung: Rung, name: str) -> str:
     change = rung.uplift[name]
     if change.low == change.high == 0:
         return ""
-    return f"{signed(name, change.value)} ({signed(name, change.low)} to {signed(name, change.high)})"
+    return f"{signed(name, change.value)}\n[dim]{signed(name, change.low)} to {signed(name, change.high)}[/]"

@@ -10,10 +10,13 @@ from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.intervals import Estimates
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import metric_names
+from bank_node.evaluation.page import render_page
 from bank_node.evaluation.scores import Scored, read_scores
 from bank_node.evaluation.uplift import base_of, full_of, headline_metric, key_of, swap_set
 from bank_node.evaluation.wording import joined, relative_change, signed, uplift_sentence
 from protocol.errors import UsageError
+
+PAGE_FILE = "report.html"
 
 
 def write_report(folder: Path) -> Report:
@@ -27,6 +30,7 @@ def write_report(folder: Path) -> Report:
     scored = read_scores(folder, [key_of(rung) for rung in facts.rungs])
     report = build_report(facts, scored)
     _write(folder / REPORT_FILE, report.to_json())
+    _write(folder / PAGE_FILE, render_page(report, scored))
     return report
 
 

@@ -1,0 +1,125 @@
+"""`report.html`: one self-contained page in two languages, from the document and its pictures.
+
+The template holds the order of things, the catalogue the words, the stylesheet the looks; here is only what the
+template cannot say itself. Everything that came with the data (names, the job) is escaped.
+"""
+
+from collections import defaultdict
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from bank_node.evaluation.document import Report, Rung
+from bank_node.evaluation.facts import DisclosureRow, Text
+from bank_node.evaluation.intervals import Uplift
+from bank_node.evaluation.messages import say
+from bank_node.evaluation.metrics import alerts
+from bank_node.evaluation.plots_of_cost import PHASES, cost_plots, other_seconds
+from bank_node.evaluation.plots_of_quality import quality_plots
+from bank_node.evaluation.scores import Scored
+from bank_node.evaluation.svg import spans
+from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, relative_text, signed, unit
+
+_SMALLEST_P = 0.0001
+_CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores")
+
+
+def render_page(report: Report, scored: Scored) -> str:
+    """The page's text, the same for the same inputs."""
+    plots = {name: Markup(svg) for name, svg in (quality_plots(report, scored) | cost_plots(report)).items()}
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            plots=plots,
+            curves=_CURVES,
+            style=Markup(files(__package__).joinpath("report.css").read_text(encoding="utf-8")),
+            models=_by_model(report),
+            full=_full(report),
+            headline_rate=report.headline.metric.partition("@")[2],
+            disclosures=_disclosures(report),
+            leaks=_leaks(report),
+            alerted=alerts(float(report.headline.metric.partition("@")[2]), report.data.test),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=select_autoescape(default_for_string=True, default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "t": lambda key, **values: Markup(spans(say(key, **values))),
+        "both": lambda text: Markup(spans(text)),
+        "text": say,
+        "metric_name": metric_name,
+        "unit": unit,
+        "p_value": _p_value,
+        "other_seconds": other_seconds,
+        "phases": PHASES,
+    }
+    environment.filters |= {
+        "percent": percent,
+        "rate": rate_text,
+        "relative": relative_text,
+        "whole": lambda number: f"{number:,}",
+        "short": lambda number: f"{number:.4g}",
+        "seconds": lambda number: f"{number:.2f}",
+        "figure": lambda value, name: figure(name, value),
+        "signed": lambda value, name: signed(name, value),
+    }
+    return environment
+
+
+def _p_value(uplift: Uplift) -> Text:
+    if uplift.p < _SMALLEST_P:
+        return say("p_small", p=f"{_SMALLEST_P:.4f}")
+    return say("p_value", p=f"{uplift.p:.2g}" if uplift.p < 0.01 else f"{uplift.p:.2f}")
+
+
+def _by_model(report: Report) -> dict[str, dict[str, Any]]:
+    """For each model its rungs, and the name of its base."""
+    found: dict[str, list[Rung]] = defaultdict(list)
+    for rung in report.rungs:
+        found[rung.model].append(rung)
+    return {model: {"rungs": rungs, "base": _base(report, rungs)} for model, rungs in found.items()}
+
+
+def _base(report: Report, rungs: list[Rung]) -> str:
+    ladder = [rung for rung in rungs if not rung.placebo] or rungs
+    alone = [rung for rung in ladder if rung.parties == [report.label_party]]
+    return (alone or ladder)[0].name
+
+
+def _full(report: Report) -> Rung:
+    wanted = (report.headline.rung, report.headline.model)
+    return next(rung for rung in report.rungs if (rung.name, rung.model) == wanted)
+
+
+def _leaks(report: Report) -> dict[str, list[Rung]]:
+    """By partner: the rungs in which it gave something away."""
+    found: dict[str, list[Rung]] = defaultdict(list)
+    for rung in report.rungs:
+        for party in rung.leakage:
+            found[party].append(rung)
+    return dict(found)
+
+
+def _disclosures(report: Report) -> list[DisclosureRow]:
+    """Messages of one kind and direction, added up over the rungs, in order of first use."""
+    rows: dict[tuple[str, str, str, bool], DisclosureRow] = {}
+    for row in (row for rung in report.rungs for row in rung.disclosure):
+        key = (row.sender, row.receiver, row.kind, row.encrypted)
+        sofar = rows.get(key)
+        total = {"count": row.count + sofar.count, "bytes": row.bytes + sofar.bytes} if sofar else {}
+        rows[key] = row.model_copy(update=total)
+    return list(rows.values())

@@ -1,0 +1,116 @@
+"""Pictures of what the run took: importance and messages by party, information given away, time."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bank_node.evaluation.document import Report, Rung
+from bank_node.evaluation.drawing import BAD, COLOURS, WIDE, picture, stacked
+from bank_node.evaluation.messages import say
+
+PHASES: Final = ("align", "hint", "encrypt", "histogram", "network", "decrypt", "score")
+
+
+def cost_plots(report: Report) -> dict[str, str]:
+    """By name; those that the run has no figures for are left out."""
+    rungs = [rung for rung in report.rungs if rung.model == report.headline.model and rung.importance]
+    found = {}
+    if rungs:
+        found["importance"] = _importance(report, rungs)
+    if any(rung.disclosure for rung in report.rungs):
+        found["bytes"] = _bytes(report)
+    if any(rung.leakage for rung in report.rungs):
+        found["information"] = _information(report)
+    if report.measured.seconds:
+        found["time"] = _time(report)
+    return found
+
+
+def information_limit(report: Report, party: str) -> float | None:
+    """A partner's limit on its information share, where the run had one."""
+    budget = report.budgets.get(party, {}).get("max_information_share")
+    return None if budget is None else budget.limit
+
+
+def other_seconds(line: dict[str, float]) -> float:
+    """What is left of a rung's total after the named phases."""
+    return line.get("total", 0.0) - sum(line.get(phase, 0.0) for phase in PHASES)
+
+
+def _importance(report: Report, rungs: Sequence[Rung]) -> str:
+    parties = list(report.data.parties)
+
+    def draw(axis: Any) -> None:
+        names = [rung.name for rung in rungs]
+        series = {party: [rung.importance.get(party, 0.0) for rung in rungs] for party in parties}
+        stacked(
+            axis,
+            names,
+            {party: (party, COLOURS[i % len(COLOURS)]) for i, party in enumerate(parties)},
+            series,
+            len(names),
+        )
+        axis.set_xlabel("@axis_share@")
+        axis.set_xlim(0, 1)
+
+    return picture("importance", (4.6, 1.3 + 0.34 * len(rungs)), say("figure_importance"), draw)
+
+
+def _bytes(report: Report) -> str:
+    sent: dict[str, list[int]] = {party: [0, 0] for party in report.data.parties}
+    for rung in report.rungs:
+        for row in rung.disclosure:
+            total = sent.setdefault(row.sender, [0, 0])
+            total[0] += row.bytes
+            total[1] += row.count
+
+    def draw(axis: Any) -> None:
+        mib = [size / 2**20 for size, _ in sent.values()]
+        bars = axis.barh(list(sent), mib, color=COLOURS[3], height=0.5)
+        axis.bar_label(
+            bars,
+            [f"{size:,.1f} MiB · {count:,}" for size, (_, count) in zip(mib, sent.values(), strict=True)],
+            padding=4,
+            fontsize=8,
+        )
+        axis.margins(x=0.42)
+        axis.set_xlim(left=0)
+        axis.invert_yaxis()
+        axis.grid(axis="y", visible=False)
+        axis.set_xlabel("@axis_mib@")
+
+    return picture("bytes", (4.6, 1.1 + 0.4 * len(sent)), say("figure_bytes"), draw)
+
+
+def _information(report: Report) -> str:
+    shares: dict[str, float] = {}
+    for rung in report.rungs:
+        for party, leak in rung.leakage.items():
+            shares[party] = max(shares.get(party, 0.0), leak.information_share)
+
+    def draw(axis: Any) -> None:
+        bars = axis.barh(list(shares), list(shares.values()), color=COLOURS[2], height=0.45)
+        axis.bar_label(bars, [f"{share:.1%}" for share in shares.values()], padding=-36, color="white", fontsize=9)
+        for y, party in enumerate(shares):
+            limit = information_limit(report, party)
+            if limit is not None:
+                axis.plot([limit, limit], [y - 0.36, y + 0.36], color=BAD, linewidth=2)
+                axis.annotate(f"{limit:.0%}", (limit, y), (6, 0), textcoords="offset points", va="center", color=BAD)
+        axis.set_xlim(0, 1)
+        axis.invert_yaxis()
+        axis.grid(axis="y", visible=False)
+        axis.set_xlabel("@axis_share@")
+
+    return picture("information", (4.6, 1.1 + 0.4 * len(shares)), say("figure_information"), draw)
+
+
+def _time(report: Report) -> str:
+    seconds = report.measured.seconds
+
+    def draw(axis: Any) -> None:
+        series = {phase: [line.get(phase, 0.0) for line in seconds.values()] for phase in (*PHASES, "other")}
+        series["other"] = [max(0.0, other_seconds(line)) for line in seconds.values()]
+        hues = {phase: (f"@phase_{phase}@", COLOURS[i % len(COLOURS)]) for i, phase in enumerate(series)}
+        stacked(axis, list(seconds), hues, series, 4)
+        axis.set_xlabel("@axis_seconds@")
+
+    return picture("time", (WIDE, 1.5 + 0.34 * len(seconds)), say("figure_time"), draw)

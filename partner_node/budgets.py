@@ -43,9 +43,7 @@ class Budgets:
             raise UsageError(
                 party, f"its budgets in {path.name} cannot be opened", "free the file or its disk"
             ) from None
-        self._flood: dict[bytes, float] = dict(
-            self._base.execute("SELECT hint, SUM(cost) FROM answers GROUP BY hint")
-        )
+        self._flood: dict[bytes, float] = dict(self._base.execute("SELECT hint, SUM(cost) FROM answers GROUP BY hint"))
 
     def close(self) -> None:
         """Close the file."""
@@ -86,9 +84,7 @@ class Budgets:
 
     def equations(self, bank: str, data: str, prefix: str = "") -> int:
         """Sums released to a bank on a table, all or under labels that begin with `prefix`."""
-        query = (
-            "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ? AND substr(label, 1, ?) = ?"
-        )
+        query = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ? AND substr(label, 1, ?) = ?"
         with self._lock:
             (total,) = self._base.execute(query, (bank, data, len(prefix), prefix)).fetchone()
         return int(total)

@@ -7,7 +7,7 @@ count as missing, and are counted.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +66,12 @@ class Column:
     numbers: F64 = field(default_factory=lambda: np.empty(0), repr=False)
     codes: I32 = field(default_factory=lambda: np.empty(0, dtype=np.int32), repr=False)
     categories: tuple[str, ...] = field(default=(), repr=False)
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Column":
+        """The column over some of its rows."""
+        if self.kind == "number":
+            return replace(self, numbers=self.numbers[chosen])
+        return replace(self, codes=self.codes[chosen])
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,9 @@ class _Reader:
         if isinstance(values, np.ma.MaskedArray):
             gap: Any = np.nan if values.dtype.kind == "f" else None
             return (
-                values.filled(gap) if values.dtype.kind in "fO" else np.ma.getdata(np.ma.filled(values.astype(object), None))
+                values.filled(gap)
+                if values.dtype.kind in "fO"
+                else np.ma.getdata(np.ma.filled(values.astype(object), None))
             )
         return values
 

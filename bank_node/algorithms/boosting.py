@@ -86,7 +86,7 @@ class Boosted:
     margin: F64
     queries: int
     handles: Mapping[str, tuple[Split, ...]]
-    best_tree: int
+    kept: Mapping[str, Kept]
 
 
 def boost(task: Task) -> Script[Boosted]:
@@ -129,16 +129,17 @@ def boost(task: Task) -> Script[Boosted]:
         trees=tuple(trees),
     )
     handles = {p.name: book.splits(p.name) for p in task.partners}
-    yield from _leave_handles(task, model, handles)
-    return Boosted(model, margin, queries, handles, len(trees))
+    kept = yield from _leave_handles(task, model, handles)
+    return Boosted(model, margin, queries, handles, kept)
 
 
-def _leave_handles(task: Task, model: TreeModel, handles: Mapping[str, tuple[Split, ...]]) -> Script[None]:
+def _leave_handles(task: Task, model: TreeModel, handles: Mapping[str, tuple[Split, ...]]) -> Script[dict[str, Kept]]:
     """Let every partner keep what stands behind its handles, so that it can score the model."""
     messages = {p.name: Handles(layout=p.layout, model=model.sha256, splits=handles[p.name]) for p in task.partners}
-    for party, kept in (yield from ask(messages, Kept)).items():
-        view = next(p for p in task.partners if p.name == party)
-        view.known.information_share = kept.information_share
+    kept = yield from ask(messages, Kept)
+    for view in task.partners:
+        view.known.information_share = kept[view.name].information_share
+    return kept
 
 
 def _grow(task: Task, number: int, margin: F64, book: HandleBook) -> Script[tuple[tuple[TreeNode, ...], F64, int]]:

@@ -120,9 +120,7 @@ class BoostingAnswerer:
         """Noisy sums a bin; the budgets are spent before they are computed."""
         shapes = self.table.shapes
         if any(not 0 <= j < len(shapes) for j in query.columns) or len(set(query.columns)) != len(query.columns):
-            raise IntegrityError(
-                self.state.bank, "asked for columns that do not exist", "run `bank-node align` again"
-            )
+            raise IntegrityError(self.state.bank, "asked for columns that do not exist", "run `bank-node align` again")
         if any(not label.startswith(f"{self.state.job}/") for label in query.labels) or not self.state.job:
             raise IntegrityError(
                 self.state.bank, "asked under the label of a job it has not opened", "open the job first"

@@ -1,0 +1,170 @@
+"""The bank's standing with its partners: terms agreed, rows aligned, hints at hand.
+
+All of it outlives a run. An alignment serves every job on the same table, a hint every rung, seed and resumed run on
+the same alignment and binning, and a revealed split is never asked again.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.alignment import align
+from bank_node.algorithms.partner_view import KnownSplits, PartnerView
+from bank_node.config import BankConfig
+from protocol.algorithms import agreement
+from protocol.algorithms.agreement import Hello, Terms, Welcome
+from protocol.algorithms.alignment import BankAlignment, load, save
+from protocol.algorithms.binning import Hint, HintQuery, Layout, LayoutQuery
+from protocol.algorithms.boosting import Split
+from protocol.contract import Contract
+from protocol.errors import DataError
+from protocol.files import kept_key, own_folder, write_whole
+from protocol.he.blind.public import public_seed
+from protocol.he.engines import secret_kit
+from protocol.he.streams import derive, digest, fresh_key
+from protocol.messages import U64
+from protocol.role import Exchange, ask, drive
+from protocol.table import Table
+
+Progress = Callable[[str, int, int], None]
+"""Told a phase, how much of it is done, and how much there is."""
+
+
+@dataclass
+class Federation:
+    """One bank, its partners by name, and a way to exchange messages with them."""
+
+    config: BankConfig
+    table: Table
+    exchange: Exchange
+    progress: Progress = lambda phase, done, total: None
+    welcomes: dict[str, Welcome] = field(default_factory=dict)
+    contracts: dict[str, Contract] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._master = kept_key(own_folder(self.config.state) / "bank.key")
+
+    @property
+    def terms(self) -> Terms:
+        """What this node says of itself."""
+        config = self.config
+        return agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
+
+    def agree(self, partners: Sequence[str], job: str) -> None:
+        """The first exchange with each partner. Raises: PeerError, RefusedError: the nodes are not set alike."""
+        hellos = {p: Hello(terms=self.terms, job=job) for p in partners}
+        for party, welcome in drive(ask(hellos, Welcome), self.exchange).items():
+            self.contracts[party] = agreement.agree(self.terms, welcome.terms)
+            self.welcomes[party] = welcome
+
+    def align(self, partners: Sequence[str], anew: bool = False) -> dict[str, BankAlignment]:
+        """The alignments with these partners; kept ones of the same two tables are used again.
+
+        Raises: DataError, IntegrityError, PeerError.
+        """
+        kept = {} if anew else {p: a for p in partners if (a := self._kept(p))}
+        shared = self.config.alignment == "shared"
+        missing = [p for p in partners if p not in kept]
+        if missing and shared:
+            missing = list(partners)  # all partners of a job share one order of rows
+        if missing:
+            columns = len(self.config.data.id)
+            advance = lambda done, total: self.progress("align", done, total)  # noqa: E731
+            script = align(self.config.party, missing, self.table.ids, columns, self.config.alignment, advance)
+            for party, alignment in drive(script, self.exchange).items():
+                self._keep(party, alignment)
+                kept[party] = alignment
+        return {p: kept[p] for p in partners}
+
+    def view(self, partner: str, alignment: BankAlignment, max_bin: int) -> PartnerView:
+        """A partner ready to be trained with. Asks for a hint only if none is kept for these bins."""
+        asked = {partner: LayoutQuery(alignment=alignment.alignment, max_bin=max_bin)}
+        layout = drive(ask(asked, Layout), self.exchange)[partner]
+        if layout.rows != alignment.rows:
+            raise DataError(
+                partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`"
+            )
+        seed, hint = self._hint(partner, alignment, layout)
+        master = derive(self._master, "engine", self.config.engine.encode())
+        return PartnerView(
+            name=partner,
+            layout=layout.layout,
+            columns=layout.columns,
+            positions=alignment.positions,
+            kit=secret_kit(self.config.engine, partner, master, seed, hint, layout.rows),
+            known=load_known(self.known_file(layout.layout), layout.rows),
+            split_rows=self.config.split_rows,
+        )
+
+    def known_file(self, layout: str) -> Path:
+        """Where the revealed splits of a layout are kept."""
+        return self._folder("known") / f"{layout}.npz"
+
+    def _hint(self, partner: str, alignment: BankAlignment, layout: Layout) -> tuple[bytes, U64]:
+        """The public seed and the hint of a layout, kept from before or asked for now."""
+        path = self._folder("hints") / f"{layout.layout}-{self.config.engine}.npz"
+        if not path.exists():
+            nonce = fresh_key()
+            self.progress("hint", 0, 1)
+            asked = {partner: HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce)}
+            hint = drive(ask(asked, Hint), self.exchange)[partner].hint
+            self.progress("hint", 1, 1)
+            nonces = [nonce, layout.nonce]
+            seed = public_seed(alignment.alignment, [self.config.party, partner], nonces)
+            _save(path, seed=np.frombuffer(seed, dtype=np.uint8), hint=hint)
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["seed"].tobytes(), kept["hint"]
+
+    def _folder(self, name: str) -> Path:
+        return own_folder(self.config.state / name)
+
+    def _alignment_file(self, partner: str) -> Path:
+        tables = digest(*self.table.ids, self.welcomes[partner].data.encode()).hex()
+        return (
+            self._folder("alignments")
+            / f"{digest(partner.encode(), tables.encode()).hex()}-{self.config.alignment}.npz"
+        )
+
+    def _kept(self, partner: str) -> BankAlignment | None:
+        path = self._alignment_file(partner)
+        return load(BankAlignment, path, partner) if path.exists() else None
+
+    def _keep(self, partner: str, alignment: BankAlignment) -> None:
+        save(alignment, self._alignment_file(partner))
+
+
+def load_known(path: Path, rows: int) -> KnownSplits:
+    """The splits that a partner has revealed for a layout; none if there is no file."""
+    known = KnownSplits(rows)
+    if path.exists():
+        with np.load(path, allow_pickle=False) as kept:
+            splits = msgspec.json.decode(kept["splits"].tobytes(), type=list[Split])
+            known.sides = dict(zip(splits, kept["sides"], strict=True))
+            known.spent = bool(kept["spent"])
+            known.information_share = float(kept["information_share"])
+    return known
+
+
+def save_known(path: Path, known: KnownSplits) -> None:
+    """Keep what a partner has revealed: asked once, free from then on."""
+    splits = np.frombuffer(msgspec.json.encode(list(known.sides)), dtype=np.uint8)
+    sides = np.stack(list(known.sides.values())) if known.sides else np.zeros((0, known.rows), dtype=np.int8)
+    _save(
+        path,
+        splits=splits,
+        sides=sides,
+        spent=np.array(known.spent),
+        information_share=np.array(known.information_share),
+    )
+
+
+def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    write_whole(path, content.getvalue())

@@ -1,0 +1,205 @@
+"""The job: a scenario file, as `fedwarn run` and `bank-node train` read it. docs/scenario-file.md explains each key.
+
+The job's digest names it in query labels. It leaves out engine, transport and paths, so that one job is the same
+job on every engine and transport.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bank_node.algorithms.parameters import BoostingParams
+from protocol.contract import Contract
+from protocol.settings import check_settings, parse_toml, resolve
+from protocol.table import Sentinel, Source, nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Title(_Section):
+    """The title in both languages of the report."""
+
+    en: str
+    zh: str
+
+
+class JobData(_Section):
+    """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean."""
+
+    source: Source | None = None
+    id: tuple[str, ...] = Field(min_length=1)
+    as_of: Literal[""] = ""
+    label: str
+    time: str = ""
+    weight: str = ""
+    amount: str = ""
+    missing: tuple[Sentinel, ...] = ("",)
+    categorical: Literal["auto"] | tuple[str, ...] = "auto"
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+        return (*self.id, *(c for c in (self.label, self.time, self.weight, self.amount) if c))
+
+
+class JobParty(_Section):
+    """[parties.X]: its columns. coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
+
+    source, id: where a party brings its own table.
+    """
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    coverage: float = Field(default=1.0, gt=0, le=1)
+    strangers: float = Field(default=0.0, ge=0, le=10)
+    source: Source | None = None
+    id: tuple[str, ...] = ()
+
+
+class Split(_Section):
+    """[split]: which rows are trained on, judged for early stopping, and tested."""
+
+    kind: Literal["random", "time", "column"] = "random"
+    column: str = ""
+    test: float = Field(default=0.25, gt=0, lt=1)
+    validation: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = 7
+
+
+class JobModel(_Section):
+    """[[models]]: kind and parameters, XGBoost's names where XGBoost has them."""
+
+    kind: Literal["boosting"] = "boosting"
+    params: BoostingParams = BoostingParams()
+
+
+class Run(_Section):
+    """[run]: engine, transport, ladder, and the two settings on which both nodes must agree."""
+
+    engine: Literal["blind", "plaintext"] = "blind"
+    transport: Literal["processes", "in-process"] = "processes"
+    ladder: Literal["auto"] | tuple[tuple[str, ...], ...] = "auto"
+    alignment: Literal["one-sided", "shared"] = "one-sided"
+    split_rows: Literal["all", "node"] = "all"
+    seed: int = 7
+
+
+class ReportSettings(_Section):
+    """[report]: alert rates, resamples of the bootstrap, and whether there is a placebo rung."""
+
+    alert_rates: tuple[float, ...] = Field(default=(0.01, 0.05, 0.10), min_length=1)
+    bootstrap: int = Field(default=1000, ge=20, le=100_000)
+    placebo: bool = True
+
+
+class Job(_Section):
+    """A whole scenario file."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    name: str = Field(min_length=1)
+    title: str | Title = ""
+    synthetic: bool = False
+    label_party: str = ""
+    data: JobData
+    parties: dict[str, JobParty] = Field(min_length=1)
+    split: Split = Split()
+    models: tuple[JobModel, ...] = (JobModel(),)
+    run: Run = Run()
+    report: ReportSettings = ReportSettings()
+    contract: Contract = Contract()
+
+    @property
+    def bank(self) -> str:
+        """The party that holds the labels; the first one if none is named."""
+        return self.label_party or next(iter(self.parties))
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The other parties, in order."""
+        return tuple(p for p in self.parties if p != self.bank)
+
+    @property
+    def titles(self) -> Title:
+        """The title in both languages; the name if there is none."""
+        return (
+            self.title
+            if isinstance(self.title, Title)
+            else Title(en=self.title or self.name, zh=self.title or self.name)
+        )
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """A name a model: its kind, numbered from the second of a kind on."""
+        kinds = [model.kind for model in self.models]
+        counts = [kinds[: k + 1].count(kind) for k, kind in enumerate(kinds)]
+        return tuple(kind if n == 1 else f"{kind}-{n}" for kind, n in zip(kinds, counts, strict=True))
+
+    @property
+    def sha256(self) -> str:
+        """The job's digest: all but engine, transport and where files lie."""
+        values = self.model_dump(mode="json", by_alias=True)
+        values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
+        for place in (values["data"], *values["parties"].values()):
+            place["source"] = (place["source"] or {}).get("sha256", "")
+        text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(b"fedwarn.v1 job " + text.encode()).hexdigest()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Job":
+        """What no single key can tell."""
+        if self.bank not in self.parties:
+            raise ValueError(f"label_party {self.bank!r} is no party{nearest(self.bank, list(self.parties))}")
+        if not 1 <= len(self.partners) <= 5:
+            raise ValueError(f"there are {len(self.partners)} partners, and 1 to 5 are supported")
+        self._check_columns()
+        if self.split.kind == "column" and not self.split.column:
+            raise ValueError('split.kind "column" needs split.column')
+        if self.split.kind == "time" and not self.data.time:
+            raise ValueError('split.kind "time" needs data.time')
+        if self.split.kind != "column" and self.split.test + self.split.validation >= 1:
+            raise ValueError("split.test and split.validation leave no rows to train on")
+        if not all(0 < rate < 1 for rate in self.report.alert_rates):
+            raise ValueError("report.alert_rates lie between 0 and 1")
+        for party in self.parties.values():
+            if party.source is None and self.data.source is None:
+                raise ValueError("there is neither data.source nor a source under every party")
+        return self
+
+    def _check_columns(self) -> None:
+        owner: dict[str, str] = {}
+        special = {*self.data.special, *([self.split.column] if self.split.kind == "column" else [])}
+        for name, party in self.parties.items():
+            for column in party.columns:
+                if column in special:
+                    raise ValueError(
+                        f"column {column!r} of {name} is id, label, time, weight, amount or split, no feature"
+                    )
+                dealt = party.source is None
+                if dealt and owner.setdefault(column, name) != name:
+                    raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
+                if party.columns.count(column) > 1:
+                    raise ValueError(f"column {column!r} is given to {name} twice")
+
+
+def load_job(path: Path) -> Job:
+    """Read a scenario file; its paths are taken relative to it. Raises: UsageError."""
+    return _resolved(check_settings(Job, parse_toml(path), path.name), path)
+
+
+def _resolved(job: Job, path: Path) -> Job:
+    def moved(source: Source | None) -> Source | None:
+        return source and source.model_copy(update={"path": resolve(source.path, path)})
+
+    parties = {n: p.model_copy(update={"source": moved(p.source)}) for n, p in job.parties.items()}
+    data = job.data.model_copy(update={"source": moved(job.data.source)})
+    return job.model_copy(update={"data": data, "parties": parties})
+
+
+def names_budgets(path: Path) -> bool:
+    """Whether a scenario's [contract] names the equation budget, so that it is enforced on a dealt-out table."""
+    contract: dict[str, Any] = parse_toml(path).get("contract", {})
+    return "max_equations_share" in contract

@@ -1,0 +1,51 @@
+"""A bank's node: the only place where its data, its keys, its ledger and a transport meet, and drive a script."""
+
+from pathlib import Path
+
+from bank_node.config import BankConfig
+from bank_node.federation import Federation, Progress
+from bank_node.job import Job
+from bank_node.outcome import write_outcome
+from bank_node.training import read_own_table, train
+from protocol.algorithms.alignment import BankAlignment
+from protocol.files import own_folder
+from protocol.ledger import Ledger
+from protocol.messages import Message
+from protocol.transport.base import Transport
+from protocol.wire.envelope import Envelope
+from protocol.wire.session import BankSession
+
+
+class BankNode:
+    """One bank's node over one transport. Use as a context manager: it closes ledger and transport."""
+
+    def __init__(self, config: BankConfig, transport: Transport, progress: Progress) -> None:
+        self._config, self._transport, self._progress = config, transport, progress
+        self._ledger = Ledger(own_folder(config.state) / "ledger.sqlite", config.party)
+        self._session = BankSession(transport.exchange, self._sent, self._received)
+
+    def __enter__(self) -> "BankNode":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
+        self._transport.close()
+
+    def align(self, job: Job, anew: bool) -> dict[str, BankAlignment]:
+        """Align with the job's partners, and keep the alignments. anew: also where one is kept already."""
+        table = read_own_table(self._config, job)
+        federation = Federation(self._config, table, self._session.exchange, self._progress)
+        federation.agree(job.partners, job.sha256)
+        return federation.align(job.partners, anew)
+
+    def train(self, job: Job, job_text: str, out: Path) -> None:
+        """Train the job's ladder, and leave scores, models and facts in `out`."""
+        table = read_own_table(self._config, job)
+        training = train(self._config, job, table, self._session.exchange, self._progress)
+        write_outcome(training, out, job_text)
+
+    def _sent(self, peer: str, envelope: Envelope, message: Message) -> None:
+        self._ledger.record("sent", peer, envelope, message)
+
+    def _received(self, peer: str, envelope: Envelope, message: Message) -> None:
+        self._ledger.record("received", peer, envelope, message)

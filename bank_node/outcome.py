@@ -1,0 +1,231 @@
+"""What a training leaves in the run's folder: scores, models, and the facts from which the report is made."""
+
+import csv
+import io
+import os
+import platform
+import resource
+import sys
+from importlib.metadata import version
+from math import log2
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from bank_node import notes
+from bank_node.evaluation.facts import (
+    Budget,
+    DataFacts,
+    Leakage,
+    Measured,
+    PartyFacts,
+    RunFacts,
+    RungFacts,
+    Security,
+    Text,
+    write_facts,
+)
+from bank_node.training import TrainedRung, Training
+from protocol.algorithms.agreement import Welcome
+from protocol.files import write_whole
+from protocol.he.engines import ENCRYPTED
+from protocol.he.noise import zcdp
+from protocol.he.parameters import FLOOD_BUDGET_LOG2, ONE_HOT, STATISTICAL_BITS_TOTAL, N
+
+_LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "rbcl", "msgspec")
+
+
+def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[str, ...] = ()) -> RunFacts:
+    """Write scores.csv, models/ and facts.json. unused: columns of a dealt-out table that no party got."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "scores.csv", _scores(training), 0o644)
+    for trained in training.rungs:
+        _write_model(training, trained, out / "models" / trained.rung.name / trained.model)
+    facts = _facts(training, job_text, unused)
+    write_facts(out, facts)
+    return facts
+
+
+def _scores(training: Training) -> bytes:
+    """id, rung, model, part, label, score, and weight and amount where the table has them; floats written exactly."""
+    table = training.table
+    assert table.label is not None
+    extra = [(n, v) for n, v in (("weight", table.weight), ("amount", table.amount)) if v is not None]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "rung", "model", "part", "label", "score", *(name for name, _ in extra)])
+    ids = [i.decode() for i in table.ids]
+    parts, labels = training.parts.tolist(), table.label.astype(int).tolist()
+    values = [column.tolist() for _, column in extra]
+    for t in training.rungs:
+        names = [t.rung.name] * table.rows, [t.model] * table.rows
+        rows.writerows(zip(ids, *names, parts, labels, t.score.tolist(), *values, strict=True))
+    return text.getvalue().encode()
+
+
+def _write_model(training: Training, trained: TrainedRung, folder: Path) -> None:
+    """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = trained.boosted.model
+    write_whole(folder / "trees.json", model.to_json(), 0o644)
+    about = {
+        "schema": 1,
+        "kind": "boosting",
+        "rung": trained.rung.name,
+        "placebo": trained.rung.placebo,
+        "sha256": model.sha256,
+        "job_sha256": training.job.sha256,
+        "alignment": {p: training.alignments[p].alignment for p in trained.rung.partners},
+        "handles": {p: len(handles) for p, handles in trained.boosted.handles.items()},
+    }
+    write_whole(folder / "model.json", msgspec.json.format(msgspec.json.encode(about), indent=2), 0o644)
+
+
+def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFacts:
+    job, federation = training.job, training.federation
+    used = {p for t in training.rungs for p in t.rung.partners}
+    engine = federation.config.engine
+    return RunFacts(
+        schema=1,
+        name=job.name,
+        title=Text(en=job.titles.en, zh=job.titles.zh),
+        synthetic=job.synthetic,
+        engine=engine,
+        label_party=federation.config.party,
+        security=_security(training) if ENCRYPTED[engine] else Security(),
+        data=DataFacts(
+            parties={
+                federation.config.party: _own_facts(training),
+                **{p: _partner_facts(training, p) for p in sorted(used)},
+            },
+            unused=list(unused),
+            unverified=[] if federation.config.data.source.sha256 else [federation.config.party],
+        ),
+        rungs=[_rung_facts(training, t) for t in training.rungs],
+        alert_rates=list(job.report.alert_rates),
+        bootstrap=job.report.bootstrap,
+        seed=job.run.seed,
+        budgets={p: _budgets(training, p) for p in sorted(used)},
+        warnings=notes.warnings(training),
+        notes=notes.notes(training),
+        job=job_text,
+        job_sha256=job.sha256,
+        data_sha256={
+            federation.config.party: training.table.sha256,
+            **{p: w.data for p, w in federation.welcomes.items()},
+        },
+        seeds={"run": job.run.seed, "split": job.split.seed},
+        measured=_measured(training),
+    )
+
+
+def _security(training: Training) -> Security:
+    """Of the blind product: the lattice row in use, and what flooding leaves of one answer and of a hint's life."""
+    costs = []
+    for (partner, _), view in training.views.items():
+        rows = sum(shape.size for shape in view.columns)
+        costs.append(10.5 * (len(view.columns) * training.alignments[partner].rows + 2 * N * rows))
+    answer = STATISTICAL_BITS_TOTAL + FLOOD_BUDGET_LOG2 - log2(max(costs)) if costs else None
+    return Security(
+        log2_q=ONE_HOT.log2_q,
+        ring=ONE_HOT.n,
+        classical_bits=ONE_HOT.classical_bits,
+        statistical_bits_answer=None if answer is None else round(answer, 1),
+        statistical_bits_total=STATISTICAL_BITS_TOTAL,
+    )
+
+
+def _own_facts(training: Training) -> PartyFacts:
+    table = training.table
+    dropped = training.dropped.get(table.party, ())
+    return PartyFacts(
+        columns=len(table.columns) - len(dropped),
+        held=table.rows,
+        matched=table.rows,
+        dropped=list(dropped),
+        reasons=dict.fromkeys(dropped, "one bin"),
+        sentinels={column: sum(found.values()) for column, found in table.sentinels.items()},
+    )
+
+
+def _partner_facts(training: Training, partner: str) -> PartyFacts:
+    """What a partner has told: numbers, not names."""
+    welcome: Welcome = training.federation.welcomes[partner]
+    view = next(v for (p, _), v in training.views.items() if p == partner)
+    kept = {shape.number for shape in view.columns}
+    dropped = [f"column {k + 1}" for k in range(welcome.columns) if k not in kept]
+    return PartyFacts(
+        columns=len(view.columns),
+        held=welcome.rows,
+        matched=training.alignments[partner].matches,
+        dropped=dropped,
+        reasons=dict.fromkeys(dropped, "one bin"),
+    )
+
+
+def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
+    return RungFacts(
+        name=trained.rung.name,
+        parties=[training.federation.config.party, *trained.rung.partners],
+        model=trained.model,
+        placebo=trained.rung.placebo,
+        model_sha256=trained.boosted.model.sha256,
+        importance=trained.boosted.model.importance(),
+        disclosure=trained.disclosure,
+        leakage={p: _leakage(training, trained, p) for p in trained.rung.partners},
+    )
+
+
+def _leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
+    noise = training.federation.contracts[partner].histogram_noise
+    view = next(v for (p, _), v in training.views.items() if p == partner)
+    return Leakage(
+        queries=trained.boosted.queries,
+        equations_share=trained.spent[partner].equations / max(1, _fitted(training, partner)),
+        information_share=trained.information[partner],
+        zcdp=zcdp(trained.boosted.queries, len(view.columns), noise) if noise else None,
+    )
+
+
+def _fitted(training: Training, partner: str) -> int:
+    """Rows trained on that the partner holds."""
+    return int((training.alignments[partner].positions[training.parts == "train"] >= 0).sum())
+
+
+def _budgets(training: Training, partner: str) -> dict[str, Budget]:
+    contract, last = (
+        training.federation.contracts[partner],
+        [t for t in training.rungs if partner in t.rung.partners][-1],
+    )
+    enforced = training.federation.welcomes[partner].equation_budget == "enforced"
+    return {
+        "max_equations_share": Budget(
+            limit=contract.max_equations_share,
+            spent=last.spent[partner].equations / max(1, _fitted(training, partner)),
+            enforced=enforced,
+        ),
+        "max_information_share": Budget(limit=contract.max_information_share, spent=last.information[partner]),
+    }
+
+
+def _measured(training: Training) -> Measured:
+    names = [
+        t.rung.name if t.model == training.job.model_names[0] else f"{t.rung.name} / {t.model}" for t in training.rungs
+    ]
+    seconds = {
+        name: {**t.seconds, "total": sum(t.seconds.values())} for name, t in zip(names, training.rungs, strict=True)
+    }
+    apart = ("align", "hint")
+    per_tree = {
+        name: sum(s for phase, s in t.seconds.items() if phase not in apart) / max(1, len(t.boosted.model.trees))
+        for name, t in zip(names, training.rungs, strict=True)
+    }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * (1024 if sys.platform == "darwin" else 1))
+    return Measured(
+        versions={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        machine={"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count() or 1},
+        seconds=seconds,
+        seconds_per_tree=per_tree,
+        peak_rss_mib={training.federation.config.party: float(np.round(peak, 1))},
+    )

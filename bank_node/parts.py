@@ -1,0 +1,64 @@
+"""Which rows are trained on, judged on for early stopping, and tested: the same on every rung."""
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.job import Split
+from protocol.draws import draw
+from protocol.errors import DataError
+from protocol.table import Table
+
+Parts = npt.NDArray[np.str_]
+NAMES = ("train", "validation", "test")
+
+
+def assign_parts(split: Split, table: Table) -> Parts:
+    """The part of every row of the bank's table, shape (n,).
+
+    Rows are drawn in order of id; by time, the last rows are the test, those just before the validation, and rows
+    of one moment stay together.
+    Raises: DataError: a part has no rows, or only one class; a declared part is none of the three.
+    """
+    n = table.rows
+    parts = np.full(n, "train", dtype="<U10")
+    if split.kind == "column":
+        parts = _declared(split, table)
+    else:
+        order = draw(split.seed, "split").permutation(n)
+        if split.kind == "time":
+            assert table.time is not None
+            order = np.lexsort((np.arange(n), table.time))[::-1]
+        test, validation = round(split.test * n), round(split.validation * n)
+        parts[order[:test]] = "test"
+        parts[order[test : test + validation]] = "validation"
+        if split.kind == "time" and table.time is not None:
+            _keep_moments_together(parts, table.time, order)
+    _require_both_classes(parts, table)
+    return parts
+
+
+def _declared(split: Split, table: Table) -> Parts:
+    assert table.part is not None
+    values = np.array([str(v).strip().lower() for v in table.part])
+    wrong = int((~np.isin(values, NAMES)).sum())
+    if wrong:
+        raise DataError(
+            table.party, f"column {split.column!r} has {wrong} values other than {', '.join(NAMES)}", "correct them"
+        )
+    return values
+
+
+def _keep_moments_together(parts: Parts, time: npt.NDArray[np.datetime64], newest_first: npt.NDArray[np.int64]) -> None:
+    """Rows of the moment at which a part begins all belong to the later part."""
+    for later, earlier in (("test", ("validation", "train")), ("validation", ("train",))):
+        rows = newest_first[parts[newest_first] == later]
+        if len(rows):
+            parts[np.isin(parts, earlier) & (time >= time[rows[-1]])] = later
+
+
+def _require_both_classes(parts: Parts, table: Table) -> None:
+    assert table.label is not None
+    for name in ("train", "test"):
+        labels = table.label[parts == name]
+        if not labels.size or labels.min() == labels.max():
+            raise DataError(table.party, f"the {name} part has not both classes", "change [split], or give more rows")

@@ -1,0 +1,239 @@
+"""The bank's training: every rung of the ladder under every model, one after another.
+
+`train` reads as a run goes: read the table, agree with the partners, align, fetch hints, then rung by rung grow the
+trees, and leave scores, models and facts in the run's folder.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
+from bank_node.algorithms.objective import Logistic
+from bank_node.algorithms.parameters import BoostingParams
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.config import BankConfig
+from bank_node.evaluation.facts import DisclosureRow
+from bank_node.federation import Federation, load_known, save_known
+from bank_node.job import Job
+from bank_node.journal import Journal
+from bank_node.ladder import Rung, rungs
+from bank_node.parts import Parts, assign_parts
+from bank_node.tally import Tally
+from bank_node.timing import Stopwatch
+from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.binning import apply_rule, fit_rule
+from protocol.algorithms.boosting import Kept, Opened, Opening
+from protocol.draws import draw
+from protocol.errors import DataError, UsageError
+from protocol.files import own_folder
+from protocol.he.streams import digest
+from protocol.messages import F64, encode
+from protocol.role import Exchange, Replies, Requests, Script, ask, drive
+from protocol.table import Table, read_table
+
+Progress = Callable[[str, int, int], None]
+"""Told a phase ("align", "rung all"), how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class TrainedRung:
+    """One rung under one model. score: probability of a bad, a row. equations, shares: by partner, so far."""
+
+    rung: Rung
+    model: str
+    boosted: Boosted
+    score: F64
+    seconds: dict[str, float]
+    disclosure: list[DisclosureRow]
+    spent: dict[str, Opened | Kept]
+    information: dict[str, float]
+
+
+@dataclass
+class Training:
+    """A finished training, before it is written down."""
+
+    job: Job
+    table: Table
+    parts: Parts
+    federation: Federation
+    alignments: dict[str, BankAlignment]
+    rungs: list[TrainedRung] = field(default_factory=list)
+    dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    views: dict[tuple[str, int], PartnerView] = field(default_factory=dict)
+
+
+def read_own_table(config: BankConfig, job: Job) -> Table:
+    """The bank's table. Raises: UsageError, DataError."""
+    data = config.data
+    if job.split.kind == "column" and data.part != job.split.column:
+        data = data.model_copy(update={"part": job.split.column})
+    if not data.label:
+        raise UsageError(config.party, "its node.toml names no label column", "set [data] label")
+    return read_table(data.source, data, config.party)
+
+
+def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progress: Progress) -> Training:
+    """Run a job to its end, or go on with one that was interrupted.
+
+    Raises: FedwarnError, from whichever party it comes.
+    """
+    ladder = rungs(config.party, job.partners, job.run.ladder, job.report.placebo)
+    partners = [p for p in job.partners if any(p in rung.partners for rung in ladder)]
+    for partner in partners:
+        if partner not in config.partners:
+            raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
+    parts, tally, clock = assign_parts(job.split, table), Tally(config.party), Stopwatch()
+    own_folder(config.state)
+    observed = _observed(exchange, tally)
+    federation = Federation(config, table, observed, progress)
+    with clock("align"):
+        federation.agree(partners, job.sha256)
+        alignments = federation.align(partners)
+    training = Training(job, table, parts, federation, alignments)
+    _grow_ladder(training, ladder, exchange, tally, clock, progress)
+    return training
+
+
+def _grow_ladder(
+    training: Training, ladder: list[Rung], exchange: Exchange, tally: Tally, clock: Stopwatch, progress: Progress
+) -> None:
+    """Every rung under every model, through the journal."""
+    config, job = training.federation.config, training.job
+    folder = own_folder(config.state / "journals" / _journal_name(training))
+    with clock("hint"):
+        _open_views(training, ladder, folder)
+    journal = Journal(folder / "replies", exchange, tally.observe)
+    try:
+        for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
+            opened = drive(_open(training, model.params, ladder), journal)
+            for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
+                trained = _train_rung(training, rung, name, model.params, journal, tally, clock, opened, progress)
+                training.rungs.append(trained)
+                clock = Stopwatch()
+        for view in training.views.values():
+            save_known(training.federation.known_file(view.layout), view.known)
+    finally:
+        journal.close()
+
+
+def _open_views(training: Training, ladder: list[Rung], folder: Path) -> None:
+    """A view of every partner for every number of bins. What was known when the job began is what it begins with."""
+    for params in (model.params for model in training.job.models):
+        for partner, alignment in training.alignments.items():
+            key = partner, params.max_bin
+            if key not in training.views:
+                training.views[key] = _view(training.federation, partner, alignment, params.max_bin, folder)
+
+
+def _view(federation: Federation, partner: str, alignment: BankAlignment, max_bin: int, folder: Path) -> PartnerView:
+    view = federation.view(partner, alignment, max_bin)
+    at_start = folder / f"{view.layout}.npz"
+    if not at_start.exists():
+        save_known(at_start, view.known)
+    return replace(view, known=load_known(at_start, view.known.rows))
+
+
+def _open(training: Training, params: BoostingParams, ladder: list[Rung]) -> Script[dict[str, Opened]]:
+    """Declare the job to every partner: rows that take part, and the sums that all its rungs may need."""
+    fitted = training.parts == "train"
+    a_tree = 2 * 2 ** (params.max_depth - 1)
+    messages = {}
+    for partner, alignment in training.alignments.items():
+        trees = sum(params.n_estimators for rung in ladder if partner in rung.partners)
+        messages[partner] = Opening(
+            job=training.job.sha256,
+            layout=training.views[partner, params.max_bin].layout,
+            rows=int((alignment.positions[fitted] >= 0).sum()),
+            equations=trees * a_tree,
+            equations_a_tree=a_tree,
+        )
+    return (yield from ask(messages, Opened))
+
+
+def _train_rung(
+    training: Training, rung: Rung, model: str, params: BoostingParams, journal: Journal, tally: Tally,
+    clock: Stopwatch, opened: dict[str, Opened], progress: Progress,
+) -> TrainedRung:  # fmt: skip
+    task = _task(training, rung, model, params, clock, lambda done, total: progress(f"rung {rung.name}", done, total))
+    boosted = drive(boost(task), journal)
+    with clock("score"):
+        score = task.objective.predict(boosted.margin)
+    return TrainedRung(
+        rung, model, boosted, score, dict(clock.seconds), tally.take(), {**opened, **boosted.kept},
+        {v.name: v.known.information_share for v in task.partners},
+    )  # fmt: skip
+
+
+def _task(
+    training: Training,
+    rung: Rung,
+    model: str,
+    params: BoostingParams,
+    clock: Stopwatch,
+    progress: Callable[[int, int], None],
+) -> Task:
+    job, table, fitted = training.job, training.table, training.parts == "train"
+    assert table.label is not None
+    weights = np.ones(table.rows) if table.weight is None else table.weight
+    contracts = [training.federation.contracts[p] for p in rung.partners]
+    return Task(
+        label=f"{job.sha256}/{rung.name}/{model}/0/0",
+        bank=training.federation.config.party,
+        objective=Logistic(table.label, weights * np.where(table.label > 0, params.scale_pos_weight, 1.0)),
+        train=fitted,
+        validation=training.parts == "validation",
+        params=params,
+        seed=job.run.seed,
+        min_rows_per_node=max((c.min_rows_per_node for c in contracts), default=0),
+        histogram_noise=max((c.histogram_noise for c in contracts), default=0.0),
+        columns=_own_columns(training, params.max_bin),
+        partners=tuple(_in_rung(training, rung, partner, params.max_bin) for partner in rung.partners),
+        progress=progress,
+        clock=clock,
+    )
+
+
+def _in_rung(training: Training, rung: Rung, partner: str, max_bin: int) -> PartnerView:
+    """The partner's view; in the placebo its rows are permuted, after alignment and by the bank alone."""
+    view = training.views[partner, max_bin]
+    if not rung.placebo:
+        return view
+    return view.permuted(draw(training.job.run.seed, "placebo", partner).permutation(int(view.held.sum())))
+
+
+def _own_columns(training: Training, max_bin: int) -> BankColumns:
+    """The bank's columns, binned over the rows that are fitted on; a column left with one bin is dropped."""
+    table, fitted = training.table, training.parts == "train"
+    rules = [fit_rule(column.rows(fitted), max_bin, 1) for column in table.columns]
+    kept = [j for j, rule in enumerate(rules) if rule.ordinary + rule.missing >= 2]
+    training.dropped[table.party] = tuple(table.columns[j].name for j in range(len(rules)) if j not in kept)
+    if not kept:
+        raise DataError(
+            table.party, "has no usable column: each is constant on the rows trained on", "give more columns"
+        )
+    bins = np.stack([apply_rule(rules[j], table.columns[j]) for j in kept], axis=1)
+    return BankColumns(
+        tuple(table.columns[j].name for j in kept), tuple(rules[j] for j in kept), np.ascontiguousarray(bins)
+    )
+
+
+def _journal_name(training: Training) -> str:
+    """One journal a job and set of alignments."""
+    names = [training.alignments[p].alignment.encode() for p in sorted(training.alignments)]
+    return digest(training.job.sha256.encode(), training.federation.config.engine.encode(), *names).hex()
+
+
+def _observed(exchange: Exchange, tally: Tally) -> Exchange:
+    """An exchange whose messages are counted, before there is a journal."""
+
+    def counted(requests: Requests) -> Replies:
+        replies = exchange(requests)
+        for party, request in requests.items():
+            tally.observe(party, request, len(encode(request)), replies[party], len(encode(replies[party])))
+        return replies
+
+    return counted

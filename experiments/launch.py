@@ -1,0 +1,156 @@
+"""Starting a scenario's nodes: in one process, or each in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bank_node.config import load_config as load_bank
+from bank_node.job import Job
+from bank_node.node import BankNode
+from experiments.nodes import Nodes
+from partner_node.config import load_config as load_partner
+from partner_node.service import PartnerService
+from protocol.errors import FedwarnError, TransportError
+from protocol.transport.in_process import InProcess
+
+Progress = Callable[[str, int, int], None]
+Peaks = dict[str, float]
+"""Peak resident memory by party, MiB."""
+
+_START_S = 60.0
+_STOP_S = 10.0
+
+
+class NodeFailed(FedwarnError):
+    """A node has ended with an error of its own, which it has told already; its exit code is ours."""
+
+    def __init__(self, party: str, code: int) -> None:
+        super().__init__(party, "its node has failed", "read its sentence above, or its log")
+        self.code = code
+
+
+def train_in_process(job: Job, nodes: Nodes, out: Path, progress: Progress) -> Peaks:
+    """All nodes in this process; everything that passes between them is bytes all the same."""
+    with ExitStack() as stack:
+        services = {p: stack.enter_context(PartnerService(load_partner(nodes.configs[p]))) for p in job.partners}
+        transport = InProcess(job.bank, {p: service.serve for p, service in services.items()})
+        node = stack.enter_context(BankNode(load_bank(nodes.configs[job.bank]), transport, progress))
+        node.train(job, (out / "job.toml").read_text(encoding="utf-8"), out)
+    return {}
+
+
+def train_between_processes(job: Job, nodes: Nodes, out: Path, progress: Progress) -> Peaks:
+    """A process a party, mTLS between them. All are stopped, whatever happens.
+
+    Raises: NodeFailed: of the first node that failed.
+    """
+    logs = out / "logs"
+    logs.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_interrupts())
+        partners = {
+            p: stack.enter_context(_process(_serve(nodes, p), logs / f"{nodes.configs[p].parent.name}.log"))
+            for p in job.partners
+        }
+        for partner, process in partners.items():
+            _await_health(partner, process, nodes.health[partner], logs)
+        command = [sys.executable, "-m", "bank_node", "train", str(out / "job.toml")]
+        command += ["--config", str(nodes.configs[job.bank]), "--out", str(out), "--no-report"]
+        bank = stack.enter_context(_process(command, None))
+        code = bank.wait()
+        if code:
+            raise NodeFailed(job.bank, code)
+        return {partner: _peak_rss_mib(process.pid) for partner, process in partners.items()}
+
+
+def _serve(nodes: Nodes, partner: str) -> list[str]:
+    return [sys.executable, "-m", "partner_node", "serve", "--config", str(nodes.configs[partner]), "--quiet"]
+
+
+@contextmanager
+def _process(command: list[str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process, stopped at the end: asked first, then made to."""
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment())
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """What a node's process is given of ours: nothing of one party reaches another through it."""
+    kept = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TERM",
+        "COLUMNS",
+        "TMPDIR",
+        "FEDWARN_NO_NUMBA",
+        "NUMBA_CACHE_DIR",
+        "VIRTUAL_ENV",
+    )
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, so that its children are stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _await_health(partner: str, process: subprocess.Popen[bytes], address: str, logs: Path) -> None:
+    """Until the partner's health port answers. Raises: NodeFailed, TransportError: it did not come up."""
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        if (code := process.poll()) is not None:
+            sys.stderr.write(Path(process.args[-1] if False else logs).name and _last_words(logs, partner))
+            raise NodeFailed(partner, code)
+        try:
+            with urllib.request.urlopen(f"http://{address}/healthz", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise TransportError(partner, "its node did not come up", "read its log in the run's folder")
+
+
+def _last_words(logs: Path, partner: str) -> str:
+    return ""
+
+
+def _peak_rss_mib(pid: int) -> float:
+    """Of a living process; 0 where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next(
+        (round(int(line.split()[1]) / 1024, 1) for line in status.splitlines() if line.startswith("VmHWM")), 0.0
+    )

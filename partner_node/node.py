@@ -1,0 +1,207 @@
+"""A partner's node: its table, its budgets, and the one place where a message meets the role that answers it.
+
+What leaves is decided here: only the messages named in `_desks` are answered, only for the bank of the config, and
+only after that bank has agreed to the terms.
+"""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from partner_node.algorithms.alignment import AlignmentAnswerer
+from partner_node.algorithms.binning import BinnedTable, bin_table
+from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.budgets import Budgets
+from partner_node.config import PartnerConfig
+from protocol.algorithms import agreement, alignment, binning, boosting
+from protocol.algorithms.alignment import PartnerAlignment
+from protocol.contract import Contract
+from protocol.errors import IntegrityError, PeerError
+from protocol.files import kept_key, own_folder, write_whole
+from protocol.he.blind.public import public_seed
+from protocol.he.engines import evaluator
+from protocol.he.streams import derive, digest, fresh_key
+from protocol.messages import Message
+from protocol.table import read_table
+
+
+class PartnerNode:
+    """Answers one bank. Survives a restart: everything it must remember is in its state folder."""
+
+    def __init__(self, config: PartnerConfig) -> None:
+        """Read the table. Raises: DataError, UsageError."""
+        self.config = config
+        own_folder(config.state)
+        self.table = read_table(config.data.source, config.data, config.party)
+        self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
+        self._lock = threading.Lock()
+        self._key = kept_key(config.state / "partner.key")
+        self._terms = agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
+        self._aligning = AlignmentAnswerer(
+            config.party, config.bank, config.alignment, len(config.data.id), self.table.ids, self._keep_alignment
+        )
+        self._binned: dict[tuple[int, int], BinnedTable] = {}
+        self._layouts: dict[str, BoostingAnswerer] = {}
+
+    def handle(self, peer: str, message: Message) -> Message:
+        """The reply to one message of the authenticated peer.
+
+        Raises: FedwarnError: what is wrong with it; the session turns it into a refusal.
+        """
+        if peer != self.config.bank:
+            raise PeerError(
+                peer, f"is not the bank that {self.config.party} answers", "correct `bank` in its node.toml"
+            )
+        with self._lock:
+            match message:
+                case agreement.Hello():
+                    return self._welcome(message)
+                case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
+                    return self._aligning.handle(message)
+                case alignment.Matched() | alignment.Positions():
+                    return self._aligning.handle(message)
+                case binning.LayoutQuery():
+                    return self._lay_out(message)
+                case binning.HintQuery():
+                    return self._hint(message)
+                case boosting.Opening() | boosting.SumsQuery() | boosting.SplitQuery():
+                    return self._answerer(message.layout).handle(message)
+                case boosting.NodeSplitQuery() | boosting.Handles():
+                    return self._answerer(message.layout).handle(message)
+        raise PeerError(
+            peer, f"sent {message.KIND}, which a partner does not answer", "run the same version on both sides"
+        )
+
+    def close(self) -> None:
+        """Close the budgets."""
+        self.budgets.close()
+
+    # -- agreement ---------------------------------------------------------------------------------------------
+
+    def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
+        contract = agreement.agree(self._terms, hello.terms)
+        _write_json(self.config.state / "agreement.json", contract.model_dump())
+        for answerer in self._layouts.values():
+            answerer.contract = contract
+        policy = self.config.policy
+        return agreement.Welcome(
+            terms=self._terms,
+            data=self.table.sha256,
+            rows=self.table.rows,
+            columns=len(self.table.columns),
+            equation_budget=policy.equation_budget,
+            noise_key="derived from the run's seed" if policy.noise_seed else "from the operating system",
+        )
+
+    @property
+    def _contract(self) -> Contract:
+        """The contract agreed last; on disk, so that a restarted node goes on under it."""
+        path = self.config.state / "agreement.json"
+        if not path.exists():
+            raise PeerError(self.config.bank, "has not agreed to the terms", "begin with `bank-node align`")
+        return Contract.model_validate_json(path.read_text())
+
+    # -- alignment ---------------------------------------------------------------------------------------------
+
+    def _keep_alignment(self, finished: PartnerAlignment) -> None:
+        folder = own_folder(self.config.state / "alignments")
+        alignment.save(finished, folder / f"{finished.alignment}.npz")
+
+    def _alignment(self, name: str) -> PartnerAlignment:
+        """A kept alignment. Raises: DataError: none of that name."""
+        known = name if name.isalnum() else "none"
+        return alignment.load(PartnerAlignment, self.config.state / "alignments" / f"{known}.npz", self.config.party)
+
+    # -- binning -----------------------------------------------------------------------------------------------
+
+    def _bins(self, max_bin: int) -> BinnedTable:
+        key = max_bin, self._contract.min_rows_per_bin
+        if key not in self._binned:
+            self._binned[key] = bin_table(self.config.party, self.table.columns, *key)
+        return self._binned[key]
+
+    def _lay_out(self, query: binning.LayoutQuery) -> binning.Layout:
+        """Bin the columns, and give the result a name."""
+        if not 2 <= query.max_bin <= binning.MAX_BIN:
+            raise IntegrityError(self.config.bank, "asked for an impossible number of bins", "run the same version")
+        aligned, table = self._alignment(query.alignment), self._bins(query.max_bin)
+        name = digest(b"fedwarn.v1 layout", query.alignment.encode(), table.digest).hex()
+        path = self._layout_file(name)
+        if not path.exists():
+            facts = {"alignment": query.alignment, "max_bin": query.max_bin, "nonce": fresh_key().hex()}
+            _write_json(path, facts)
+        return binning.Layout(
+            layout=name,
+            rows=len(aligned.order),
+            columns=table.shapes,
+            dropped=table.dropped,
+            nonce=bytes.fromhex(json.loads(path.read_text())["nonce"]),
+        )
+
+    def _hint(self, query: binning.HintQuery) -> binning.Hint:
+        """Fix the public seed by the bank's nonce, and compute the hint."""
+        if query.engine != self.config.engine:
+            raise PeerError(self.config.bank, f"asks for engine {query.engine}", "set the same engine at both nodes")
+        facts = self._facts(query.layout)
+        _write_json(self._layout_file(query.layout), {**facts, "bank_nonce": query.nonce.hex()})
+        self._layouts.pop(query.layout, None)
+        return binning.Hint(hint=self._answerer(query.layout).evaluator.hint())
+
+    def _layout_file(self, name: str) -> Path:
+        folder = own_folder(self.config.state / "layouts")
+        return folder / f"{name}.json"
+
+    def _facts(self, layout: str) -> dict[str, str]:
+        path = self._layout_file(layout) if layout.isalnum() else Path("none")
+        if not path.exists():
+            raise IntegrityError(self.config.bank, "names an unknown layout or hint", "run `bank-node align` again")
+        facts: dict[str, str] = json.loads(path.read_text())
+        return facts
+
+    # -- boosting ----------------------------------------------------------------------------------------------
+
+    def _answerer(self, layout: str) -> BoostingAnswerer:
+        """The role that answers for a layout; built anew from disk after a restart."""
+        if layout not in self._layouts:
+            facts = self._facts(layout)
+            if "bank_nonce" not in facts:
+                raise IntegrityError(self.config.bank, "asks before it has a hint", "run `bank-node align` again")
+            self._layouts[layout] = self._build(facts)
+        return self._layouts[layout]
+
+    def _build(self, facts: dict[str, str]) -> BoostingAnswerer:
+        config, contract = self.config, self._contract
+        aligned, table = self._alignment(facts["alignment"]), self._bins(int(facts["max_bin"]))
+        nonces = [bytes.fromhex(facts["bank_nonce"]), bytes.fromhex(facts["nonce"])]
+        seed = public_seed(facts["alignment"], [config.bank, config.party], nonces)
+        matrix = table.aligned(np.asarray(aligned.order))
+        return BoostingAnswerer(
+            party=config.party,
+            state=BoostingState(config.bank, self.table.sha256, facts["alignment"], aligned.matches),
+            table=table,
+            matrix=matrix,
+            evaluator=evaluator(config.engine, config.bank, self._key, matrix, seed, self.budgets),
+            contract=contract,
+            budgets=self.budgets,
+            split_rows=config.split_rows,
+            enforced=config.policy.equation_budget == "enforced",
+            noise_key=self._noise_key(),
+            keep=self._keep_model,
+        )
+
+    def _noise_key(self) -> bytes:
+        """From the operating system; from the run's seed where one hand holds all parties, and that is told."""
+        seed = self.config.policy.noise_seed
+        if seed:
+            return derive(digest(seed.encode()), "noise key", self.config.party.encode())
+        return derive(self._key, "noise key")
+
+    def _keep_model(self, model: str, payload: bytes) -> None:
+        folder = own_folder(self.config.state / "models")
+        write_whole(folder / f"{digest(model.encode()).hex()}.json", payload)
+
+
+def _write_json(path: Path, value: object) -> None:
+    write_whole(path, json.dumps(value).encode())

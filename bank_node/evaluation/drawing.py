@@ -27,10 +27,15 @@ def colours(rungs: Sequence[Rung]) -> dict[str, str]:
     }
 
 
-def picture(name: str, size: tuple[float, float], title: Text, draw: Callable[[Any], None], panels: int = 1) -> str:
+def picture(
+    name: str, size: tuple[float, float], title: Text, draw: Callable[[Any], None], rows: int = 1, columns: int = 1
+) -> str:
+    """One SVG. size: width and height in inches. draw: is given the axes, an array of them where there are several."""
     with style(name):
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, panels, sharey=panels > 1)
+        axes = figure.subplots(rows, columns, sharey=columns > 1)
+        if rows * columns > 1:
+            figure.get_layout_engine().set(wspace=0.06, hspace=0.06)  # type: ignore[union-attr, call-arg]
         draw(axes)
         return to_svg(figure, name, title)
 

@@ -21,7 +21,7 @@ from bank_node.evaluation.plots_of_cost import PHASES, cost_plots, other_seconds
 from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.scores import Scored
 from bank_node.evaluation.svg import spans
-from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, relative_text, signed, unit
+from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, short_name, signed
 
 _SMALLEST_P = 0.0001
 _CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores")
@@ -62,7 +62,7 @@ def _environment() -> Environment:
         "both": lambda text: Markup(spans(text)),
         "text": say,
         "metric_name": metric_name,
-        "unit": unit,
+        "short_name": short_name,
         "p_value": _p_value,
         "other_seconds": other_seconds,
         "phases": PHASES,
@@ -70,8 +70,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": percent,
         "rate": rate_text,
-        "relative": relative_text,
         "whole": lambda number: f"{number:,}",
+        "plus": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
         "short": lambda number: f"{number:.4g}",
         "seconds": lambda number: f"{number:.2f}",
         "figure": lambda value, name: figure(name, value),

@@ -68,11 +68,11 @@ def _bytes(report: Report) -> str:
         bars = axis.barh(list(sent), mib, color=COLOURS[3], height=0.5)
         axis.bar_label(
             bars,
-            [f"{size:,.1f} MiB · {count:,}" for size, (_, count) in zip(mib, sent.values(), strict=True)],
+            [f"{size:,.1f} MiB · {count:,} @messages@" for size, (_, count) in zip(mib, sent.values(), strict=True)],
             padding=4,
             fontsize=8,
         )
-        axis.margins(x=0.42)
+        axis.margins(x=0.75)
         axis.set_xlim(left=0)
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)

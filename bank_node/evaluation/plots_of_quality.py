@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from bank_node.evaluation.curves import Curve, calibration
 from bank_node.evaluation.document import Report, Rung
 from bank_node.evaluation.drawing import BAD, GOOD, GREY, INK, SQUARE, WIDE, colours, picture
+from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.scores import Key, Scored
 from bank_node.evaluation.wording import signed
@@ -19,7 +21,8 @@ def quality_plots(report: Report, scored: Scored) -> dict[str, str]:
     full = next(rung for rung in rungs if rung.name == report.headline.rung)
     curves = [(rung, Curve.of(scored, _key(rung))) for rung in rungs]
     return {
-        "forest": _forest(report, rungs),
+        "forest": _forest(report, rungs, narrow=False),
+        "forest_narrow": _forest(report, rungs, narrow=True),
         "roc": _roc(curves),
         "ks": _ks(full, Curve.of(scored, _key(full))),
         "gain": _gain(curves),
@@ -33,37 +36,44 @@ def _key(rung: Rung) -> Key:
     return rung.name, rung.model
 
 
-def _forest(report: Report, rungs: Sequence[Rung]) -> str:
-    """One panel a metric, one line a rung: the uplift and its interval, against the line at 0."""
+def _forest(report: Report, rungs: Sequence[Rung], narrow: bool) -> str:
+    """One panel a metric, one line a rung: the uplift and its interval, against the line at 0.
+
+    A square is hollow where the interval covers 0. narrow: panels below one another, for small screens.
+    """
     base = report.headline.base
-    shown = [rung for rung in rungs if rung.name != base] or list(rungs)
-    names = [("auc", 1.0), ("ks", 1.0), (report.headline.metric, 100.0)]
+    shown = [rung for rung in reversed(rungs) if rung.name != base] or list(rungs)
+    names = ["auc", "ks", report.headline.metric]
     hues = colours(rungs)
 
     def draw(axes: Any) -> None:
-        for axis, (name, scale) in zip(axes, names, strict=True):
-            for y, rung in enumerate(reversed(shown)):
-                change = rung.uplift[name]
-                low, value, high = (scale * v for v in (change.low, change.value, change.high))
-                hollow = not change.shown
-                axis.plot([low, high], [y, y], color=hues[rung.name], linewidth=2.4, solid_capstyle="butt")
-                axis.plot(
-                    value, y, "s", color=hues[rung.name], markersize=7, markerfacecolor="white" if hollow else None
-                )
-                axis.annotate(
-                    signed(name, change.value), (value, y), (0, 8), textcoords="offset points", ha="center", color=INK
-                )
-            axis.axvline(0, color=INK, linewidth=1)
+        for axis, name in zip(axes, names, strict=True):
+            for y, rung in enumerate(shown):
+                _interval(axis, y, name, rung.uplift[name], hues[rung.name])
+            axis.axvline(0, color=INK, linewidth=1, zorder=1)
             axis.set_ylim(-0.6, len(shown) - 0.3)
+            axis.set_yticks(range(len(shown)), [rung.name for rung in shown], fontsize=10)
+            axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.grid(axis="y", visible=False)
             axis.spines["left"].set_visible(False)
-            axis.margins(x=0.12)
+            axis.margins(x=0.14)
             axis.set_title(_forest_title(name), fontsize=10, color=INK, loc="left")
         axes[-1].set_xlabel("@axis_points@")
-        axes[0].set_yticks(range(len(shown)), [rung.name for rung in reversed(shown)], fontsize=10)
 
-    size = (WIDE, 1.15 + 0.52 * len(shown))
-    return picture("forest", size, say("figure_forest", base=base), draw, panels=len(names))
+    height = 1.15 + 0.52 * len(shown)
+    if narrow:
+        return picture("forest-narrow", (SQUARE[0], 3 * height), say("figure_forest", base=base), draw, rows=3)
+    return picture("forest", (WIDE, height), say("figure_forest", base=base), draw, columns=3)
+
+
+def _interval(axis: Any, y: float, name: str, change: Uplift, hue: str) -> None:
+    scale = 100.0 if "@" in name else 1.0
+    low, value, high = (scale * v for v in (change.low, change.value, change.high))
+    axis.plot([low, high], [y, y], color=hue, linewidth=2.4, solid_capstyle="butt", zorder=2)
+    axis.plot(value, y, "s", color=hue, markersize=7, markerfacecolor=None if change.shown else "white", zorder=3)
+    label = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+    place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center"}
+    axis.annotate(signed(name, change.value), (value, y), color=INK, bbox=label, zorder=2, **place)
 
 
 def _forest_title(name: str) -> str:

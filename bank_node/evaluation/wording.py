@@ -41,6 +41,12 @@ def metric_name(name: str) -> Text:
     return say(f"metric_{kind}", rate=rate_text(rate)) if rate else say(f"metric_{kind}")
 
 
+def short_name(name: str) -> Text:
+    """A metric's name where the alert rate stands elsewhere."""
+    kind, _, rate = name.partition("@")
+    return say(f"name_{kind}" if rate else f"metric_{kind}")
+
+
 def unit(name: str) -> Text:
     """What a difference of this metric is counted in."""
     return say("points") if name.startswith(("precision", "recall")) else Text(en="", zh="")

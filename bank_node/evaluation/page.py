@@ -21,6 +21,7 @@ from bank_node.evaluation.plots_of_cost import PHASES, cost_plots, other_seconds
 from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.scores import Scored
 from bank_node.evaluation.svg import spans
+from bank_node.evaluation.uplift import base_of
 from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, short_name, signed
 
 _SMALLEST_P = 0.0001
@@ -91,13 +92,7 @@ def _by_model(report: Report) -> dict[str, dict[str, Any]]:
     found: dict[str, list[Rung]] = defaultdict(list)
     for rung in report.rungs:
         found[rung.model].append(rung)
-    return {model: {"rungs": rungs, "base": _base(report, rungs)} for model, rungs in found.items()}
-
-
-def _base(report: Report, rungs: list[Rung]) -> str:
-    ladder = [rung for rung in rungs if not rung.placebo] or rungs
-    alone = [rung for rung in ladder if rung.parties == [report.label_party]]
-    return (alone or ladder)[0].name
+    return {model: {"rungs": rungs, "base": base_of(rungs, report.label_party).name} for model, rungs in found.items()}
 
 
 def _full(report: Report) -> Rung:

@@ -1,6 +1,5 @@
 """The uplift report of a run: `report.json` and `report.html` from `scores.csv` and `facts.json`."""
 
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from bank_node.evaluation.scores import Scored, read_scores
 from bank_node.evaluation.uplift import base_of, full_of, headline_metric, key_of, swap_set
 from bank_node.evaluation.wording import joined, relative_change, signed, uplift_sentence
 from protocol.errors import UsageError
+from protocol.files import write_whole
 
 PAGE_FILE = "report.html"
 
@@ -29,8 +29,8 @@ def write_report(folder: Path) -> Report:
     facts = read_facts(folder)
     scored = read_scores(folder, [key_of(rung) for rung in facts.rungs])
     report = build_report(facts, scored)
-    _write(folder / REPORT_FILE, report.to_json())
-    _write(folder / PAGE_FILE, render_page(report, scored))
+    write_whole(folder / REPORT_FILE, report.to_json().encode(), 0o644)
+    write_whole(folder / PAGE_FILE, render_page(report, scored).encode(), 0o644)
     return report
 
 
@@ -69,7 +69,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
 
 
 def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates) -> Rung:
-    base = base_of(facts, rung.model)
+    base = base_of(_of_model(facts, rung.model), facts.label_party)
     key, base_key, names = key_of(rung), key_of(base), metric_names(facts.alert_rates)
     metrics = {name: estimates.metric(key, name) for name in names}
     uplift = {name: estimates.uplift(key, base_key, name) for name in names}
@@ -83,6 +83,10 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates
     )
 
 
+def _of_model(facts: RunFacts, model: str) -> list[RungFacts]:
+    return [rung for rung in facts.rungs if rung.model == model]
+
+
 def _label(rung: RungFacts) -> str:
     """How a sentence calls a rung."""
     return rung.name if rung.placebo else joined(rung.parties)
@@ -90,7 +94,8 @@ def _label(rung: RungFacts) -> str:
 
 def _headline(facts: RunFacts, rungs: list[Rung]) -> Headline:
     name, model = headline_metric(facts.alert_rates), facts.rungs[0].model
-    full, base = key_of(full_of(facts, model)), base_of(facts, model)
+    ladder = _of_model(facts, model)
+    full, base = key_of(full_of(ladder)), base_of(ladder, facts.label_party)
     rung = next(rung for rung in rungs if (rung.name, rung.model) == full)
     value, uplift = rung.metrics[name].value, rung.uplift[name]
     return Headline(
@@ -125,10 +130,3 @@ def _warnings(placebos: list[Placebo]) -> list[Text]:
         for placebo in placebos
         if not placebo.covers_zero
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    draft = path.with_suffix(path.suffix + ".part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)

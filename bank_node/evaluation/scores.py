@@ -78,7 +78,7 @@ def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute(
-        "CREATE TABLE scores AS SELECT * FROM read_csv(?, header = true, delim = ',', quote = '\"', columns = ?)",
+        "CREATE TABLE scores AS SELECT * FROM read_csv(?, auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?)",
         [str(path), types],
     )
     return connection

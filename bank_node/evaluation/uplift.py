@@ -1,12 +1,13 @@
 """What a rung adds to the bank alone: which rung is the base, and whose alerts change."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.evaluation.document import SwapSet
-from bank_node.evaluation.facts import RunFacts, RungFacts
+from bank_node.evaluation.document import Rung, SwapSet
+from bank_node.evaluation.facts import RungFacts
 from bank_node.evaluation.metrics import Ranking, alerts
 from bank_node.evaluation.scores import Key, Scored
 
@@ -14,21 +15,23 @@ _PREFERRED_RATE = 0.05
 _ROUNDING = 1e-9
 
 
+R = TypeVar("R", RungFacts, Rung)
+
+
 def key_of(rung: RungFacts) -> Key:
     """The key of a rung in `scores.csv`."""
     return rung.name, rung.model
 
 
-def base_of(facts: RunFacts, model: str) -> RungFacts:
-    """The rung that the others are held against: the label party alone, or where it is absent, the first one."""
-    ladder = _ladder(facts, model)
-    alone = [rung for rung in ladder if rung.parties == [facts.label_party]]
-    return (alone or ladder)[0]
+def base_of(rungs: Sequence[R], label_party: str) -> R:
+    """The rung of one model that the others are held against: the label party alone; in its absence the first."""
+    alone = [rung for rung in _ladder(rungs) if rung.parties == [label_party]]
+    return (alone or _ladder(rungs))[0]
 
 
-def full_of(facts: RunFacts, model: str) -> RungFacts:
-    """The rung with most parties; the first of these."""
-    return max(_ladder(facts, model), key=lambda rung: len(rung.parties))
+def full_of(rungs: Sequence[R]) -> R:
+    """The rung of one model with most parties; the first of these."""
+    return max(_ladder(rungs), key=lambda rung: len(rung.parties))
 
 
 def headline_metric(alert_rates: Sequence[float]) -> str:
@@ -46,8 +49,8 @@ def swap_set(scored: Scored, key: Key, base: Key, rate: float) -> SwapSet:
     return SwapSet.model_validate(dict(zip(("in", "out", "bads_in", "bads_out"), counts, strict=True)))
 
 
-def _ladder(facts: RunFacts, model: str) -> list[RungFacts]:
-    rungs = [rung for rung in facts.rungs if rung.model == model]
+def _ladder(rungs: Sequence[R]) -> Sequence[R]:
+    """All but the placebo, which is no offer."""
     return [rung for rung in rungs if not rung.placebo] or rungs
 
 

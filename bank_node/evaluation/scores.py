@@ -77,10 +77,8 @@ def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
     types = {name: known.get(name, "VARCHAR") for name in header}
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = false")
-    connection.execute(
-        "CREATE TABLE scores AS SELECT * FROM read_csv(?, auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?)",
-        [str(path), types],
-    )
+    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
+    connection.execute(f"CREATE TABLE scores AS SELECT * FROM read_csv(?, {form})", [str(path), types])
     return connection
 
 

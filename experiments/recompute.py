@@ -1,0 +1,114 @@
+"""Every metric by its definition, in plain Python over plain text: the second opinion of `fedwarn verify`.
+
+Slow and obvious on purpose; it shares no code with the report. A row is (label, score, weight, tie-breaker).
+"""
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from math import floor, fsum
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One test row. weighted: whether the file declares weights; without, every weight is 1."""
+
+    label: int
+    score: float
+    weight: float
+    tie: str
+    weighted: bool
+
+
+class Step(NamedTuple):
+    """Rows of equal score: the weight of the bads and of the goods among them."""
+
+    bads: float
+    goods: float
+
+
+def read_rows(folder: Path) -> dict[tuple[str, str], list[Row]]:
+    """The test rows of `scores.csv` by (rung, model), best ranked first."""
+    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            if line["part"] == "test":
+                rows[line["rung"], line["model"]].append(_row(line))
+    return {key: sorted(found, key=lambda row: (-row.score, row.tie)) for key, found in rows.items()}
+
+
+def _row(line: dict[str, str]) -> Row:
+    tie = hashlib.sha256(line["id"].encode()).hexdigest()
+    weighted = "weight" in line
+    weight = float(line["weight"]) if weighted else 1.0
+    return Row(int(float(line["label"])), float(line["score"]), weight, tie, weighted)
+
+
+def recompute(rows: Sequence[Row], alert_rates: Iterable[float]) -> dict[str, float]:
+    """All metrics of ranked rows."""
+    steps = [_step(list(tied)) for _, tied in groupby(rows, key=lambda row: row.score)]
+    auc = _auc(steps)
+    found = {"auc": auc, "ks": _ks(steps), "gini": 2 * auc - 1, "pr_auc": _average_precision(steps)}
+    found["brier"] = fsum(r.weight * (r.score - r.label) ** 2 for r in rows) / _weight(rows)
+    share_of_bads = _weight(r for r in rows if r.label) / _weight(rows)
+    for rate in alert_rates:
+        caught, alerted = _caught(rows, rate)
+        found[f"precision@{rate}"] = caught / alerted
+        found[f"recall@{rate}"] = caught / _weight(r for r in rows if r.label)
+        found[f"lift@{rate}"] = caught / alerted / share_of_bads
+    return found
+
+
+def _weight(rows: Iterable[Row]) -> float:
+    return fsum(row.weight for row in rows)
+
+
+def _step(tied: Sequence[Row]) -> Step:
+    return Step(_weight(r for r in tied if r.label), _weight(r for r in tied if not r.label))
+
+
+def _auc(steps: Sequence[Step]) -> float:
+    """Share of (bad, good) pairs in which the bad ranks higher; equal ranks count half."""
+    won, bads_above = 0.0, 0.0
+    for step in steps:
+        won += step.goods * (bads_above + step.bads / 2)
+        bads_above += step.bads
+    return won / (bads_above * fsum(step.goods for step in steps))
+
+
+def _ks(steps: Sequence[Step]) -> float:
+    """Largest distance between the cumulative shares of bads and goods."""
+    all_bads, all_goods = fsum(s.bads for s in steps), fsum(s.goods for s in steps)
+    bads = goods = largest = 0.0
+    for step in steps:
+        bads, goods = bads + step.bads, goods + step.goods
+        largest = max(largest, abs(bads / all_bads - goods / all_goods))
+    return largest
+
+
+def _average_precision(steps: Sequence[Step]) -> float:
+    """Precision at each step, weighted by the share of bads found in it."""
+    bads = goods = area = 0.0
+    for step in steps:
+        bads, goods = bads + step.bads, goods + step.goods
+        area += step.bads * bads / (bads + goods) if bads + goods else 0.0
+    return area / bads
+
+
+def _caught(rows: Sequence[Row], rate: float) -> tuple[float, float]:
+    """Bads among the alerts, and the alerts. Weighted: the last row counts with the part of it that fits."""
+    if not rows[0].weighted:
+        alerts = max(1, floor(rate * len(rows) + 1e-9))
+        return sum(row.label for row in rows[:alerts]), alerts
+    limit = rate * _weight(rows)
+    caught = taken = 0.0
+    for row in rows:
+        part = min(row.weight, limit - taken)
+        if part <= 0:
+            break
+        taken += part
+        caught += part * row.label
+    return caught, limit

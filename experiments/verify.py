@@ -1,0 +1,103 @@
+"""`fedwarn verify`: does a run's folder tell the truth about itself?
+
+Point metrics are computed a second time, from `scores.csv` read as plain text and by the definitions in plain
+Python, sharing no code with the report. Intervals, uplifts and sentences are computed again by the report's own
+code. Models are held against their checksums, and the receipts of each pair of parties against each other.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import combinations
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+from bank_node.evaluation.document import REPORT_FILE
+from bank_node.evaluation.facts import read_facts
+from bank_node.evaluation.report import build_report, read_report
+from bank_node.evaluation.scores import read_scores
+from bank_node.evaluation.uplift import key_of
+from experiments.recompute import read_rows, recompute
+from protocol.errors import IntegrityError
+from protocol.receipts import reconcile
+
+TOLERANCE = 1e-9
+
+
+def verify(folder: Path) -> list[str]:
+    """Everything in a run's folder that does not agree, a sentence each; empty if all does.
+
+    Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
+    """
+    return [*_document(folder), *_points(folder), *_models(folder), *_receipts(folder)]
+
+
+def require_verified(folder: Path) -> None:
+    """Raises: IntegrityError: something does not agree; the first of it is named."""
+    found = verify(folder)
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise IntegrityError("verify", f"{found[0]}{more}", "report this run's figures to nobody; run it again")
+
+
+def _document(folder: Path) -> Iterator[str]:
+    """report.json against a report made anew from scores.csv and facts.json."""
+    facts = read_facts(folder)
+    anew = build_report(facts, read_scores(folder, [key_of(rung) for rung in facts.rungs]))
+    stored = read_report(folder)
+    yield from _differences(stored.model_dump(by_alias=True), anew.model_dump(by_alias=True), "")
+
+
+def _differences(stored: Any, anew: Any, where: str) -> Iterator[str]:
+    """Places where two documents differ; numbers to 1e-9, all else exactly."""
+    if isinstance(stored, dict) and isinstance(anew, dict) and stored.keys() == anew.keys():
+        for key, value in stored.items():
+            yield from _differences(value, anew[key], f"{where}.{key}" if where else str(key))
+    elif isinstance(stored, list) and isinstance(anew, list) and len(stored) == len(anew):
+        for index, (left, right) in enumerate(zip(stored, anew, strict=True)):
+            yield from _differences(left, right, f"{where}[{index}]")
+    elif not _same(stored, anew):
+        yield f"{REPORT_FILE} says {_shown(stored)} at {where}, recomputed it is {_shown(anew)}"
+
+
+def _same(stored: Any, anew: Any) -> bool:
+    if isinstance(stored, float) and isinstance(anew, float):
+        return isclose(stored, anew, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(stored == anew)
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, int | float | bool | None) else f"another {type(value).__name__}"
+
+
+def _points(folder: Path) -> Iterator[str]:
+    """Every metric of every rung, by its definition."""
+    report = read_report(folder)
+    rows = read_rows(folder)
+    for rung in report.rungs:
+        anew = recompute(rows[rung.name, rung.model], report.alert_rates)
+        for name, metric in rung.metrics.items():
+            if not _same(metric.value, anew[name]):
+                where = f"{name} of rung {rung.name!r}, model {rung.model!r}"
+                yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
+
+
+def _models(folder: Path) -> Iterator[str]:
+    """models/RUNG/MODEL/trees.json against model_sha256."""
+    if not (folder / "models").is_dir():
+        return
+    for rung in read_report(folder).rungs:
+        path = folder / "models" / rung.name / rung.model / "trees.json"
+        name = f"the model {rung.model!r} of rung {rung.name!r}"
+        if not path.is_file():
+            yield f"{name} is missing from models/"
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != rung.model_sha256:
+            yield f"{name} is not the one whose checksum the report gives"
+
+
+def _receipts(folder: Path) -> Iterator[str]:
+    """Each pair of receipts tells the same story."""
+    for a, b in combinations(sorted((folder / "receipts").glob("*.jsonl")), 2):
+        mismatch = reconcile(a, b)
+        if mismatch is not None:
+            yield str(mismatch.error())

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from protocol.errors import IntegrityError
 from protocol.he.streams import I8, digest
 from protocol.messages import I64, U8, U64, Message
 
@@ -54,12 +55,22 @@ class OneHot:
         """Where each of these columns starts among `rows_of(columns)`, and their number last."""
         return np.concatenate(([0], np.cumsum(self.sizes[list(columns)]))).astype(np.int64)
 
+    def require_columns(self, columns: Sequence[int], asker: str) -> None:
+        """Raises IntegrityError for a column that does not exist, or is asked twice."""
+        if len(set(columns)) != len(columns) or not all(0 <= j < len(self.sizes) for j in columns):
+            raise IntegrityError(asker, "asked for columns that do not exist", "run `bank-node align` again")
+
     @cached_property
     def digest(self) -> bytes:
         """Names the matrix: SHA-256 over its shape, sizes, positions and bins."""
         shape = np.array([self.n, *self.bins.shape], dtype="<i8")
         parts = (shape, self.sizes.astype("<i8"), self.positions.astype("<i8"), np.ascontiguousarray(self.bins))
         return digest(*(part.tobytes() for part in parts))
+
+
+def request_digest(query: bytes, columns: Sequence[int], noise: I64) -> bytes:
+    """Names one request to the partner's budgets: a label serves one query, one set of columns and one noise."""
+    return digest(query, np.array(columns, dtype="<i8").tobytes(), noise.astype("<i8").tobytes())
 
 
 class Ciphertext(Message, frozen=True, tag="blind"):
@@ -110,7 +121,7 @@ class Guard(Protocol):
         """A seed serves one matrix."""
 
     def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
-        """One query a label; its flooding cost is spent from the hint's budget, once."""
+        """One request a label, named by its digest; its flooding cost is spent from the hint's budget, once."""
 
 
 class PublicEvaluator(Protocol):
@@ -124,5 +135,5 @@ class PublicEvaluator(Protocol):
 
         Raises:
             RefusedError: the flood budget is spent, or the label was used by another query.
-            IntegrityError: a body of another engine or length.
+            IntegrityError: a body of another engine or length, or columns that do not exist.
         """

@@ -1,42 +1,118 @@
-"""The three loops that take the time: sums a bin, and two products with small integers. All wrap mod 2^64."""
+"""The loops that take the time: sums a bin, and two products with small integers. All wrap mod 2^64.
+
+Sums are taken over *lanes*: the words of several vectors laid side by side, 1, 2 or 8 to a position, so that one
+load of a bin's number serves them all, and eight are one vector instruction.
+"""
+
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from protocol.compiled import compiled
+from protocol.he.base import OneHot
 from protocol.he.streams import I8
 from protocol.messages import I64, U8, U64
 
+_TILE: Final = 512
+"""Positions in a pass: their lanes and bins stay in cache."""
 
-def _sum_words_numpy(bins: U8, columns: I64, starts: I64, positions: I64, values: U64, out: U64) -> None:
+
+def sum_lanes(matrix: OneHot, columns: Sequence[int], lanes: U64) -> U64:
+    """M·values for the rows of some columns: lanes (C, n, L) to a line of sums a lane, shape (C L, K)."""
+    starts = matrix.starts_of(columns)
+    out = np.zeros((lanes.shape[0], int(starts[-1]), lanes.shape[2]), dtype=np.uint64)
+    add = {1: add_ones, 2: add_pairs, 8: add_eights}[lanes.shape[2]]
+    add(matrix.bins, np.array(columns, dtype=np.int64), starts, matrix.positions, lanes, out)
+    return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, out.shape[1])
+
+
+def lanes_shape(words: int, n: int) -> tuple[int, int, int]:
+    """Shape (C, n, L) in which so many words a position are summed best; the last lanes may stay empty."""
+    return (1, n, words) if words <= 2 else (-(-words // 8), n, 8)
+
+
+def _add_numpy(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
     with np.errstate(over="ignore"):
-        at = values[positions]
-        for k, j in enumerate(columns):
-            np.add.at(out, starts[k] + bins[:, j].astype(np.int64), at)
+        for c, w in np.ndindex(lanes.shape[0], lanes.shape[2]):
+            at, into = lanes[c, positions, w], np.zeros(out.shape[1], dtype=np.uint64)
+            for k, j in enumerate(columns):
+                np.add.at(into, starts[k] + bins[:, j].astype(np.int64), at)
+            out[c, :, w] += into
 
 
-@compiled(fallback=_sum_words_numpy)
-def sum_words(bins: U8, columns: I64, starts: I64, positions: I64, values: U64, out: U64) -> None:
-    """out[starts[k] + bins[i, columns[k]]] += values[positions[i]] for all i, k; values, out: (.., W) words."""
-    width = values.shape[1]
-    if width == 2:
-        for i in range(bins.shape[0]):
-            first, second = values[positions[i], 0], values[positions[i], 1]
-            for k in range(columns.shape[0]):
-                r = starts[k] + bins[i, columns[k]]
-                out[r, 0] += first
-                out[r, 1] += second
-    elif width == 1:
-        for i in range(bins.shape[0]):
-            first = values[positions[i], 0]
-            for k in range(columns.shape[0]):
-                out[starts[k] + bins[i, columns[k]], 0] += first
-    else:
-        for i in range(bins.shape[0]):
-            p = positions[i]
-            for k in range(columns.shape[0]):
-                r = starts[k] + bins[i, columns[k]]
-                for w in range(width):
-                    out[r, w] += values[p, w]
+@compiled(fallback=_add_numpy)
+def add_ones(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
+    """out[0, starts[k] + bins[i, columns[k]], 0] += lanes[0, positions[i], 0] for all i, k."""
+    for i in range(np.uintp(bins.shape[0])):
+        first = lanes[0, np.uintp(positions[i]), 0]
+        for k in range(np.uintp(columns.shape[0])):
+            out[0, np.uintp(starts[k]) + np.uintp(bins[i, np.uintp(columns[k])]), 0] += first
+
+
+@compiled(fallback=_add_numpy)
+def add_pairs(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
+    """The same for two lanes."""
+    for i in range(np.uintp(bins.shape[0])):
+        p = np.uintp(positions[i])
+        first, second = lanes[0, p, 0], lanes[0, p, 1]
+        for k in range(np.uintp(columns.shape[0])):
+            r = np.uintp(starts[k]) + np.uintp(bins[i, np.uintp(columns[k])])
+            out[0, r, 0] += first
+            out[0, r, 1] += second
+
+
+@compiled(fallback=_add_numpy)
+def add_eights(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
+    """The same for eights: written out, for the compiler joins eight such lines into one instruction."""
+    for begin in range(0, bins.shape[0], _TILE):
+        for c in range(np.uintp(lanes.shape[0])):
+            for i in range(np.uintp(begin), np.uintp(min(begin + _TILE, bins.shape[0]))):
+                p = np.uintp(positions[i])
+                v0, v1, v2, v3 = lanes[c, p, 0], lanes[c, p, 1], lanes[c, p, 2], lanes[c, p, 3]
+                v4, v5, v6, v7 = lanes[c, p, 4], lanes[c, p, 5], lanes[c, p, 6], lanes[c, p, 7]
+                for k in range(np.uintp(columns.shape[0])):
+                    r = np.uintp(starts[k]) + np.uintp(bins[i, np.uintp(columns[k])])
+                    out[c, r, 0] += v0
+                    out[c, r, 1] += v1
+                    out[c, r, 2] += v2
+                    out[c, r, 3] += v3
+                    out[c, r, 4] += v4
+                    out[c, r, 5] += v5
+                    out[c, r, 6] += v6
+                    out[c, r, 7] += v7
+
+
+def _lay_words_numpy(words: U64, lanes: U64) -> None:
+    for k, vector in enumerate(words):
+        lanes[k // lanes.shape[2], :, k % lanes.shape[2]] = vector
+
+
+@compiled(fallback=_lay_words_numpy)
+def lay_words(words: U64, lanes: U64) -> None:
+    """Lay word vectors, shape (W, n), into lanes."""
+    width = np.uintp(lanes.shape[2])
+    for begin in range(0, lanes.shape[1], _TILE):
+        for k in range(np.uintp(words.shape[0])):
+            c, w = k // width, k % width
+            for i in range(np.uintp(begin), np.uintp(min(begin + _TILE, lanes.shape[1]))):
+                lanes[c, i, w] = words[k, i]
+
+
+def _join_five_numpy(low: U8, out: U64) -> None:
+    wide = np.zeros((*low.shape[:-1], 8), dtype=np.uint8)
+    wide[..., :5] = low
+    out[...] = wide.view("<u8")[..., 0]
+
+
+@compiled(fallback=_join_five_numpy)
+def join_five(low: U8, out: U64) -> None:
+    """Words of 40 bits from their five bytes, least first: low (B, n, 5), out (B, n)."""
+    for k in range(np.uintp(low.shape[0])):
+        for i in range(np.uintp(low.shape[1])):
+            lower = np.uint64(low[k, i, 0]) | np.uint64(low[k, i, 1]) << np.uint64(8)
+            upper = np.uint64(low[k, i, 3]) << np.uint64(24) | np.uint64(low[k, i, 4]) << np.uint64(32)
+            out[k, i] = lower | np.uint64(low[k, i, 2]) << np.uint64(16) | upper
 
 
 def _times_small_numpy(words: U64, small: I8, rows: I64, out: U64) -> None:
@@ -49,10 +125,11 @@ def _times_small_numpy(words: U64, small: I8, rows: I64, out: U64) -> None:
 def small_times_words(words: U64, small: I8, rows: I64, out: U64) -> None:
     """out[b, k] = <small[rows[k]], words[b]> mod 2^64; words: (B, N), small: (R, N), out: (B, K)."""
     for k in range(rows.shape[0]):
+        row = small[np.uintp(rows[k])]
         for b in range(words.shape[0]):
-            total = np.uint64(0)
-            for t in range(words.shape[1]):
-                total += np.uint64(np.int64(small[rows[k], t])) * words[b, t]
+            vector, total = words[b], np.uint64(0)
+            for t in range(row.shape[0]):
+                total += np.uint64(np.int64(row[t])) * vector[t]
             out[b, k] = total
 
 
@@ -66,8 +143,9 @@ def _words_small_numpy(words: U64, small: I8, rows: I64, out: U64) -> None:
 def words_times_small(words: U64, small: I8, rows: I64, out: U64) -> None:
     """out[b, k] = <words[rows[k]], small[b]> mod 2^64; words: (R, N), small: (B, N), out: (B, K)."""
     for k in range(rows.shape[0]):
+        row = words[np.uintp(rows[k])]
         for b in range(small.shape[0]):
-            total = np.uint64(0)
-            for t in range(words.shape[1]):
-                total += words[rows[k], t] * np.uint64(np.int64(small[b, t]))
+            vector, total = small[b], np.uint64(0)
+            for t in range(row.shape[0]):
+                total += row[t] * np.uint64(np.int64(vector[t]))
             out[b, k] = total

@@ -20,6 +20,7 @@ from protocol.he.streams import derive, words
 from protocol.messages import I64, U64
 
 _TRIES: Final = 64
+_SLOT: Final = 513
 
 
 def histogram_noise(key: bytes, label: str, places: Sequence[int], sizes: Sequence[int], sigma: float) -> I64:
@@ -28,11 +29,18 @@ def histogram_noise(key: bytes, label: str, places: Sequence[int], sizes: Sequen
     key: the partner's noise key. label: of the query and the field. places: the columns' numbers, so that a column
     has the same noise whatever columns are asked with it. Each entry is at most 8 sigma in size.
     """
-    if sigma <= 0:
+    if sigma <= 0 or not places:
         return np.zeros(int(sum(sizes)), dtype=np.int64)
     stream = derive(key, "histogram noise", label.encode())
-    parts = [_column(stream, place, size, float(sigma)) for place, size in zip(places, sizes, strict=True)]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+    counts = np.asarray(sizes, dtype=np.int64)
+    noise, again = _drawn(stream, np.asarray(places, dtype=np.int64), counts, float(sigma), 0)
+    for attempt in range(1, _TRIES):
+        if not again.any():
+            return noise
+        redrawn, still = _drawn(stream, np.asarray(places, dtype=np.int64), counts, float(sigma), attempt)
+        noise = np.where(np.repeat(again, counts), redrawn, noise)
+        again &= still
+    raise ArithmeticError("no draw of noise fell inside its cut")  # probability below 2^-1000
 
 
 def noise_of_query(
@@ -49,20 +57,25 @@ def zcdp(queries: int, columns: int, histogram_noise: float) -> float:
     return queries * columns * 2 / (2 * histogram_noise**2) if histogram_noise else float("inf")
 
 
-def _column(stream: bytes, place: int, size: int, sigma: float) -> I64:
-    """Zero-sum noise of one column; drawn again until every entry is inside the cut."""
-    if size < 2:
-        return np.zeros(size, dtype=np.int64)
-    drawn = words(derive(stream, "column", place.to_bytes(8, "little")), _TRIES * (2 * size + 1))
-    for part in drawn.reshape(_TRIES, 2 * size + 1):
-        values = gaussian(part[:size], part[size : 2 * size], sigma)
-        share, rest = divmod(int(values.sum()), size)
-        values -= share
-        first = int(part[-1] % np.uint64(size))
-        values[(first + np.arange(rest)) % size] -= 1
-        if np.abs(values).max() <= NOISE_CUT * sigma:
-            return values
-    raise ArithmeticError("no draw of noise fell inside its cut")  # probability below 2^-1000
+def _drawn(
+    stream: bytes, places: I64, sizes: I64, sigma: float, attempt: int
+) -> tuple[I64, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """Zero-sum noise of all columns, one after another, and which of them left the cut.
+
+    A column has a slot of its own in the stream, by its number: 256 coarse words, 256 fine ones, and a last one
+    that says which bins take the remainder of the division.
+    """
+    slots = words(derive(stream, "draw", attempt.to_bytes(8, "little")), (int(places.max()) + 1) * _SLOT)
+    slots = slots.reshape(-1, _SLOT)[places]
+    within = np.arange(256) < sizes[:, None]
+    values = gaussian(slots[:, :256][within], slots[:, 256:512][within], sigma)
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    share, rest = np.divmod(np.add.reduceat(values, starts), sizes)
+    first = (slots[:, 512] % sizes.astype(np.uint64)).astype(np.int64)
+    place = np.arange(len(values)) - np.repeat(starts, sizes)
+    turned = (place - np.repeat(first, sizes)) % np.repeat(sizes, sizes)
+    values = values - np.repeat(share, sizes) - (turned < np.repeat(rest, sizes))
+    return values, np.maximum.reduceat(np.abs(values), starts) > NOISE_CUT * sigma
 
 
 def gaussian(coarse: U64, fine: U64, sigma: float) -> I64:

@@ -33,6 +33,8 @@ ETA: Final = ONE_HOT.eta
 
 LOW_BITS: Final = 40
 """A residue is high * 2^40 + low; only `high` of hints and answers is sent."""
+MAX_ROWS: Final = 1 << 22
+"""Length of a row space: the sum of so many low words, and of N more, stays a signed word."""
 DELTA_LOG2: Final = 62
 """Delta: a plaintext unit is 2^62, so that 42 signed bits fit below q."""
 FLOOD_BITS: Final = 60

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocol.errors import IntegrityError
-from protocol.he.base import Body, Cleartext, Guard, OneHot, Sealed
-from protocol.he.kernels import sum_words
+from protocol.he.base import Body, Cleartext, Guard, OneHot, Sealed, request_digest
+from protocol.he.kernels import lanes_shape, lay_words, sum_lanes
 from protocol.he.streams import digest
 from protocol.messages import I64, U64
 
@@ -54,10 +54,10 @@ class PlaintextEvaluator:
             raise IntegrityError(
                 self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
             )
-        for k, label in enumerate(labels):
-            self.guard.admit_answer(self.matrix.digest, label, digest(body.values[k].tobytes()), 0.0)
-        starts = self.matrix.starts_of(columns)
-        values = np.ascontiguousarray(body.values.T).view(np.uint64)
-        out = np.zeros((int(starts[-1]), len(labels)), dtype=np.uint64)
-        sum_words(self.matrix.bins, np.array(columns, dtype=np.int64), starts, self.matrix.positions, values, out)
-        return np.ascontiguousarray(out.T) + noise.view(np.uint64)
+        self.matrix.require_columns(columns, self.bank)
+        for label, values, added in zip(labels, body.values, noise, strict=True):
+            request = request_digest(digest(values.data), columns, added)
+            self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
+        lanes = np.empty(lanes_shape(len(labels), self.matrix.n), dtype=np.uint64)
+        lay_words(body.values.view(np.uint64), lanes)
+        return sum_lanes(self.matrix, columns, lanes)[: len(labels)] + noise.view(np.uint64)

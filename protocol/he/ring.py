@@ -57,6 +57,12 @@ def _twist() -> C128:
     return twist
 
 
+@cache
+def untwist() -> C128:
+    """What undoes the fold, shape (N/2,)."""
+    return _twist().conj()
+
+
 def transform(values: F64) -> C128:
     """Values of real polynomials at the roots, shape (..., N) to (..., N/2)."""
     return np.asarray(np.fft.fft((values[..., :HALF] + 1j * values[..., HALF:]) * _twist()))
@@ -64,9 +70,13 @@ def transform(values: F64) -> C128:
 
 def untransform(points: C128) -> I64:
     """The integer polynomials of these values, rounded, shape (..., N/2) to (..., N), int64."""
-    folded = np.fft.ifft(points)
-    folded *= _twist().conj()
-    out = np.empty((*points.shape[:-1], N), dtype=np.int64)
+    return unfold(np.fft.ifft(points))
+
+
+def unfold(folded: C128) -> I64:
+    """The second half of `untransform`: after the inverse FFT, which it overwrites."""
+    folded *= untwist()
+    out = np.empty((*folded.shape[:-1], N), dtype=np.int64)
     np.rint(folded.real, out=folded.real)
     np.rint(folded.imag, out=folded.imag)
     out[..., :HALF], out[..., HALF:] = folded.real, folded.imag

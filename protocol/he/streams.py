@@ -27,11 +27,11 @@ def fresh_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
-def digest(*parts: bytes) -> bytes:
+def digest(*parts: bytes | memoryview) -> bytes:
     """SHA-256 over the parts, each preceded by its length (8 bytes, little-endian): no two lists collide."""
     state = hashlib.sha256()
     for part in parts:
-        state.update(len(part).to_bytes(8, "little"))
+        state.update(memoryview(part).nbytes.to_bytes(8, "little"))
         state.update(part)
     return state.digest()
 

@@ -10,21 +10,22 @@ Source: docs/protocols/blind-product.md; SimplePIR, eprint 2022/949; Tiptoe, SOS
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
-from protocol.errors import IntegrityError
+from protocol.errors import IntegrityError, RefusedError
 from protocol.he import ring
-from protocol.he.base import Body, Ciphertext, Guard, OneHot
+from protocol.he.base import Body, Ciphertext, Guard, OneHot, request_digest
+from protocol.he.blind.flooding import flooding
+from protocol.he.blind.packing import DELTA_SHIFT
 from protocol.he.blind.public import hint_id
-from protocol.he.kernels import small_times_words, sum_words
-from protocol.he.parameters import DELTA_LOG2, FLOOD_BITS, LIMBS, LOW_BITS, N
-from protocol.he.streams import I8, centred_binomial, derive, digest, ternary, words
-from protocol.messages import I64, U64
+from protocol.he.kernels import join_five, lanes_shape, lay_words, small_times_words, sum_lanes
+from protocol.he.parameters import LIMBS, LOW_BITS, MAX_ROWS, N
+from protocol.he.streams import I8, centred_binomial, derive, digest, ternary
+from protocol.messages import F64, I64, U64
 
-_LOW_MASK = np.uint64((1 << LOW_BITS) - 1)
-_FLOOD_MASK = np.uint64((1 << FLOOD_BITS) - 1)
-_FLOOD_CENTRE = 3 << (FLOOD_BITS - 1)
+_LOW_MASK: Final = np.int64((1 << LOW_BITS) - 1)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class BlindEvaluator:
     guard: Guard = field(repr=False)
 
     def __post_init__(self) -> None:
+        if self.matrix.n > MAX_ROWS:
+            raise RefusedError(self.bank, f"aligned more rows than the {MAX_ROWS} of one hint", "align fewer rows")
         self.guard.admit_seed(self.seed, self.matrix.digest)
 
     @cached_property
@@ -65,25 +68,26 @@ class BlindEvaluator:
 
     def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
         """The sealed sums of the columns' rows, top 64 bits, shape (B, K)."""
-        body = self._checked(body, len(labels))
-        rows, starts = self.matrix.rows_of(columns), self.matrix.starts_of(columns)
-        queries = [digest(body.high[k].tobytes(), body.low[k].tobytes()) for k in range(len(labels))]
-        for label, query in zip(labels, queries, strict=True):
-            self.guard.admit_answer(self.hint_id, label, query, self._cost(len(columns), len(rows)))
-        low = _low_words(body)
-        out = self._sums(body.high, low, columns, starts)
-        high, low_sums = out[: len(labels)], out[len(labels) :]
-        for words_of, into in ((body.high, high), (low, low_sums)):
-            masked = np.empty_like(into)
-            small_times_words(np.ascontiguousarray(words_of[:, self.matrix.n :]), self.masks, rows, masked)
-            into += masked
+        body = self._checked(body, len(labels), columns)
+        rows = self.matrix.rows_of(columns)
+        queries = [digest(high.data, low.data) for high, low in zip(body.high, body.low, strict=True)]
+        for label, query, added in zip(labels, queries, noise, strict=True):
+            request = request_digest(query, columns, added)
+            self.guard.admit_answer(self.hint_id, label, request, self._cost(len(columns), len(rows)))
+        low = np.empty(body.high.shape, dtype=np.uint64)
+        join_five(body.low, low)
+        words = np.concatenate((body.high, low))
+        sums = self._sums(words, columns) + self._masked_sums(words, rows)
+        high, low = sums[: len(labels)], sums[len(labels) :].view(np.int64)
         for k, (label, query) in enumerate(zip(labels, queries, strict=True)):
-            self._flood(high[k], low_sums[k], label, query, rows)
-        high += (low_sums.view(np.int64) >> LOW_BITS).view(np.uint64)
-        high += noise.view(np.uint64) << np.uint64(DELTA_LOG2 - LOW_BITS)
+            error = self._flood(label, query, rows)
+            low[k] += error & _LOW_MASK
+            high[k] += (error >> LOW_BITS).view(np.uint64)
+        high += (low >> LOW_BITS).view(np.uint64)
+        high += noise.view(np.uint64) << np.uint64(DELTA_SHIFT)
         return high
 
-    def _checked(self, body: Body, count: int) -> Ciphertext:
+    def _checked(self, body: Body, count: int, columns: Sequence[int]) -> Ciphertext:
         length = self.matrix.n + N
         if not isinstance(body, Ciphertext):
             raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
@@ -91,27 +95,30 @@ class BlindEvaluator:
             raise IntegrityError(
                 self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
             )
+        self.matrix.require_columns(columns, self.bank)
         return body
 
     def _cost(self, columns: int, rows: int) -> float:
         """Flood budget of one answer: sum over its rows of 10.5 (||M_r||^2 + 2 N)."""
         return 10.5 * (columns * len(self.matrix.positions) + 2 * N * rows)
 
-    def _sums(self, high: U64, low: U64, columns: Sequence[int], starts: I64) -> U64:
-        """M·b in words, shape (2B, K): highs, then lows, not carried yet (a low sum stays below 2^64)."""
-        n, matrix = self.matrix.n, self.matrix
-        values = np.ascontiguousarray(np.concatenate((high[:, :n], low[:, :n])).T)
-        out = np.zeros((int(starts[-1]), values.shape[1]), dtype=np.uint64)
-        sum_words(matrix.bins, np.array(columns, dtype=np.int64), starts, matrix.positions, values, out)
-        return np.ascontiguousarray(out.T)
+    def _sums(self, words: U64, columns: Sequence[int]) -> U64:
+        """M·b in words, shape (2B, K): highs, then lows, not carried yet (MAX_ROWS keeps them below 2^63)."""
+        n = self.matrix.n
+        lanes = np.empty(lanes_shape(len(words), n), dtype=np.uint64)
+        lay_words(words[:, :n], lanes)
+        return sum_lanes(self.matrix, columns, lanes)[: len(words)]
 
-    def _flood(self, high: U64, low: U64, label: str, query: bytes, rows: I64) -> None:
-        """Add E: three uniform 60-bit integers a row, centred, drawn by row so that only a repeat repeats them."""
+    def _masked_sums(self, words: U64, rows: I64) -> U64:
+        """rho·b' in words, as `_sums`; a low sum may be negative."""
+        out = np.empty((len(words), len(rows)), dtype=np.uint64)
+        small_times_words(np.ascontiguousarray(words[:, self.matrix.n :]), self.masks, rows, out)
+        return out
+
+    def _flood(self, label: str, query: bytes, rows: I64) -> I64:
+        """E of some rows, drawn by row, so that a repeat of the query, and only that, repeats it."""
         key = derive(self.key, "flood", self.hint_id, label.encode(), query)
-        drawn = words(key, 3 * self.matrix.rows).reshape(-1, 3)[rows] & _FLOOD_MASK
-        error = drawn.sum(axis=1, dtype=np.uint64).view(np.int64) - _FLOOD_CENTRE
-        high += (error >> LOW_BITS).view(np.uint64)
-        low += (error & np.int64(_LOW_MASK)).view(np.uint64)
+        return flooding(key, self.matrix.rows)[rows]
 
     def _row_key(self, purpose: str, row: int) -> bytes:
         return derive(self.key, purpose, self.matrix.digest, self.seed, row.to_bytes(8, "little"))
@@ -135,16 +142,10 @@ class BlindEvaluator:
             out[start:end] = ring.untransform(total)
         return out
 
-    def _block(self, column: int, block: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def _block(self, column: int, block: int) -> F64:
         """The rows of one column in one block, written out, shape (size of the column, N)."""
         positions = self.matrix.positions
         begin, end = np.searchsorted(positions, (block * N, (block + 1) * N))
         out = np.zeros((int(self.matrix.sizes[column]), N))
         out[self.matrix.bins[begin:end, column], positions[begin:end] - block * N] = 1.0
         return out
-
-
-def _low_words(body: Ciphertext) -> U64:
-    wide = np.zeros((*body.low.shape[:-1], 8), dtype=np.uint8)
-    wide[..., :5] = body.low
-    return wide.view("<u8")[..., 0]

@@ -8,18 +8,22 @@ Source: docs/protocols/blind-product.md; SimplePIR, eprint 2022/949.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
-from protocol.errors import IntegrityError
+from protocol.errors import IntegrityError, RefusedError
 from protocol.he import ring
 from protocol.he.base import PLAINTEXT_BITS, Ciphertext, Sealed
+from protocol.he.blind.packing import DELTA_SHIFT, pack
 from protocol.he.kernels import words_times_small
-from protocol.he.parameters import DELTA_LOG2, LOW_BITS, N
+from protocol.he.parameters import MAX_ROWS, N
 from protocol.he.streams import I8, centred_binomial, derive, digest, ternary
-from protocol.messages import I64, U64
+from protocol.messages import I64, U8, U64
 
-_DELTA_SHIFT = np.uint64(DELTA_LOG2 - LOW_BITS)
+_SHIFT: Final = np.uint64(DELTA_SHIFT)
+_ROUND: Final = 4 * N
+"""Rows sealed at a time, so that their FFTs stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class BlindSecretKit:
             raise IntegrityError(
                 self.party, "sent a hint of another shape than its layout", "run the same version on both sides"
             )
+        if self.n > MAX_ROWS:
+            raise RefusedError(self.party, f"has more rows than the {MAX_ROWS} of one hint", "align fewer rows")
         object.__setattr__(self, "_public", ring.public_transform(self.seed, -(-self.n // N)))
 
     def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
@@ -47,10 +53,10 @@ class BlindSecretKit:
         low = np.empty((len(labels), self.n + N, 5), dtype=np.uint8)
         secrets = np.empty((len(labels), N), dtype=np.int8)
         for k, (vector, label) in enumerate(zip(vectors, labels, strict=True)):
-            key = derive(self.master, "query", self.seed, label.encode(), digest(vector.astype("<i8").tobytes()))
+            content = digest(np.ascontiguousarray(vector, dtype="<i8").data)
+            key = derive(self.master, "query", self.seed, label.encode(), content)
             secrets[k] = ternary(derive(key, "secret"), N)
-            high[k], low_words = self._encrypt(secrets[k], key, vector)
-            low[k] = low_words[:, None].view(np.uint8).reshape(-1, 8)[:, :5]
+            self._encrypt(secrets[k], key, vector, high[k], low[k])
         return Sealed(Ciphertext(high=high, low=low), secrets)
 
     def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
@@ -61,21 +67,22 @@ class BlindSecretKit:
             )
         masks = np.empty_like(answer)
         words_times_small(self.hint, sealed.secrets, rows, masks)
-        half = np.uint64(1) << (_DELTA_SHIFT - np.uint64(1))
-        value = ((answer - masks + half) >> _DELTA_SHIFT).astype(np.int64)
+        half = np.uint64(1) << (_SHIFT - np.uint64(1))
+        value = ((answer - masks + half) >> _SHIFT).astype(np.int64)
         top = np.int64(1 << (PLAINTEXT_BITS - 1))
         return (value ^ top) - top
 
-    def _encrypt(self, secret: I8, key: bytes, vector: I64) -> tuple[U64, U64]:
-        """b_1 .. b_J (the first n entries), then b', as high and low words, shape (n + N,)."""
+    def _encrypt(self, secret: I8, key: bytes, vector: I64, high: U64, low: U8) -> None:
+        """Write b_1 .. b_J (their first n entries), then b', as high and low words, n + N of each."""
         public: ring.C128 = self._public  # type: ignore[attr-defined]
-        limbs = ring.untransform(public * ring.transform(secret.astype(np.float64)))
-        errors = centred_binomial(derive(key, "error"), self.n)
-        blocks = np.zeros(limbs.shape[0] * N, dtype=np.int64)
-        blocks[:N] = centred_binomial(derive(key, "error'"), N)
-        blocks[N : N + self.n] = errors
-        limbs[:, 0] += blocks.reshape(-1, N)
-        residues = ring.from_limbs(limbs)
-        high, low = residues.high.reshape(-1), residues.low.reshape(-1)
-        body = high[N : N + self.n] + (vector.view(np.uint64) << _DELTA_SHIFT)
-        return np.concatenate((body, high[:N])), np.concatenate((low[N : N + self.n], low[:N]))
+        factor, n = ring.transform(secret.astype(np.float64)), self.n
+        errors = centred_binomial(derive(key, "error"), n)
+        for first in range(0, n, _ROUND):
+            some, blocks = slice(first, min(first + _ROUND, n)), slice(1 + first // N, 1 + (first + _ROUND) // N)
+            pack(_inverse(public[blocks] * factor), errors[some], vector[some], high[some], low[some])
+        last = centred_binomial(derive(key, "error'"), N)
+        pack(_inverse(public[:1] * factor), last, np.zeros(N, dtype=np.int64), high[n:], low[n:])
+
+
+def _inverse(points: ring.C128) -> ring.C128:
+    return np.asarray(np.fft.ifft(points, out=points))

@@ -1,5 +1,6 @@
 """The headline table: what a run prints when it ends."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bank_node.evaluation.document import Report, Rung
@@ -7,12 +8,12 @@ from bank_node.evaluation.wording import figure, rate_text, signed
 
 
 def headline_table(report: Report) -> Table:
-    """One line a rung: AUC and the headline metric with intervals, uplifts, and what the partners gave away."""
+    """One line a rung: AUC and the headline metric, their uplifts with intervals, what the partners gave away."""
     main = report.headline.metric
     several_models = len({rung.model for rung in report.rungs}) > 1
-    table = Table(title=_title(report), caption=report.headline.sentence.en, caption_justify="left")
+    table = Table(box=SIMPLE_HEAD, title=_title(report), caption=report.headline.sentence.en, caption_justify="left")
     table.title_justify = "left"
-    table.add_column("rung")
+    table.add_column("rung", no_wrap=True)
     for column in ("AUC", "uplift", _short(main), "uplift", "information\nshare"):
         table.add_column(column, justify="right")
     for rung in report.rungs:
@@ -28,7 +29,7 @@ def _title(report: Report) -> str:
 
 def _cells(rung: Rung, main: str) -> list[str]:
     shares = [f"{party} {leak.information_share:.2f}" for party, leak in rung.leakage.items()]
-    pairs = [cell for name in ("auc", main) for cell in (_with_interval(rung, name), _change(rung, name))]
+    pairs = [cell for name in ("auc", main) for cell in (_value(rung, name), _change(rung, name))]
     return [*pairs, "\n".join(shares)]
 
 
@@ -37,9 +38,8 @@ def _short(name: str) -> str:
     return f"{kind}\nat {rate_text(rate)}"
 
 
-def _with_interval(rung: Rung, name: str) -> str:
-    metric = rung.metrics[name]
-    return f"{figure(name, metric.value)}\n[dim]{figure(name, metric.low)} to {figure(name, metric.high)}[/]"
+def _value(rung: Rung, name: str) -> str:
+    return figure(name, rung.metrics[name].value)
 
 
 def _change(rung: Rung, name: str) -> str:

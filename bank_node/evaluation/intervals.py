@@ -7,7 +7,8 @@
 | all others | bootstrap percentiles | share of paired draws on the other side of 0 |
 
 KS is a maximum, so that noise can only raise it: plain percentiles of its bootstrap cover 75% at 400 rows instead
-of 95%. Taking off the bias that the bootstrap itself shows brings that to 88%, and to 94% at 5,000 rows. With
+of 95%. Taking off the bias that the bootstrap itself shows brings that to 90%. Covered in simulation (AUC 0.7, 20%
+bads) at 400 and at 3,000 rows: auc 95, 95; precision@0.05 95, 94; brier 93, 94; pr_auc 93, 92; ks 90, 92%. With
 declared row weights DeLong does not apply, and AUC and Gini take bootstrap percentiles too.
 """
 

@@ -1,0 +1,132 @@
+"""report.html: self-contained, two languages from one catalogue, marked, escaped, the same every time."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from bank_node.evaluation import messages
+from bank_node.evaluation.report import write_report
+from tests.bank_node.evaluation.simulated import simulate_run
+
+SOURCES = Path(messages.__file__).parent
+VOID = {"meta", "input", "br", "img", "link", "hr"}
+
+
+class _Outline(HTMLParser):
+    """Elements and their attributes; an unbalanced page is an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _outline(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Outline()
+    parser.feed(page)
+    assert parser.open == []
+    return parser.found
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_both_languages_have_the_same_placeholders() -> None:
+    for key, sentence in messages.catalogue().items():
+        assert set(sentence) == set(messages.LANGUAGES), key
+        fields = [{name for _, name, _, _ in Formatter().parse(sentence[lang]) if name} for lang in messages.LANGUAGES]
+        assert fields[0] == fields[1], key
+
+
+def test_every_sentence_of_the_catalogue_is_used() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES.glob("*") if path.suffix in (".py", ".j2"))
+    built = re.compile(r"^(metric|name|phase|figure|short)_")
+    unused = [
+        key
+        for key in messages.catalogue()
+        if not built.match(key) and f'"{key}"' not in text and f"@{key}@" not in text
+    ]
+    assert unused == []
+
+
+def test_the_page_needs_no_network(page: str) -> None:
+    for tag, attributes in _outline(page):
+        assert tag not in ("script", "link", "img", "iframe")
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_ids_are_unique_and_references_resolve(page: str) -> None:
+    found = _outline(page)
+    ids = [attributes["id"] for _, attributes in found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = {v[1:] for _, a in found for k, v in a.items() if k in ("href", "xlink:href") and v}
+    wanted |= set(re.findall(r"url\(#([^)]+)\)", page))
+    assert wanted <= set(ids)
+
+
+def test_every_table_has_scoped_headers_and_every_picture_a_title(page: str) -> None:
+    found = _outline(page)
+    assert all("scope" in attributes for tag, attributes in found if tag == "th")
+    pictures = [attributes for tag, attributes in found if tag == "svg"]
+    assert len(pictures) == 12
+    assert all(attributes["role"] == "img" and attributes["aria-labelledby"] for attributes in pictures)
+
+
+def test_text_in_pictures_is_text_in_both_languages(page: str) -> None:
+    picture = page[page.index("<svg", page.index("ROC")) :]
+    picture = picture[: picture.index("</svg>")]
+    assert '<tspan lang="en">goods alerted</tspan><tspan lang="zh-Hans">误报的好客户占比</tspan>' in picture
+    assert "bank+bureau" in picture
+    assert "@" not in picture
+
+
+def test_the_forest_plot_comes_first(page: str) -> None:
+    assert page.index('aria-labelledby="forest-title"') == page.index("aria-labelledby")
+
+
+def test_nothing_that_came_with_the_data_is_markup(tmp_path: Path) -> None:
+    title = {"en": "<script>alert(1)</script>", "zh": "<b>$x$</b>"}
+    simulate_run(tmp_path, title=title, job="<i>job</i>", bootstrap=30)
+    write_report(tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not any(tag in text for tag in ("<script", "<b>$x$", "<i>job"))
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_marks_for_synthetic_and_unencrypted_runs(page: str, tmp_path: Path) -> None:
+    assert "SYNTHETIC" not in page
+    assert "NOT ENCRYPTED" not in page
+    simulate_run(tmp_path, synthetic=True, engine="plaintext", bootstrap=30)
+    write_report(tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<title>SYNTHETIC DATA · NOT ENCRYPTED", text)
+    heading = text[text.index("<h1>") : text.index("</h1>")]
+    assert "SYNTHETIC DATA" in heading
+    assert "合成数据" in heading
+    assert text.index('class="banner"') < text.index("<h1>")
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, page: str, tmp_path: Path) -> None:
+    for name in ("scores.csv", "facts.json"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    write_report(tmp_path)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page

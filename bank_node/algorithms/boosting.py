@@ -229,9 +229,9 @@ def _query(work: Workspace, view: PartnerView, labels: Sequence[str], sealed: Se
 def _keep_checked(work: Workspace, view: PartnerView, node: Node, sums: I64) -> None:
     """Accept a partner's sums only if every column adds up, with the rows not held, to the node's totals."""
     columns = work.columns.partners[view.name]
-    not_held = work.values[node.fit[~view.held[node.fit]]].sum(axis=0)
+    not_held = work.values[node.fit[view.positions[node.fit] < 0]].sum(axis=0)
     by_column = np.add.reduceat(sums, columns.offsets[:-1], axis=0)
-    if not (by_column + not_held == work.values[node.fit].sum(axis=0)).all():
+    if not (by_column + not_held == node.totals).all():
         raise IntegrityError(
             view.name, "its sums do not add up to the totals of a node", "do not use this partner's answers"
         )

@@ -88,12 +88,16 @@ class Choice:
 
 @dataclass(eq=False)
 class Node:
-    """A node while it grows. fit: rows that are fitted on; rows: all that arrive, scored ones too."""
+    """A node while it grows.
+
+    fit: rows that are fitted on; rows: all that arrive, scored ones too. totals: exact integer (G, H) of fit.
+    """
 
     number: int
     depth: int
     fit: I64
     rows: I64
+    totals: I64
     parent: "Node | None" = None
     sibling: "Node | None" = None
     sums: dict[str, I64] = field(default_factory=dict)
@@ -139,12 +143,15 @@ class Workspace:
 
     def root(self, fit: I64, rows: I64) -> Node:
         """The node of all rows."""
-        return Node(1, 0, fit.astype(np.int64), rows.astype(np.int64))
+        return self._node(1, 0, fit.astype(np.int64), rows.astype(np.int64))
 
     def total(self, node: Node) -> tuple[float, float]:
         """Exact (G, H) of a node."""
-        g, h = self.values[node.fit].sum(axis=0) * self.units
+        g, h = node.totals * self.units
         return float(g), float(h)
+
+    def _node(self, number: int, depth: int, fit: I64, rows: I64, parent: Node | None = None) -> Node:
+        return Node(number, depth, fit, rows, self.values[fit].sum(axis=0), parent)
 
     def view(self, party: str) -> PartnerView:
         """The partner of that name."""
@@ -272,14 +279,8 @@ class Workspace:
         cost = np.inf if view.known.spent else self.params.reveal_cost
         if not cost:
             return penalty
-        penalty[:] = cost
-        for j, (place, shape) in enumerate(zip(columns.places, columns.shapes, strict=True)):
-            if not shape.missing:
-                penalty[j, shape.ordinary - 1] = 0.0
-            if not shape.categorical:
-                for cut in range(shape.ordinary):
-                    if view.knows(Split(place, tuple(range(cut + 1))), node.rows):
-                        penalty[j, cut] = 0.0
+        known = view.known_cuts(columns.places, scored.gains.shape[1], node.rows)
+        penalty[~known] = cost
         return penalty
 
     def _better_known_subset(
@@ -337,9 +338,9 @@ class Workspace:
             left = (sides == LEFT) | ((sides == SPECIAL) & choice.default_left)
             halves.append((rows[left], rows[~left]))
         (fit_left, fit_right), (rows_left, rows_right) = halves
-        left_child = Node(2 * node.number, node.depth + 1, fit_left, rows_left, node)
-        right_child = Node(2 * node.number + 1, node.depth + 1, fit_right, rows_right, node, left_child)
-        left_child.sibling = right_child
+        left_child = self._node(2 * node.number, node.depth + 1, fit_left, rows_left, node)
+        right_child = self._node(2 * node.number + 1, node.depth + 1, fit_right, rows_right, node)
+        left_child.sibling, right_child.sibling = right_child, left_child
         node.children = (left_child, right_child)
         return node.children[0], node.children[1]
 

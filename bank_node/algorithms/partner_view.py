@@ -1,6 +1,6 @@
 """A partner as the bank sees it in a training: where its own rows stand, and what it knows by now."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -88,12 +88,30 @@ class PartnerView:
         sides = self.known.sides.get(split)
         if sides is None:
             return False
+        if self.split_rows == "all":
+            return True
         at = self.positions[rows]
-        return self.split_rows == "all" or not bool((sides[at[at >= 0]] == UNTOLD).any())
+        return not bool((sides[at[at >= 0]] == UNTOLD).any())
 
-    def permuted(self, order: Mapping[int, int] | I64) -> "PartnerView":
+    def known_cuts(self, places: Sequence[int], width: int, rows: I64) -> npt.NDArray[np.bool_]:
+        """Which cuts of these ordered columns the bank can use without asking, shape (columns, width).
+
+        Cut k puts the bins 0 .. k to the left. Subsets of categories are no cuts, and are looked up one by one.
+        """
+        known = np.zeros((len(places), width), dtype=bool)
+        at = {place: j for j, place in enumerate(places)}
+        for j, place in enumerate(places):
+            if not self.columns[place].missing:
+                known[j, self.columns[place].ordinary - 1] = True
+        for split in self.known.sides:
+            j = at.get(split.column, -1)
+            if j >= 0 and not self.columns[split.column].categorical and self.knows(split, rows):
+                known[j, len(split.left) - 1] = True
+        return known
+
+    def permuted(self, order: I64) -> "PartnerView":
         """The same partner with the held rows' positions permuted: a placebo that carries no signal."""
         held = np.flatnonzero(self.held)
         positions = self.positions.copy()
-        positions[held] = self.positions[held][np.asarray(order)]
+        positions[held] = self.positions[held][order]
         return replace(self, positions=positions)

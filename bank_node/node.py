@@ -7,10 +7,12 @@ from bank_node.federation import Federation, Progress
 from bank_node.job import Job
 from bank_node.outcome import write_outcome
 from bank_node.training import read_own_table, train
+from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.files import own_folder
 from protocol.ledger import Ledger
 from protocol.messages import Message
+from protocol.table import Table
 from protocol.transport.base import Transport
 from protocol.wire.envelope import Envelope
 from protocol.wire.session import BankSession
@@ -37,6 +39,12 @@ class BankNode:
         federation = Federation(self._config, table, self._session.exchange, self._progress)
         federation.agree(job.partners, job.sha256)
         return federation.align(job.partners, anew)
+
+    def greet(self, partner: str, table: Table) -> Welcome:
+        """Agree on terms with one partner, and no more. Raises: PeerError, RefusedError, TransportError."""
+        federation = Federation(self._config, table, self._session.exchange, self._progress)
+        federation.agree([partner], "")
+        return federation.welcomes[partner]
 
     def train(self, job: Job, job_text: str, out: Path) -> None:
         """Train the job's ladder, and leave scores, models and facts in `out`."""

@@ -1,20 +1,97 @@
 """The laboratory's verbs."""
 
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+from bank_node.evaluation.headline import headline_table
+from bank_node.job import load_job
+from experiments.benchmarks import BENCHMARKS
+from experiments.compare import compare as compare_runs
+from experiments.prepare import prepare, write_demo
+from experiments.run import run as run_scenario
+from experiments.verify import require_verified
+from experiments.warm import warm_kernels
+from protocol.command import TALK, app
+from protocol.errors import UsageError
+
+verbs = app("Simulate federated training, and report what a partner's data are worth.")
+new = app("Begin something: the parties' node folders of a scenario.")
+verbs.add_typer(new, name="new")
+
+Scenario = Annotated[Path, typer.Argument(help="A scenario file (docs/scenario-file.md).")]
 
 
-@app.command()
-def warm() -> None:
+@verbs.command()
+def run(
+    scenario: Scenario,
+    out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
+    engine: Annotated[str, typer.Option(help="blind or plaintext, in place of the scenario's.")] = "",
+    transport: Annotated[str, typer.Option(help="processes or in-process, in place of the scenario's.")] = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the folder.")] = False,
+) -> dict[str, Any]:
+    """Deal the scenario's table out, start a node a party, train the ladder, and write the uplift report."""
+    chosen = {name: value for name, value in (("engine", engine), ("transport", transport)) if value}
+    with TALK.progress() as progress:
+        report = run_scenario(scenario, out, fresh=fresh, progress=progress, overrides=chosen)
+    TALK.out.print(headline_table(report))
+    TALK.out.print(str(out / "report.html"), soft_wrap=True)
+    return {"report": str(out / "report.json"), "headline": report.headline.model_dump(by_alias=True)}
+
+
+@new.command()
+def nodes(
+    scenario: Scenario,
+    out: Annotated[Path, typer.Option("--out", help="Where the parties' folders go.")],
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")] = False,
+) -> dict[str, Any]:
+    """Deal a scenario's table out and write every party's node folder, to run its nodes by hand."""
+    job = load_job(scenario)
+    prepare(out, fresh)
+    made = write_demo(job, scenario, out)
+    for party, config in made.configs.items():
+        TALK.out.print(f"{party}: {config}", soft_wrap=True)
+    return {"job": str(out / "job.toml"), "nodes": {party: str(config) for party, config in made.configs.items()}}
+
+
+@verbs.command()
+def verify(folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> dict[str, Any]:
+    """Recompute every figure of a run from its scores, and hold the receipts of both sides together (exit 7)."""
+    require_verified(folder)
+    TALK.out.print("every figure follows from scores.csv, and the receipts agree")
+    return {"verified": True}
+
+
+@verbs.command()
+def compare(folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")]) -> dict[str, Any]:
+    """Put runs side by side."""
+    table, values = compare_runs(folders)
+    TALK.out.print(table)
+    return values
+
+
+@verbs.command()
+def benchmark(
+    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHMARKS)}.")],
+    rows: Annotated[int | None, typer.Option(help="Rows of the table.")] = None,
+    partner_columns: Annotated[int | None, typer.Option(help="Columns of all partners together.")] = None,
+    bins: Annotated[int | None, typer.Option(help="Bins a column.")] = None,
+    trees: Annotated[int | None, typer.Option(help="Trees.")] = None,
+) -> dict[str, Any]:
+    """Measure a ratio in one run: ours over a stated reference."""
+    if what not in BENCHMARKS:
+        raise UsageError("benchmark", f"there is none called {what!r}", f"choose one of {', '.join(BENCHMARKS)}")
+    given = {"rows": rows, "partner_columns": partner_columns, "bins": bins, "trees": trees}
+    result = BENCHMARKS[what](**{name: value for name, value in given.items() if value is not None})
+    TALK.out.print(
+        f"ratio {result['ratio']:.2f}: ours {result['ours_s']:.3f} s, reference {result['reference_s']:.3f} s"
+    )
+    return result
+
+
+@verbs.command()
+def warm() -> dict[str, Any]:
     """Compile the kernels, so that the first run does not wait for them."""
-
-
-@app.callback()
-def _root() -> None:
-    """Simulate federated training, and report what a partner's data is worth."""
-
-
-def main() -> None:
-    """Console entry."""
-    app()
+    warm_kernels()
+    return {"warm": True}

@@ -17,6 +17,7 @@ from bank_node.node import BankNode
 from experiments.nodes import Nodes
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
+from protocol.command import TALK
 from protocol.errors import FedwarnError, TransportError
 from protocol.transport.in_process import InProcess
 
@@ -29,11 +30,14 @@ _STOP_S = 10.0
 
 
 class NodeFailed(FedwarnError):
-    """A node has ended with an error of its own, which it has told already; its exit code is ours."""
+    """A node has ended with an error of its own: its exit code is ours, and so is its sentence."""
 
-    def __init__(self, party: str, code: int) -> None:
+    def __init__(self, party: str, code: int, sentence: str) -> None:
         super().__init__(party, "its node has failed", "read its sentence above, or its log")
-        self.code = code
+        self.code, self._sentence = code, sentence
+
+    def __str__(self) -> str:
+        return self._sentence
 
 
 def train_in_process(job: Job, nodes: Nodes, out: Path, progress: Progress) -> Peaks:
@@ -51,22 +55,18 @@ def train_between_processes(job: Job, nodes: Nodes, out: Path, progress: Progres
 
     Raises: NodeFailed: of the first node that failed.
     """
-    logs = out / "logs"
-    logs.mkdir(exist_ok=True)
+    logs = {p: out / "logs" / f"{nodes.configs[p].parent.name}.log" for p in job.partners}
+    (out / "logs").mkdir(exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_interrupts())
-        partners = {
-            p: stack.enter_context(_process(_serve(nodes, p), logs / f"{nodes.configs[p].parent.name}.log"))
-            for p in job.partners
-        }
+        partners = {p: stack.enter_context(_process(_serve(nodes, p), logs[p])) for p in job.partners}
         for partner, process in partners.items():
-            _await_health(partner, process, nodes.health[partner], logs)
-        command = [sys.executable, "-m", "bank_node", "train", str(out / "job.toml")]
-        command += ["--config", str(nodes.configs[job.bank]), "--out", str(out), "--no-report"]
+            _await_health(partner, process, nodes.health[partner], logs[partner])
+        command = [sys.executable, "-m", "bank_node", "train", str(out / "job.toml"), "--no-report"]
+        command += ["--config", str(nodes.configs[job.bank]), "--out", str(out), *(["--quiet"] if TALK.quiet else [])]
         bank = stack.enter_context(_process(command, None))
-        code = bank.wait()
-        if code:
-            raise NodeFailed(job.bank, code)
+        if code := bank.wait():
+            raise NodeFailed(job.bank, code, "")  # it has said it on the same stderr
         return {partner: _peak_rss_mib(process.pid) for partner, process in partners.items()}
 
 
@@ -126,23 +126,19 @@ def _interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _await_health(partner: str, process: subprocess.Popen[bytes], address: str, logs: Path) -> None:
+def _await_health(partner: str, process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     """Until the partner's health port answers. Raises: NodeFailed, TransportError: it did not come up."""
     until = time.monotonic() + _START_S
     while time.monotonic() < until:
         if (code := process.poll()) is not None:
-            sys.stderr.write(Path(process.args[-1] if False else logs).name and _last_words(logs, partner))
-            raise NodeFailed(partner, code)
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            raise NodeFailed(partner, code, lines[-1] if lines else f"{partner}: its node has ended; run it by hand.")
         try:
             with urllib.request.urlopen(f"http://{address}/healthz", timeout=1):
                 return
         except OSError:
             time.sleep(0.05)
     raise TransportError(partner, "its node did not come up", "read its log in the run's folder")
-
-
-def _last_words(logs: Path, partner: str) -> str:
-    return ""
 
 
 def _peak_rss_mib(pid: int) -> float:

@@ -1,6 +1,7 @@
-"""Boosted trees against XGBoost, and engine against engine."""
+"""Boosted trees against XGBoost, engine against engine, and within the contract."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,92 +13,19 @@ from hypothesis import strategies as st
 
 from bank_node.algorithms.boosting import Boosted
 from bank_node.algorithms.parameters import BoostingParams
-from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.partner_view import LEFT, SPECIAL
+from bank_node.models.trees import TreeModel, TreeNode
+from experiments.laboratory import OPEN, Laboratory
+from protocol.algorithms.boosting import Opening, SplitQuery, Sums, SumsQuery
+from protocol.contract import Contract
 from protocol.draws import draw
+from protocol.errors import IntegrityError, RefusedError
 from protocol.he.plan import make_plan
-from tests.laboratory import Laboratory, some_columns
-
-
-def joined_bins(lab: Laboratory) -> np.ndarray:
-    """The bin indices of all parties on the bank's rows, nan for missing and not held: XGBoost's input."""
-    columns = lab.task.columns
-    parts = [np.where(columns.bins == [r.ordinary for r in columns.rules], np.nan, columns.bins.astype(float))]
-    for view in lab.task.partners:
-        bins = lab.answerers[view.name].table.bins[view.positions].astype(float)
-        ordinary = np.array([s.ordinary for s in view.columns])
-        bins[bins == ordinary] = np.nan
-        bins[view.positions < 0] = np.nan
-        parts.append(bins)
-    return np.concatenate(parts, axis=1)
-
-
-def oracle(lab: Laboratory, params: BoostingParams, seed: int) -> xgboost.Booster:
-    """XGBoost on our bins, with our quantised g and h as its custom objective."""
-    x = joined_bins(lab)
-    matrix = xgboost.DMatrix(
-        x, label=lab.y, base_margin=np.full(len(lab.y), lab.task.objective.base(lab.task.objective.weights))
-    )
-    tree = {"number": 0}
-
-    def quantised(margin: np.ndarray, _: xgboost.DMatrix) -> tuple[np.ndarray, np.ndarray]:
-        number, tree["number"] = tree["number"], tree["number"] + 1
-        g, h = lab.task.objective.gradients(margins[number])
-        plan = make_plan(g, h, 0.0)
-        uniforms = draw(seed, "rounding", number).random((2, len(g)))
-        return plan.g.quantise(g, uniforms[0]) * plan.g.unit, plan.h.quantise(h, uniforms[1]) * plan.h.unit
-
-    margins = margins_of(lab)
-    return xgboost.train(
-        {
-            "tree_method": "hist", "max_bin": 256, "max_depth": params.max_depth, "eta": params.learning_rate,
-            "lambda": params.reg_lambda, "alpha": params.reg_alpha, "gamma": params.gamma,
-            "min_child_weight": params.min_child_weight, "base_score": 0.0, "nthread": 1, "disable_default_eval_metric": 1,
-        },
-        matrix, num_boost_round=params.n_estimators, obj=quantised,
-    )  # fmt: skip
-
-
-def margins_of(lab: Laboratory) -> list[np.ndarray]:
-    """Our margin of every row before each tree."""
-    margin = np.full(len(lab.y), lab.result.model.base)
-    out = [margin]
-    for tree in lab.result.model.trees:
-        margin = margin + values_of(lab, tree)
-        out.append(margin)
-    return out
-
-
-def values_of(lab: Laboratory, tree: tuple) -> np.ndarray:
-    """Leaf value of every row in one tree, walked by the model alone with the split bits at hand."""
-    out = np.empty(len(lab.y))
-
-    def walk(place: int, rows: np.ndarray) -> None:
-        node = tree[place]
-        if node.left < 0:
-            out[rows] = node.value
-            return
-        left = sides(lab, node, rows)
-        walk(node.left, rows[left])
-        walk(node.right, rows[~left])
-
-    walk(0, np.arange(len(lab.y)))
-    return out
-
-
-def sides(lab: Laboratory, node, rows: np.ndarray) -> np.ndarray:
-    """Which rows go left at a node."""
-    if node.party == "bank":
-        split = lab.result.model.bank_splits[node.handle]
-        column = next(c for c in lab.bank if c.name == split.column)
-        values = column.numbers[rows]
-        left = values < (np.inf if split.below is None else split.below)
-        return np.where(np.isnan(values), node.default_left, left)
-    view: PartnerView = next(v for v in lab.task.partners if v.name == node.party)
-    told = view.sides(lab.result.handles[node.party][node.handle], rows)
-    return (told == 1) | ((told == 2) & node.default_left)
+from tests.laboratory import categories, some_columns
 
 
 def make(folder: Path, seed: int, n: int, d_bank: int, d_partner: int, missing: float, coverage: float) -> Laboratory:
+    """A bank and one partner whose first columns tell something of the label."""
     rng = np.random.default_rng(seed)
     bank, partner = some_columns(rng, n, d_bank, missing), some_columns(rng, n + 7, d_partner, missing)
     positions = rng.permutation(n + 7)[:n]
@@ -107,47 +35,271 @@ def make(folder: Path, seed: int, n: int, d_bank: int, d_partner: int, missing: 
     return Laboratory(y, bank, {"telecom": partner}, {"telecom": positions}, folder)
 
 
-def run(lab: Laboratory, params: BoostingParams, seed: int = 0) -> Boosted:
-    lab.result = lab.run(params, seed)
-    return lab.result
+# -- XGBoost as the oracle --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+def joined_bins(lab: Laboratory) -> np.ndarray:
+    """The bins of all parties on the bank's rows, nan for missing and not held: XGBoost's input."""
+    columns = lab.task.columns
+    parts = [np.where(columns.bins == [r.ordinary for r in columns.rules], np.nan, columns.bins.astype(float))]
+    for view in lab.task.partners:
+        bins = lab.answerers[view.name].table.bins[view.positions].astype(float)
+        bins[bins == [s.ordinary for s in view.columns]] = np.nan
+        bins[view.positions < 0] = np.nan
+        parts.append(bins)
+    return np.concatenate(parts, axis=1)
+
+
+def margins_of(lab: Laboratory, trained: Boosted) -> list[np.ndarray]:
+    """Our margin of every row before each tree, and after the last."""
+    out = [np.full(len(lab.y), trained.model.base)]
+    for tree in trained.model.trees:
+        out.append(out[-1] + values_of(lab, trained, tree))
+    return out
+
+
+def values_of(lab: Laboratory, trained: Boosted, tree: tuple[TreeNode, ...]) -> np.ndarray:
+    """Leaf value of every row, walked by the model file alone, with the partner's answers at hand."""
+    out = np.empty(len(lab.y))
+    waiting = [(0, np.arange(len(lab.y)))]
+    while waiting:
+        place, rows = waiting.pop()
+        node = tree[place]
+        if node.left < 0:
+            out[rows] = node.value
+        else:
+            left = goes_left(lab, trained, node, rows)
+            waiting += [(node.left, rows[left]), (node.right, rows[~left])]
+    return out
+
+
+def goes_left(lab: Laboratory, trained: Boosted, node: TreeNode, rows: np.ndarray) -> np.ndarray:
+    """Which rows go left at a node."""
+    if node.party == "bank":
+        split = trained.model.bank_splits[node.handle]
+        values = next(c for c in lab.bank if c.name == split.column).numbers[rows]
+        return np.where(np.isnan(values), node.default_left, values < (np.inf if split.below is None else split.below))
+    view = next(v for v in lab.task.partners if v.name == node.party)
+    told = view.sides(trained.handles[node.party][node.handle], rows)
+    return (told == LEFT) | ((told == SPECIAL) & node.default_left)
+
+
+def oracle(lab: Laboratory, params: BoostingParams, seed: int, margins: list[np.ndarray]) -> xgboost.Booster:
+    """XGBoost on our bins, with our quantised g and h as its custom objective."""
+    rounds = iter(range(params.n_estimators))
+
+    def quantised(margin: np.ndarray, _: xgboost.DMatrix) -> tuple[np.ndarray, np.ndarray]:
+        number = next(rounds)
+        g, h = lab.task.objective.gradients(margins[number])
+        plan, uniforms = make_plan(g, h, 0.0), draw(seed, "rounding", number).random((2, len(g)))
+        return plan.g.quantise(g, uniforms[0]) * plan.g.unit, plan.h.quantise(h, uniforms[1]) * plan.h.unit
+
+    theirs = {
+        "tree_method": "hist", "max_bin": 256, "max_depth": params.max_depth, "eta": params.learning_rate,
+        "lambda": params.reg_lambda, "alpha": params.reg_alpha, "gamma": params.gamma, "nthread": 1,
+        "min_child_weight": params.min_child_weight, "base_score": 0.0, "disable_default_eval_metric": 1,
+    }  # fmt: skip
+    return xgboost.train(theirs, xgboost.DMatrix(joined_bins(lab), label=lab.y), params.n_estimators, obj=quantised)
+
+
+TIES = {"trees": 0, "tied": 0}
+
+
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000), n=st.integers(60, 400), d_bank=st.integers(1, 4), d_partner=st.integers(1, 5),
     missing=st.sampled_from([0.0, 0.2]), coverage=st.sampled_from([1.0, 0.8]), depth=st.integers(1, 4),
     reg_lambda=st.sampled_from([0.5, 1.0, 5.0]), alpha=st.sampled_from([0.0, 0.3]), gamma=st.sampled_from([0.0, 0.2]),
     weight=st.sampled_from([0.0, 1.0, 3.0]),
 )  # fmt: skip
-def test_grows_the_trees_of_xgboost(
-    seed, n, d_bank, d_partner, missing, coverage, depth, reg_lambda, alpha, gamma, weight
-):
+def check_against_xgboost(seed, n, d_bank, d_partner, missing, coverage, depth, reg_lambda, alpha, gamma, weight):
     params = BoostingParams(
-        n_estimators=3,
-        max_depth=depth,
-        learning_rate=0.3,
-        reg_lambda=reg_lambda,
-        reg_alpha=alpha,
-        gamma=gamma,
+        n_estimators=3, max_depth=depth, learning_rate=0.3, reg_lambda=reg_lambda, reg_alpha=alpha, gamma=gamma,
         min_child_weight=weight,
-    )
+    )  # fmt: skip
     with TemporaryDirectory() as folder:
         lab = make(Path(folder), seed, n, d_bank, d_partner, missing, coverage)
-        run(lab, params, seed)
-        booster = oracle(lab, params, seed)
-        rows, margins = xgboost.DMatrix(joined_bins(lab)), margins_of(lab)
+        trained = lab.train(params, seed)
+        margins = margins_of(lab, trained)
+        assert np.allclose(margins[-1], trained.margin, atol=1e-12), "the model file scores as the training did"
+        booster, rows = oracle(lab, params, seed, margins), xgboost.DMatrix(joined_bins(lab))
         for k in range(params.n_estimators):
             ours, theirs = margins[k + 1] - margins[k], booster[k : k + 1].predict(rows, output_margin=True)
+            TIES["trees"] += 1
             if np.abs(ours - theirs).max() > 1e-6:
-                assert gains_of(lab, k) == pytest.approx(gains_in(booster, k), rel=1e-4), "another tree, and no tie"
+                assert gains_of(trained, k) == pytest.approx(gains_in(booster, k), rel=1e-4), "another tree, and no tie"
+                TIES["tied"] += 1
                 return
 
 
-def gains_of(lab: Laboratory, k: int) -> list[float]:
+def test_grows_the_trees_of_xgboost():
+    check_against_xgboost()
+    assert TIES["tied"] < TIES["trees"] / 10, f"ties must not hide differences: {TIES}"
+
+
+def gains_of(trained: Boosted, k: int) -> list[float]:
     """Gains of our k-th tree: where they equal XGBoost's, a tie was decided otherwise."""
-    return sorted(node.gain for node in lab.result.model.trees[k] if node.left >= 0)
+    return sorted(node.gain for node in trained.model.trees[k] if node.left >= 0)
 
 
 def gains_in(booster: xgboost.Booster, k: int) -> list[float]:
     """Gains of XGBoost's k-th tree."""
     return sorted(float(gain) for gain in re.findall(r"gain=([^,]+)", booster.get_dump(with_stats=True)[k]))
+
+
+# -- engines ----------------------------------------------------------------------------------------------------
+
+PARAMS = BoostingParams(n_estimators=4, max_depth=3, learning_rate=0.3, reg_lambda=1.0)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 1000), noise=st.sampled_from([0.0, 1.0]), split_rows=st.sampled_from(["all", "node"]))
+def test_blind_and_plaintext_grow_the_same_model(seed, noise, split_rows):
+    contract = OPEN.model_copy(update={"histogram_noise": noise})
+    with TemporaryDirectory() as folder:
+        lab = replace(make(Path(folder) / "p", seed, 300, 2, 3, 0.1, 0.9), contract=contract, split_rows=split_rows)
+        clear = lab.train(PARAMS, seed)
+        blind = replace(lab, engine="blind", folder=Path(folder) / "b").train(PARAMS, seed)
+    assert clear.model.sha256 == blind.model.sha256
+    assert (clear.margin == blind.margin).all()
+
+
+def test_split_rows_do_not_change_the_model(tmp_path):
+    lab = make(tmp_path / "a", 5, 300, 2, 3, 0.1, 0.9)
+    told_all, told_node = lab.train(PARAMS, 5), replace(lab, split_rows="node", folder=tmp_path / "n").train(PARAMS, 5)
+    assert told_all.model.sha256 == told_node.model.sha256
+
+
+def test_one_more_row_order_the_same_model(tmp_path):
+    lab = make(tmp_path / "a", 6, 300, 2, 3, 0.1, 0.9)
+    order = np.random.default_rng(0).permutation(307)
+    back = np.argsort(order)
+    columns = [replace(c, numbers=c.numbers[order]) for c in lab.partners["telecom"]]
+    at = lab.positions["telecom"]
+    moved = {"telecom": np.where(at >= 0, back[at], -1)}
+    other = replace(lab, partners={"telecom": columns}, positions=moved, folder=tmp_path / "b")
+    assert lab.train(PARAMS, 6).model.sha256 == other.train(PARAMS, 6).model.sha256
+
+
+# -- categories, sampling, stopping -----------------------------------------------------------------------------
+
+
+def test_categories_split_by_subset(tmp_path):
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 8, 400)
+    y = (np.isin(codes, [1, 4, 6]) ^ (rng.random(400) < 0.1)).astype(float)
+    lab = Laboratory(
+        y, some_columns(rng, 400, 1, 0.0), {"telecom": [categories("brand", codes)]},
+        {"telecom": np.arange(400)}, tmp_path,
+    )  # fmt: skip
+    trained = lab.train(BoostingParams(n_estimators=1, max_depth=1))
+    (split,) = trained.handles["telecom"]
+    groups = lab.answerers["telecom"].table.rules[0].groups
+    left = {name for b in split.left for name in groups[b]}
+    assert left in ({"c001", "c004", "c006"}, {"c000", "c002", "c003", "c005", "c007"})
+
+
+def test_row_sampling_is_zeros_and_columns_are_drawn_by_seed(tmp_path):
+    lab = make(tmp_path / "a", 8, 300, 3, 3, 0.0, 1.0)
+    params = PARAMS.model_copy(update={"subsample": 0.5, "colsample_bytree": 0.5})
+    first = lab.train(params, 1)
+    again = replace(lab, folder=tmp_path / "b").train(params, 1)
+    other = replace(lab, folder=tmp_path / "c").train(params, 2)
+    assert first.model.sha256 == again.model.sha256 != other.model.sha256
+    assert all(tree[0].rows < 200 for tree in first.model.trees)
+
+
+def test_early_stopping_keeps_the_best_tree(tmp_path):
+    lab = make(tmp_path, 9, 400, 2, 2, 0.0, 1.0)
+    fitted = np.arange(400) < 200
+    params = BoostingParams(n_estimators=60, max_depth=4, learning_rate=0.8, early_stopping_rounds=3)
+    trained = lab.train(params, 1, fitted)
+    assert 0 < len(trained.model.trees) < 57
+    assert np.allclose(margins_of(lab, trained)[-1], trained.margin)
+
+
+# -- the contract -----------------------------------------------------------------------------------------------
+
+
+def test_information_budget_is_kept_and_training_goes_on(tmp_path):
+    lab = make(tmp_path, 2, 600, 1, 4, 0.1, 1.0)
+    limited = replace(lab, contract=OPEN.model_copy(update={"max_information_share": 0.2}), folder=tmp_path / "l")
+    trained = limited.train(BoostingParams(n_estimators=20, max_depth=3))
+    answerer = limited.answerers["telecom"]
+    assert 0 < answerer.information_share <= 0.2
+    assert limited.task.partners[0].known.spent
+    assert len(trained.model.trees) == 20
+    last_uses = [n.party for tree in trained.model.trees[10:] for n in tree if n.left >= 0]
+    assert "telecom" in last_uses, "known thresholds stay in use"
+    free = replace(lab, folder=tmp_path / "f")
+    free.train(BoostingParams(n_estimators=20, max_depth=3))
+    assert free.answerers["telecom"].information_share > 0.2
+
+
+def test_equation_budget_refuses_with_the_number_of_trees_that_fit(tmp_path):
+    lab = make(tmp_path, 2, 600, 1, 3, 0.0, 1.0)
+    lab.contract = OPEN.model_copy(update={"max_equations_share": 0.1})
+    with pytest.raises(RefusedError, match="max_equations_share"):
+        lab.train(BoostingParams(n_estimators=20, max_depth=3))
+    opening = Opening(job="another", layout="telecom", rows=600, equations=160, equations_a_tree=8)
+    with pytest.raises(RefusedError, match=r"plan about \d trees"):
+        lab.answerers["telecom"].handle(opening)
+
+
+def test_small_nodes_are_not_queried(tmp_path):
+    lab = make(tmp_path, 2, 300, 2, 2, 0.0, 1.0)
+    lab.contract = OPEN.model_copy(update={"min_rows_per_node": 290})
+    trained = lab.train(BoostingParams(n_estimators=3, max_depth=4))
+    for tree in trained.model.trees:
+        assert {node.party for node in tree[1:] if node.left >= 0} <= {"bank"}
+
+
+def test_noise_is_zero_sum_or_the_bank_stops(tmp_path):
+    lab = make(tmp_path, 2, 300, 1, 2, 0.1, 0.9)
+    lab.contract = OPEN.model_copy(update={"histogram_noise": 2.0})
+    lab.train(PARAMS)
+    honest = lab._reply
+
+    def bent(party, message):
+        reply = honest(party, message)
+        if isinstance(message, SumsQuery):
+            sums = reply.sums.copy()
+            sums[0, 0] += np.uint64(1)
+            return Sums(plaintext=True, sums=sums)
+        return reply
+
+    lab._reply = bent
+    lab.folder = tmp_path / "bent"
+    with pytest.raises(IntegrityError, match="telecom: its sums do not add up"):
+        lab.train(PARAMS)
+
+
+def test_a_second_query_under_one_label_is_refused(tmp_path):
+    lab = make(tmp_path, 2, 300, 1, 2, 0.1, 0.9)
+    lab.train(PARAMS, seed=1)
+    answerer, task = lab.answerers["telecom"], lab.task
+    labels = (f"{task.label}/0/1",)
+    body = task.partners[0].kit.seal(np.ones((1, 307), dtype=np.int64), labels).body
+    query = SumsQuery(layout="telecom", labels=labels, columns=(0, 1), packed=True, g_log2=5, h_log2=5, body=body)
+    with pytest.raises(IntegrityError, match="second, different"):
+        answerer.handle(query)
+    with pytest.raises(IntegrityError, match="does not exist"):
+        answerer.handle(
+            SplitQuery(layout="telecom", splits=(type(next(iter(task.partners[0].known.sides)))(99, (0,)),))
+        )
+
+
+def test_the_model_file_round_trips(tmp_path):
+    trained = make(tmp_path, 2, 300, 2, 2, 0.1, 0.9).train(PARAMS)
+    assert TreeModel.from_json(trained.model.to_json()) == trained.model
+    assert sum(trained.model.importance().values()) == pytest.approx(1)
+
+
+def test_contract_takes_the_stricter_side():
+    ours, theirs = (
+        Contract(min_rows_per_bin=10, histogram_noise=2),
+        Contract(max_information_share=0.1, score_releases=5),
+    )
+    both = ours.stricter(theirs)
+    assert (both.min_rows_per_bin, both.histogram_noise) == (20, 4.0)
+    assert (both.max_information_share, both.score_releases) == (0.1, 5)

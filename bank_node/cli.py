@@ -1,0 +1,87 @@
+"""The bank's verbs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bank_node.config import load_config
+from bank_node.connect import connected
+from bank_node.doctor import examine
+from bank_node.evaluation.headline import headline_table
+from bank_node.evaluation.report import write_report
+from bank_node.job import load_job
+from protocol.command import TALK, app
+from protocol.findings import as_dict, as_table
+from protocol.identity import create_key_and_csr
+
+verbs = app(
+    "The label holder's node: align with partners, train early-warning models with them under encryption, and report "
+    "what their data are worth.\n\nA run by hand: `keys`, `doctor`, `align`, `train`, `report`."
+)
+
+JobFile = Annotated[Path, typer.Argument(help="The job: a scenario file (docs/scenario-file.md).")]
+Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
+Out = Annotated[Path, typer.Option("--out", help="The run's folder: scores, models, report.")]
+HERE = Path("node.toml")
+
+
+@verbs.command()
+def keys(
+    party: Annotated[str, typer.Argument(help="This node's name, as partners will pin it.")],
+    folder: Annotated[Path, typer.Option(help="Where key.pem and request.csr go.")] = Path("identity"),
+) -> dict[str, Any]:
+    """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
+    request = create_key_and_csr(folder, party)
+    TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
+    return {"request": str(request)}
+
+
+@verbs.command()
+def doctor(config: Config = HERE) -> dict[str, Any]:
+    """Check settings, table, certificates, and that every partner answers and is set alike."""
+    findings = examine(load_config(config))
+    TALK.out.print(as_table(findings))
+    return as_dict(findings)
+
+
+@verbs.command()
+def align(
+    job: JobFile,
+    config: Config = HERE,
+    anew: Annotated[bool, typer.Option("--anew", help="Also where an alignment is kept already.")] = False,
+) -> dict[str, Any]:
+    """Find the rows that the bank and each partner both hold; the alignment is kept and serves every later run."""
+    node_config, work = load_config(config), load_job(job)
+    with TALK.progress() as progress, connected(node_config, progress) as node:
+        aligned = node.align(work, anew)
+    for partner, alignment in aligned.items():
+        TALK.out.print(f"{partner}: {alignment.matches:,} of {len(alignment.positions):,} rows match")
+    return {p: {"matches": a.matches, "rows": len(a.positions), "setting": a.setting} for p, a in aligned.items()}
+
+
+@verbs.command()
+def train(
+    job: JobFile,
+    out: Out,
+    config: Config = HERE,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+) -> dict[str, Any]:
+    """Train the job's ladder with its partners. An interrupted run goes on where it stopped."""
+    node_config, work = load_config(config), load_job(job)
+    with TALK.progress() as progress, connected(node_config, progress) as node:
+        node.train(work, job.read_text(encoding="utf-8"), out)
+    return _reported(out) if report else {"out": str(out)}
+
+
+@verbs.command(name="report")
+def report_(out: Annotated[Path, typer.Argument(help="The folder of a finished training.")]) -> dict[str, Any]:
+    """Write report.json and report.html anew from a run's scores."""
+    return _reported(out)
+
+
+def _reported(out: Path) -> dict[str, Any]:
+    made = write_report(out)
+    TALK.out.print(headline_table(made))
+    TALK.out.print(f"{out / 'report.html'}")
+    return {"report": str(out / "report.json"), "headline": made.headline.model_dump(by_alias=True)}

@@ -1,0 +1,42 @@
+"""A run's folder before the run: dealt tables, node folders, demonstration identities, the job file."""
+
+import shutil
+from pathlib import Path
+
+from bank_node.job import Job, names_budgets
+from experiments.deal import Dealt, deal
+from experiments.nodes import Nodes, write_nodes
+from protocol.errors import UsageError
+from protocol.files import own_folder, write_whole
+from protocol.identity import create_demo_identities
+
+_PARTS = ("nodes", "ca", "models", "receipts", "logs")
+_FILES = ("job.toml", "scores.csv", "facts.json", "report.json", "report.html")
+
+
+def prepare(out: Path, fresh: bool) -> None:
+    """An empty folder for a run. Raises: UsageError: there is a run in it, and it is not to be replaced."""
+    if fresh:
+        for part in _PARTS:
+            shutil.rmtree(out / part, ignore_errors=True)
+        for name in _FILES:
+            (out / name).unlink(missing_ok=True)
+    if any((out / part).exists() for part in (*_PARTS, *_FILES)):
+        raise UsageError("fedwarn", f"the folder {out.name} holds a run", "name another folder, or give --fresh")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def write_demo(job: Job, scenario: Path, out: Path) -> Nodes:
+    """Everything that each party would bring, made in one place, for a demonstration."""
+    return write_parties(job, scenario, out)[1]
+
+
+def write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
+    """Deal the table, write node.toml, data and identity a party, and the job. Raises: UsageError, DataError."""
+    dealt = deal(job, out)
+    enforce = job.data.source is None or names_budgets(scenario)
+    nodes = write_nodes(job, dealt, enforce_equations=enforce)
+    folders = {party: own_folder(config.parent / "identity") for party, config in nodes.configs.items()}
+    create_demo_identities(own_folder(out / "ca"), folders)
+    write_whole(out / "job.toml", scenario.read_bytes(), 0o644)
+    return dealt, nodes

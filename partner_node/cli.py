@@ -1,0 +1,129 @@
+"""The partner's verbs."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from partner_node.config import load_config
+from partner_node.doctor import examine
+from partner_node.service import PartnerService
+from protocol.command import TALK, app
+from protocol.errors import IntegrityError
+from protocol.findings import as_dict, as_table
+from protocol.identity import create_key_and_csr, load_identity
+from protocol.ledger import Disclosed, export_receipt, read_ledger
+from protocol.receipts import reconcile as compare_receipts
+from protocol.transport.over_grpc import serve_grpc
+
+verbs = app(
+    "The feature holder's node: answers one bank within its contract, and keeps a ledger of all that left.\n\n"
+    "To begin: `keys`, then `serve`."
+)
+ledger = app("What left this node and what reached it.")
+verbs.add_typer(ledger, name="ledger")
+
+Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
+HERE = Path("node.toml")
+
+
+@verbs.command()
+def keys(
+    party: Annotated[str, typer.Argument(help="This node's name, as the bank will pin it.")],
+    folder: Annotated[Path, typer.Option(help="Where key.pem and request.csr go.")] = Path("identity"),
+) -> dict[str, Any]:
+    """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
+    request = create_key_and_csr(folder, party)
+    TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
+    return {"request": str(request)}
+
+
+@verbs.command()
+def serve(config: Config = HERE) -> dict[str, Any]:
+    """Read the table and answer the bank until stopped (Ctrl-C or SIGTERM)."""
+    settings = load_config(config)
+    identity = load_identity(settings.identity, settings.party, demo=settings.demo)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with PartnerService(settings) as service:
+        server = serve_grpc(settings.listen, identity, service.serve, peers=[settings.bank], health=settings.health)
+        TALK.say(f"{settings.party} answers {settings.bank} on {settings.listen}")
+        stopped.wait()
+        server.stop(grace_s=2.0)
+    return {"stopped": settings.party}
+
+
+@verbs.command()
+def doctor(config: Config = HERE) -> dict[str, Any]:
+    """Check settings, table and certificate."""
+    findings = examine(load_config(config))
+    TALK.out.print(as_table(findings))
+    return as_dict(findings)
+
+
+@verbs.command()
+def contract(config: Config = HERE) -> dict[str, Any]:
+    """The clauses that this node enforces, whatever a bank asks."""
+    clauses = load_config(config).contract.model_dump()
+    for clause, value in clauses.items():
+        TALK.out.print(f"{clause} = {value}")
+    return dict(clauses)
+
+
+@ledger.command()
+def show(config: Config = HERE) -> dict[str, Any]:
+    """What was sent and received, added up by kind."""
+    reader = read_ledger(load_config(config).state / "ledger.sqlite")
+    rows = reader.summary()
+    TALK.out.print(_table(rows))
+    return {"ledger": rows}
+
+
+@ledger.command()
+def verify(config: Config = HERE) -> dict[str, Any]:
+    """Whether every entry still is what it was; the first that is not is named (exit 7)."""
+    settings = load_config(config)
+    bad = read_ledger(settings.state / "ledger.sqlite").verify()
+    if bad is not None:
+        raise IntegrityError(
+            settings.party, f"entry {bad} of its ledger was changed, taken out or moved", "keep the file as evidence"
+        )
+    TALK.out.print("every entry is what it was")
+    return {"first_bad": None}
+
+
+@ledger.command()
+def receipt(out: Annotated[Path, typer.Argument(help="The file to write.")], config: Config = HERE) -> dict[str, Any]:
+    """Write the ledger as a receipt, for the bank to reconcile with its own."""
+    settings = load_config(config)
+    export_receipt(settings.state / "ledger.sqlite", out, settings.party)
+    return {"receipt": str(out)}
+
+
+@ledger.command()
+def reconcile(
+    ours: Annotated[Path, typer.Argument(help="One receipt.")],
+    theirs: Annotated[Path, typer.Argument(help="The other party's.")],
+) -> dict[str, Any]:
+    """Whether two receipts tell the same story; the first entry on which they differ is named (exit 7)."""
+    mismatch = compare_receipts(ours, theirs)
+    if mismatch:
+        raise mismatch.error()
+    TALK.out.print("both receipts tell the same story")
+    return {"mismatch": None}
+
+
+def _table(rows: list[Disclosed]) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("from", "to", "kind", "content", "encrypted", "messages", "bytes"):
+        table.add_column(name)
+    for row in rows:
+        encrypted = "yes" if row["encrypted"] else "no"
+        sizes = f"{row['count']:,}", f"{row['bytes']:,}"
+        table.add_row(row["sender"], row["receiver"], row["kind"], row["content"], encrypted, *sizes)
+    return table

@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.histogram import sums_per_bin
+from bank_node.algorithms.histogram import sums_per_bin, total_of
 from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import LEFT, SPECIAL, PartnerView
-from bank_node.algorithms.splits import MIN_GAIN, Candidate, Grid, Scored, score_cuts, score_subset
+from bank_node.algorithms.splits import MIN_GAIN, Candidate, Grid, Scored, score_cuts, score_subsets
 from bank_node.models.trees import HandleBook, TreeNode
 from protocol.algorithms.binning import ColumnShape, Rule, shape_of
 from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery
@@ -126,6 +126,7 @@ class Workspace:
     def __post_init__(self) -> None:
         self.units = np.array([self.plan.g.unit, self.plan.h.unit])
         self.asked_partners = tuple(p for p in self.partners if self.columns.partners[p.name].places)
+        self._all_sampled = bool(self.sampled.all())
         self._own = np.ascontiguousarray(self.bins[:, list(self.columns.bank.places)])
 
     def check_budget(self, histogram_noise: float) -> None:
@@ -151,7 +152,7 @@ class Workspace:
         return float(g), float(h)
 
     def _node(self, number: int, depth: int, fit: I64, rows: I64, parent: Node | None = None) -> Node:
-        return Node(number, depth, fit, rows, self.values[fit].sum(axis=0), parent)
+        return Node(number, depth, fit, rows, total_of(fit, self.values), parent)
 
     def view(self, party: str) -> PartnerView:
         """The partner of that name."""
@@ -288,14 +289,15 @@ class Workspace:
     ) -> tuple[Choice, float] | None:
         """Known subsets of categories, which need not be cuts of this node's order."""
         sums, not_held = node.sums[view.name] * self.units, node.not_held[view.name] * self.units
-        at = {place: j for j, place in enumerate(columns.places) if columns.shapes[j].categorical}
-        for split in view.known.sides:
-            if split.column in at and view.knows(split, node.rows):
-                gain, left = score_subset(
-                    split.left, at[split.column], columns.grid, sums, not_held, total, self.params
-                )
-                if gain > (best[1] if best else MIN_GAIN):
-                    best = Choice(view.name, split, left, gain), gain
+        for j, (place, shape) in enumerate(zip(columns.places, columns.shapes, strict=True)):
+            known = [s for s in view.known.of(place) if view.knows(s, node.rows)] if shape.categorical else []
+            if not known:
+                continue
+            gains = score_subsets([s.left for s in known], j, columns.grid, sums, not_held, total, self.params)
+            k, default_left = np.unravel_index(int(np.argmax(gains)), gains.shape)
+            gain = float(gains[k, default_left])
+            if gain > (best[1] if best else MIN_GAIN):
+                best = Choice(view.name, known[k], bool(default_left), gain), gain
         return best
 
     def _as_choice(self, party: str, columns: Columns, found: Candidate | None) -> Choice | None:
@@ -330,19 +332,22 @@ class Workspace:
         """The children of a node that has a choice."""
         choice = node.choice
         assert choice
-        halves = []
-        for rows in (node.fit, node.rows):
-            sides = self._own_sides(choice.split, rows) if choice.party == self.bank else None
-            if sides is None:
-                sides = self.view(choice.party).sides(choice.split, rows)
-            left = (sides == LEFT) | ((sides == SPECIAL) & choice.default_left)
-            halves.append((rows[left], rows[~left]))
-        (fit_left, fit_right), (rows_left, rows_right) = halves
+        if choice.party == self.bank:
+            sides = self._own_sides(choice.split, node.rows)
+        else:
+            sides = self.view(choice.party).sides(choice.split, node.rows)
+        left = (sides == LEFT) | ((sides == SPECIAL) & choice.default_left)
+        rows_left, rows_right = node.rows[left], node.rows[~left]
+        fit_left, fit_right = self._sampled_of(rows_left), self._sampled_of(rows_right)
         left_child = self._node(2 * node.number, node.depth + 1, fit_left, rows_left, node)
         right_child = self._node(2 * node.number + 1, node.depth + 1, fit_right, rows_right, node)
         left_child.sibling, right_child.sibling = right_child, left_child
         node.children = (left_child, right_child)
         return node.children[0], node.children[1]
+
+    def _sampled_of(self, rows: I64) -> I64:
+        """Those rows that are fitted on."""
+        return rows if self._all_sampled else rows[self.sampled[rows]]
 
     def _own_sides(self, split: Split, rows: I64) -> npt.NDArray[np.int8]:
         shape = self.columns.bank.shapes[self.columns.bank.places.index(split.column)]

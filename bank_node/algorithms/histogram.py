@@ -28,6 +28,26 @@ def sums_per_bin(bins: U8, offsets: I64, rows: Rows, values: I64) -> I64:
     return out
 
 
+def total_of(rows: Rows, values: I64) -> I64:
+    """Sum of (g, h) over the given rows, shape (2,)."""
+    total = np.zeros(2, dtype=np.int64)
+    _sum(rows, values, total)
+    return total
+
+
+def _sum_numpy(rows: Rows, values: I64, total: I64) -> None:
+    total += values[rows].sum(axis=0)
+
+
+@compiled(fallback=_sum_numpy)
+def _sum(rows: Rows, values: I64, total: I64) -> None:
+    g = h = 0
+    for i in rows:
+        g += values[i, 0]
+        h += values[i, 1]
+    total[0], total[1] = g, h
+
+
 def _add_numpy(bins: U8, offsets: I64, rows: Rows, values: I64, out: I64) -> None:
     flat = bins[rows].astype(np.int64) + offsets[:-1]
     for j in range(bins.shape[1]):

@@ -29,6 +29,10 @@ class KnownSplits:
     spent: bool = False
     information_share: float = 0.0
 
+    def of(self, column: int) -> list[Split]:
+        """The known splits of one column, in the order in which they were learnt."""
+        return [split for split in self.sides if split.column == column]
+
     def learn(self, split: Split, bits: SplitBits, among: npt.NDArray[np.bool_] | None = None) -> None:
         """Keep the answer to a split; `among`: the rows it speaks of, all if None."""
         left = np.unpackbits(bits.left, count=self.rows).view(bool)

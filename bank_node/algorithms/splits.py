@@ -125,15 +125,17 @@ def score_cuts(grid: Grid, sums: F64, not_held: F64, total: F64, params: Boostin
     return Scored(_gains(left, total, params, _offered(grid)), order, grid)
 
 
-def score_subset(
-    bins_left: Sequence[int], place: int, grid: Grid, sums: F64, not_held: F64, total: F64, params: BoostingParams
-) -> tuple[float, bool]:
-    """Gain of one given subset of one column, and the better default direction."""
+def score_subsets(
+    subsets: Sequence[Sequence[int]], j: int, grid: Grid, sums: F64, not_held: F64, total: F64, params: BoostingParams
+) -> F64:
+    """Gains of given subsets of the bins of column j, shape (subsets, 2): special bins right or left."""
     padded = np.vstack((sums, np.zeros(2)))
-    left = padded[grid.index[place, list(bins_left)]].sum(axis=0)
-    both = np.stack((left, left + padded[grid.special[place]] + not_held))
-    gains = _gains(both, total, params, np.ones(2, dtype=bool))
-    return float(gains.max()), bool(gains.argmax())
+    member = np.zeros((len(subsets), grid.shapes[j].ordinary))
+    for k, subset in enumerate(subsets):
+        member[k, list(subset)] = 1.0
+    left = member @ padded[grid.index[j, : grid.shapes[j].ordinary]]
+    both = np.stack((left, left + padded[grid.special[j]] + not_held), axis=1)
+    return _gains(both, total, params, np.ones(both.shape[:2], dtype=bool))
 
 
 def _order(grid: Grid, bins: F64, params: BoostingParams) -> I64:

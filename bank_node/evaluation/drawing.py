@@ -17,6 +17,7 @@ GOOD: Final = "#5b8fb9"
 COLOURS: Final = ("#5b6774", "#b3541e", "#2a7f62", "#1f4e9c", "#7a3e8f", "#9c7a10", "#0e7c9b", "#a0305a")
 SQUARE: Final = (4.6, 3.5)
 WIDE: Final = 9.4
+_LONGEST_NAME: Final = 22
 
 
 def colours(rungs: Sequence[Rung]) -> dict[str, str]:
@@ -25,6 +26,11 @@ def colours(rungs: Sequence[Rung]) -> dict[str, str]:
     return {rung.name: "#a9b1ba" for rung in rungs} | {
         name: COLOURS[index % len(COLOURS)] for index, name in enumerate(real)
     }
+
+
+def tick(name: str) -> str:
+    """A name short enough to stand beside an axis."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def picture(
@@ -40,16 +46,20 @@ def picture(
         return to_svg(figure, name, title)
 
 
-def stacked(
-    axis: Any, names: list[str], looks: dict[str, tuple[str, str]], series: dict[str, list[float]], columns: int
-) -> None:
-    """Horizontal bars, one a name, in parts with a label and colour each."""
-    left = np.zeros(len(names))
-    for part, (label, hue) in looks.items():
-        axis.barh(names, series[part], left=left, color=hue, label=label, height=0.55, edgecolor="white", linewidth=0.6)
-        left += np.array(series[part])
-    axis.invert_yaxis()
+def lines_of(axis: Any, names: Sequence[str]) -> None:
+    """Name the horizontal bars at 0, 1, 2, ... from the top down."""
+    axis.set_yticks(range(len(names)), [tick(name) for name in names])
+    axis.set_ylim(len(names) - 0.45, -0.55)
     axis.grid(axis="y", visible=False)
-    axis.legend(
-        fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(columns, 4), borderaxespad=0.2, handlelength=1
-    )
+
+
+def stacked(axis: Any, names: Sequence[str], parts: Sequence[tuple[str, str, Sequence[float]]], columns: int) -> None:
+    """Horizontal bars, one a name, in parts: label, colour, and a length a name. columns: of the legend."""
+    left = np.zeros(len(names))
+    look = {"height": 0.55, "edgecolor": "white", "linewidth": 0.6}
+    for label, hue, lengths in parts:
+        axis.barh(range(len(names)), lengths, left=left, color=hue, label=label, **look)
+        left += np.array(lengths)
+    lines_of(axis, names)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
+    axis.legend(fontsize=8, ncols=columns, handlelength=1, **place)

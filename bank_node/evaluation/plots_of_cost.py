@@ -1,10 +1,11 @@
 """Pictures of what the run took: importance and messages by party, information given away, time."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, Final
 
 from bank_node.evaluation.document import Report, Rung
-from bank_node.evaluation.drawing import BAD, COLOURS, WIDE, picture, stacked
+from bank_node.evaluation.drawing import BAD, COLOURS, INK, SQUARE, WIDE, lines_of, picture, stacked, tick
 from bank_node.evaluation.messages import say
 
 PHASES: Final = ("align", "hint", "encrypt", "histogram", "network", "decrypt", "score")
@@ -38,21 +39,19 @@ def other_seconds(line: dict[str, float]) -> float:
 
 def _importance(report: Report, rungs: Sequence[Rung]) -> str:
     parties = list(report.data.parties)
+    columns = 4 if max(map(len, parties)) < 9 else 2
 
     def draw(axis: Any) -> None:
-        names = [rung.name for rung in rungs]
-        series = {party: [rung.importance.get(party, 0.0) for rung in rungs] for party in parties}
-        stacked(
-            axis,
-            names,
-            {party: (party, COLOURS[i % len(COLOURS)]) for i, party in enumerate(parties)},
-            series,
-            len(names),
-        )
+        parts = [
+            (tick(party), COLOURS[index % len(COLOURS)], [rung.importance.get(party, 0.0) for rung in rungs])
+            for index, party in enumerate(parties)
+        ]
+        stacked(axis, [rung.name for rung in rungs], parts, columns)
         axis.set_xlabel("@axis_share@")
         axis.set_xlim(0, 1)
 
-    return picture("importance", (4.6, 1.3 + 0.34 * len(rungs)), say("figure_importance"), draw)
+    height = 1.1 + 0.34 * len(rungs) + 0.2 * ceil(len(parties) / columns)
+    return picture("importance", (SQUARE[0], height), say("figure_importance"), draw)
 
 
 def _bytes(report: Report) -> str:
@@ -65,20 +64,14 @@ def _bytes(report: Report) -> str:
 
     def draw(axis: Any) -> None:
         mib = [size / 2**20 for size, _ in sent.values()]
-        bars = axis.barh(list(sent), mib, color=COLOURS[3], height=0.5)
-        axis.bar_label(
-            bars,
-            [f"{size:,.1f} MiB · {count:,} @messages@" for size, (_, count) in zip(mib, sent.values(), strict=True)],
-            padding=4,
-            fontsize=8,
-        )
-        axis.margins(x=0.75)
-        axis.set_xlim(left=0)
-        axis.invert_yaxis()
-        axis.grid(axis="y", visible=False)
+        bars = axis.barh(range(len(sent)), mib, color=COLOURS[3], height=0.5)
+        labels = [f"{size / 2**20:,.1f} MiB · {count:,} @messages@" for size, count in sent.values()]
+        axis.bar_label(bars, labels, padding=4, fontsize=8)
+        lines_of(axis, list(sent))
+        axis.set_xlim(0, 1.9 * max(*mib, 1e-6))
         axis.set_xlabel("@axis_mib@")
 
-    return picture("bytes", (4.6, 1.1 + 0.4 * len(sent)), say("figure_bytes"), draw)
+    return picture("bytes", (SQUARE[0], 1.1 + 0.4 * len(sent)), say("figure_bytes"), draw)
 
 
 def _information(report: Report) -> str:
@@ -88,29 +81,29 @@ def _information(report: Report) -> str:
             shares[party] = max(shares.get(party, 0.0), leak.information_share)
 
     def draw(axis: Any) -> None:
-        bars = axis.barh(list(shares), list(shares.values()), color=COLOURS[2], height=0.45)
-        axis.bar_label(bars, [f"{share:.1%}" for share in shares.values()], padding=-36, color="white", fontsize=9)
-        for y, party in enumerate(shares):
+        axis.barh(range(len(shares)), list(shares.values()), color=COLOURS[2], height=0.45)
+        for y, (party, share) in enumerate(shares.items()):
             limit = information_limit(report, party)
+            label = f"{share:.1%}" if limit is None else f"{share:.1%} / {limit:.0%}"
+            end = share if limit is None else max(share, limit)
             if limit is not None:
                 axis.plot([limit, limit], [y - 0.36, y + 0.36], color=BAD, linewidth=2)
-                axis.annotate(f"{limit:.0%}", (limit, y), (6, 0), textcoords="offset points", va="center", color=BAD)
+            axis.annotate(label, (end, y), (7, 0), textcoords="offset points", va="center", color=INK)
+        lines_of(axis, list(shares))
         axis.set_xlim(0, 1)
-        axis.invert_yaxis()
-        axis.grid(axis="y", visible=False)
         axis.set_xlabel("@axis_share@")
 
-    return picture("information", (4.6, 1.1 + 0.4 * len(shares)), say("figure_information"), draw)
+    return picture("information", (SQUARE[0], 1.1 + 0.4 * len(shares)), say("figure_information"), draw)
 
 
 def _time(report: Report) -> str:
     seconds = report.measured.seconds
 
     def draw(axis: Any) -> None:
-        series = {phase: [line.get(phase, 0.0) for line in seconds.values()] for phase in (*PHASES, "other")}
-        series["other"] = [max(0.0, other_seconds(line)) for line in seconds.values()]
-        hues = {phase: (f"@phase_{phase}@", COLOURS[i % len(COLOURS)]) for i, phase in enumerate(series)}
-        stacked(axis, list(seconds), hues, series, 4)
+        lengths = [[line.get(phase, 0.0) for line in seconds.values()] for phase in PHASES]
+        lengths.append([max(0.0, other_seconds(line)) for line in seconds.values()])
+        names = [f"@phase_{phase}@" for phase in (*PHASES, "other")]
+        stacked(axis, list(seconds), list(zip(names, COLOURS, lengths, strict=True)), 4)
         axis.set_xlabel("@axis_seconds@")
 
     return picture("time", (WIDE, 1.5 + 0.34 * len(seconds)), say("figure_time"), draw)

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bank_node.evaluation.curves import Curve, calibration
 from bank_node.evaluation.document import Report, Rung
-from bank_node.evaluation.drawing import BAD, GOOD, GREY, INK, SQUARE, WIDE, colours, picture
+from bank_node.evaluation.drawing import BAD, GOOD, GREY, INK, SQUARE, WIDE, colours, picture, tick
 from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.scores import Key, Scored
@@ -52,7 +52,7 @@ def _forest(report: Report, rungs: Sequence[Rung], narrow: bool) -> str:
                 _interval(axis, y, name, rung.uplift[name], hues[rung.name])
             axis.axvline(0, color=INK, linewidth=1, zorder=1)
             axis.set_ylim(-0.6, len(shown) - 0.3)
-            axis.set_yticks(range(len(shown)), [rung.name for rung in shown], fontsize=10)
+            axis.set_yticks(range(len(shown)), [tick(rung.name) for rung in shown], fontsize=10)
             axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.grid(axis="y", visible=False)
             axis.spines["left"].set_visible(False)
@@ -114,7 +114,7 @@ def _lift(curves: Sequence[tuple[Rung, Curve]]) -> str:
 def _lines(axis: Any, curves: Sequence[tuple[Rung, Curve]], points: Callable[[Curve], tuple[Any, Any]]) -> None:
     hues = colours([rung for rung, _ in curves])
     for rung, curve in curves:
-        axis.plot(*points(curve), color=hues[rung.name], linestyle="--" if rung.placebo else "-", label=rung.name)
+        axis.plot(*points(curve), color=hues[rung.name], linestyle="--" if rung.placebo else "-", label=tick(rung.name))
     axis.legend(fontsize=8)
 
 
@@ -153,7 +153,7 @@ def _calibration(scored: Scored, rungs: Sequence[Rung]) -> str:
                 linestyle=line,
                 linewidth=1.1,
                 color=hues[rung.name],
-                label=rung.name,
+                label=tick(rung.name),
             )
             top = max(top, float(predicted.max()), float(observed.max()))
         axis.plot([0, top], [0, top], color=GREY, linewidth=0.9, linestyle=":")

@@ -68,32 +68,35 @@ class Information:
     def __init__(self, matrix: OneHot, ordinary: Sequence[int], by_row: bool) -> None:
         """matrix: over all rows of the table (by_row: of the alignment). ordinary: bins but missing, a column."""
         self._ordinary = tuple(ordinary)
-        self._columns = []
+        self._columns: list[_Column] = []
         for j, size in enumerate(matrix.sizes):
             bins = matrix.bins[:, j].astype(np.int64)
             chances = np.bincount(bins, minlength=int(size)) / max(len(bins), 1)
             units = bins if by_row else np.arange(int(size))
             weights = np.full(len(bins), 1 / max(len(bins), 1)) if by_row else chances
             self._columns.append(_Column(chances, units, weights))
+        self._whole = sum(column.whole for column in self._columns)
+        self._told = [0.0] * len(self._columns)
 
     @property
     def share(self) -> float:
         """Share of the entropy of all bins that the bank has been told."""
-        whole = sum(column.whole for column in self._columns)
-        return sum(column.entropy for column in self._columns) / whole if whole else 0.0
+        return sum(self._told) / self._whole if self._whole else 0.0
 
     def reveal(self, split: Split, among: Bools | None = None) -> None:
         """Count the answer to a split."""
-        self._columns[split.column].reveal(self._sides(split), among)
+        column = self._columns[split.column]
+        column.reveal(self._sides(split), among)
+        self._told[split.column] = column.entropy
 
     def share_after(self, split: Split, among: Bools | None = None) -> float:
         """What the share would be, had this split been answered."""
         column = self._columns[split.column]
         sets, cell = list(column.sets), column.cell.copy()
         column.reveal(self._sides(split), among)
-        share = self.share
+        told = [*self._told[: split.column], column.entropy, *self._told[split.column + 1 :]]
         column.sets, column.cell = sets, cell
-        return share
+        return sum(told) / self._whole if self._whole else 0.0
 
     def _sides(self, split: Split) -> I64:
         """Left 1, right 0, missing 2 of each bin of the split's column."""

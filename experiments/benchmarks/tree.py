@@ -1,0 +1,107 @@
+"""What a whole federated fit costs, over XGBoost's on the joined table.
+
+Ours: binning at all parties, hints, and all trees, two partners in one process. The reference: XGBoost `hist` with
+one thread, `fit()` alone, on the columns of all parties joined. Alignment is a cost of its own (`benchmark align`).
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bank_node.algorithms.parameters import BoostingParams
+from bank_node.job import load_job
+from experiments.data import ensure
+from experiments.laboratory import Laboratory
+from experiments.warm import warm_kernels
+from protocol.contract import Contract
+from protocol.errors import UsageError
+from protocol.messages import F64
+from protocol.table import Column, Source, TableSpec, read_table
+
+CSX = Path(__file__).parents[1] / "scenarios" / "csx.toml"
+_BANK_COLUMNS = 10
+
+
+def benchmark_tree(rows: int = 60_000, partner_columns: int = 0, bins: int = 16, trees: int = 100) -> dict[str, Any]:
+    """The ratio on real loans (csx), or on a random table of `rows` x (10 + partner_columns) if columns are given."""
+    y, bank, partners = _random(rows, partner_columns) if partner_columns else _csx(rows)
+    params = BoostingParams(
+        n_estimators=trees, max_depth=3, learning_rate=0.2, max_bin=bins, reg_lambda=5.0, colsample_bytree=0.8
+    )
+    warm_kernels()
+    reference_s = _xgboost(y, [*bank, *(c for columns in partners.values() for c in columns)], params)
+    ours_s = _ours(y, bank, partners, params)
+    return {
+        "ratio": ours_s / reference_s,
+        "ours_s": ours_s,
+        "reference_s": reference_s,
+        "threads": os.cpu_count(),
+        "settings": {
+            "rows": len(y), "bank_columns": len(bank), "bins": bins, "trees": trees,
+            "partner_columns": {name: len(columns) for name, columns in partners.items()},
+            "reference": "xgboost hist, nthread=1, fit() on the joined table",
+        },
+    }  # fmt: skip
+
+
+def _ours(y: F64, bank: list[Column], partners: dict[str, list[Column]], params: BoostingParams) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        positions = {name: np.random.default_rng(1).permutation(len(y)) for name in partners}
+        laboratory = Laboratory(y, bank, partners, positions, Path(folder), Contract(), "blind")
+        began = time.perf_counter()
+        laboratory.train(params)
+        return time.perf_counter() - began
+
+
+def _xgboost(y: F64, columns: list[Column], params: BoostingParams) -> float:
+    try:
+        import xgboost
+    except ImportError:
+        raise UsageError("benchmark", "XGBoost is not installed", "run `make bench-env`") from None
+    x = np.stack([c.numbers if c.kind == "number" else np.where(c.codes < 0, np.nan, c.codes) for c in columns], axis=1)
+    model = xgboost.XGBClassifier(
+        tree_method="hist", nthread=1, n_estimators=params.n_estimators, max_depth=params.max_depth,
+        learning_rate=params.learning_rate, max_bin=params.max_bin, reg_lambda=params.reg_lambda,
+        colsample_bytree=params.colsample_bytree,
+    )  # fmt: skip
+    began = time.perf_counter()
+    model.fit(x, y)
+    return time.perf_counter() - began
+
+
+def _csx(rows: int) -> tuple[F64, list[Column], dict[str, list[Column]]]:
+    """The first rows of the main job's table, in order of id."""
+    job = load_job(CSX)
+    assert job.data.source
+    ensure(job.data.source.path)
+    source = Source(kind="csv", path=job.data.source.path)
+    every = tuple(c for party in job.parties.values() for c in party.columns)
+    table = read_table(
+        source, TableSpec(id=job.data.id, columns=every, label="loan_default", missing=job.data.missing), "csx"
+    )
+    chosen = np.arange(table.rows) < rows
+    columns = {name: [c for c in table.columns if c.name.split(".")[0] in p.columns] for name, p in job.parties.items()}
+    kept = {name: [c.rows(chosen) for c in own] for name, own in columns.items()}
+    assert table.label is not None
+    return table.label[chosen], kept.pop(job.bank), kept
+
+
+def _random(rows: int, partner_columns: int) -> tuple[F64, list[Column], dict[str, list[Column]]]:
+    """Normal columns; the label follows the first one of each party. Two partners share the columns."""
+    rng = np.random.default_rng(7)
+
+    def columns(prefix: str, count: int) -> list[Column]:
+        values = rng.standard_normal((count, rows))
+        return [Column(f"{prefix}{j}", "number", numbers=values[j]) for j in range(count)]
+
+    bank = columns("b", _BANK_COLUMNS)
+    half = (partner_columns + 1) // 2
+    partners = {"first": columns("f", half), "second": columns("s", partner_columns - half)}
+    partners = {name: own for name, own in partners.items() if own}
+    margin = bank[0].numbers + sum(own[0].numbers for own in partners.values()) - 2.0
+    y = (rng.random(rows) < 1 / (1 + np.exp(-margin))).astype(np.float64)
+    return y, bank, partners

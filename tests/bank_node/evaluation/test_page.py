@@ -1,6 +1,8 @@
 """report.html: self-contained, two languages from one catalogue, marked, escaped, the same every time."""
 
 import re
+import warnings
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -8,8 +10,9 @@ from string import Formatter
 import pytest
 
 from bank_node.evaluation import messages
+from bank_node.evaluation.facts import RunFacts, write_facts
 from bank_node.evaluation.report import write_report
-from tests.bank_node.evaluation.simulated import simulate_run
+from tests.bank_node.evaluation.simulated import simulate_run, simulated_facts
 
 SOURCES = Path(messages.__file__).parent
 VOID = {"meta", "input", "br", "img", "link", "hr"}
@@ -110,6 +113,45 @@ def test_nothing_that_came_with_the_data_is_markup(tmp_path: Path) -> None:
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not any(tag in text for tag in ("<script", "<b>$x$", "<i>job"))
     assert "&lt;script&gt;alert(1)" in text
+
+
+ODD = ("Bank of $x$", "税务局", "<b>", "@metric_auc@", "_u", "a very long name of a land registry office")
+
+
+def test_odd_names_equal_scores_and_many_parties(tmp_path: Path) -> None:
+    """Names that mean something to matplotlib, HTML or the catalogue; scores that rank nobody; no warning at all."""
+    rungs = [ODD[:1], *((ODD[0], partner) for partner in ODD[1:]), ODD]
+    lines = [f'"{i}|,x",{"+".join(rung)},glm,test,{i % 2},0.5' for rung in rungs for i in range(100)]
+    (tmp_path / "scores.csv").write_text("\n".join(["id,rung,model,part,label,score", *lines]), encoding="utf-8")
+    write_facts(tmp_path, _odd_facts(rungs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = write_report(tmp_path)
+    assert report.rungs[-1].metrics["auc"].value == 0.5
+    assert report.headline.uplift == 0
+    outline = _outline((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not any(tag == "b" for tag, _ in outline)
+
+
+def _odd_facts(rungs: Sequence[Sequence[str]]) -> RunFacts:
+    leak = {"queries": 1, "equations_share": 0, "information_share": 0}
+    return simulated_facts(
+        label_party=ODD[0],
+        data={"parties": {party: {"columns": 1, "held": 100, "matched": 100} for party in ODD}},
+        rungs=[
+            {
+                "name": "+".join(rung),
+                "parties": list(rung),
+                "model": "glm",
+                "model_sha256": "00",
+                "importance": {party: 1 / len(rung) for party in rung},
+                "leakage": dict.fromkeys(rung[1:], leak),
+            }
+            for rung in rungs
+        ],
+        alert_rates=[0.001, 0.999],
+        bootstrap=30,
+    )
 
 
 def test_marks_for_synthetic_and_unencrypted_runs(page: str, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """`bank-node doctor`: is everything in place for a run? Nothing is trained, and nothing leaves but a greeting."""
 
+from functools import partial
+
 from bank_node.config import BankConfig
 from bank_node.connect import connected
 from protocol.findings import Finding, checked
@@ -19,9 +21,8 @@ def examine(config: BankConfig) -> list[Finding]:
 
     findings = [checked(config.party, "table", own_table), checked(config.party, "certificate", lambda: _own(config))]
     if not findings[1].code and tables:
-        findings += [
-            checked(partner, "node", lambda p=partner: _partner(config, tables[0], p)) for partner in config.partners
-        ]  # type: ignore[misc]
+        for partner in config.partners:
+            findings.append(checked(partner, "node", partial(_partner, config, tables[0], partner)))
     return findings
 
 

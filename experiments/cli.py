@@ -83,10 +83,13 @@ def benchmark(
     if what not in BENCHMARKS:
         raise UsageError("benchmark", f"there is none called {what!r}", f"choose one of {', '.join(BENCHMARKS)}")
     given = {"rows": rows, "partner_columns": partner_columns, "bins": bins, "trees": trees}
-    result = BENCHMARKS[what](**{name: value for name, value in given.items() if value is not None})
-    TALK.out.print(
-        f"ratio {result['ratio']:.2f}: ours {result['ours_s']:.3f} s, reference {result['reference_s']:.3f} s"
-    )
+    work = BENCHMARKS[what]
+    unknown = [name for name, value in given.items() if value is not None and name not in work.settings]
+    if unknown:
+        raise UsageError("benchmark", f"{what} has no {unknown[0]}", f"it takes {', '.join(work.settings)}")
+    result = work(**{name: value for name, value in given.items() if value is not None})
+    for key, value in result.items():
+        TALK.out.print(f"{key}: {value}")
     return result
 
 

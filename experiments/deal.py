@@ -197,7 +197,7 @@ class _Dealer:
             raise DataError("data", f"{source.path.name} has no rows", "give a table with rows")
 
 
-def _values(column: np.ndarray) -> list[object]:  # type: ignore[type-arg]
+def _values(column: np.ndarray) -> list[object]:
     if isinstance(column, np.ma.MaskedArray):
         return [
             None if masked else value

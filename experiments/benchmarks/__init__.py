@@ -1,44 +1,30 @@
 """Benchmarks: each gives the ratio of our time to a stated reference's, both measured in one run."""
 
-from collections.abc import Callable
+import inspect
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 
 
-def _align(rows: int = 20_000) -> dict[str, Any]:
-    from experiments.benchmarks.align import benchmark_align
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark by name: `benchmark_NAME` of the module NAME, imported when it is run (some need XGBoost)."""
 
-    return benchmark_align(rows)
+    name: str
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What it can be told."""
+        return tuple(inspect.signature(self._work).parameters)
 
-def _node(rows: int = 60_000, partner_columns: int = 67, bins: int = 16) -> dict[str, Any]:
-    from experiments.benchmarks.node import benchmark_node
+    def __call__(self, **settings: int) -> dict[str, Any]:
+        """Measure; {"ratio", "ours_s", "reference_s", "threads", "settings"}."""
+        result: dict[str, Any] = self._work(**settings)
+        return result
 
-    return benchmark_node(rows, partner_columns, bins)
-
-
-def _tree(rows: int = 60_000, partner_columns: int = 0, bins: int = 16, trees: int = 100) -> dict[str, Any]:
-    from experiments.benchmarks.tree import benchmark_tree
-
-    return benchmark_tree(rows, partner_columns, bins, trees)
-
-
-def _wire(rows: int = 60_000, trees: int = 100) -> dict[str, Any]:
-    from experiments.benchmarks.wire import benchmark_wire
-
-    return benchmark_wire(rows, trees)
+    @property
+    def _work(self) -> Any:
+        return getattr(import_module(f"{__name__}.{self.name}"), f"benchmark_{self.name}")
 
 
-def _memory(rows: int = 200_000, partner_columns: int = 50, bins: int = 16, trees: int = 2) -> dict[str, Any]:
-    from experiments.benchmarks.memory import benchmark_memory
-
-    return benchmark_memory(rows, partner_columns, bins, trees)
-
-
-BENCHMARKS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
-    "tree": _tree,
-    "node": _node,
-    "align": _align,
-    "wire": _wire,
-    "memory": _memory,
-}
-"""By name. Each is imported when it is asked for: XGBoost is no core dependency."""
+BENCHMARKS: Final = {name: Benchmark(name) for name in ("tree", "node", "align", "wire", "memory")}

@@ -22,7 +22,7 @@ from protocol.transport.address import Address, parse_address, port_in_use
 from protocol.transport.base import FanOut
 from protocol.transport.health import Health
 from protocol.transport.persistent import Patience, Persistent, TooSlow
-from protocol.transport.tls import meet
+from protocol.transport.tls import NotAccepted, meet
 from protocol.wire.chunks import CHUNK_BYTES, join, split
 from protocol.wire.envelope import Envelope, Serve
 from protocol.wire.exchange_pb2 import Chunk

@@ -84,9 +84,9 @@ def test_five_rungs_of_twenty_thousand_rows_take_seconds() -> None:
     rng = np.random.default_rng(0)
     label, _ = _binormal(rng, 20_000, 0.6)
     scores = {(f"rung{i}", "m"): rng.random(20_000) for i in range(5)}
-    start = time.perf_counter()
+    start = time.process_time()  # not wall clock: other tests may share the machine
     resample(Scored(label, None, scores, {}), [0.01, 0.05, 0.1], 1000, seed=0)
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15
 
 
 def test_bootstrap_intervals_cover_the_truth() -> None:

@@ -7,6 +7,7 @@ one thread, `fit()` alone, on the columns of all parties joined. Alignment is a 
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,27 @@ def _ours(y: F64, bank: list[Column], partners: dict[str, list[Column]], params:
 
 
 def _xgboost(y: F64, columns: list[Column], params: BoostingParams) -> float:
+    x, model = joined(columns), xgboost_model(params)
+    began = time.perf_counter()
+    model.fit(x, y)
+    return time.perf_counter() - began
+
+
+def joined(columns: Sequence[Column]) -> F64:
+    """The columns of all parties as XGBoost takes them, shape (n, d), nan where missing; categories by their codes."""
+    return np.stack(
+        [c.numbers if c.kind == "number" else np.where(c.codes < 0, np.nan, c.codes) for c in columns], axis=1
+    )
+
+
+def xgboost_model(params: BoostingParams) -> Any:
+    """XGBoost `hist` with the same parameters, one thread. Raises: UsageError: it is not installed."""
     try:
         import xgboost
     except ImportError:
         raise UsageError("benchmark", "XGBoost is not installed", "run `make bench-env`") from None
-    x = np.stack([c.numbers if c.kind == "number" else np.where(c.codes < 0, np.nan, c.codes) for c in columns], axis=1)
-    model = xgboost.XGBClassifier(
-        tree_method="hist", nthread=1, n_estimators=params.n_estimators, max_depth=params.max_depth,
-        learning_rate=params.learning_rate, max_bin=params.max_bin, reg_lambda=params.reg_lambda,
-        colsample_bytree=params.colsample_bytree,
-    )  # fmt: skip
-    began = time.perf_counter()
-    model.fit(x, y)
-    return time.perf_counter() - began
+    same = ("n_estimators", "max_depth", "learning_rate", "max_bin", "reg_lambda", "colsample_bytree")
+    return xgboost.XGBClassifier(tree_method="hist", nthread=1, **{name: getattr(params, name) for name in same})
 
 
 def _csx(rows: int) -> tuple[F64, list[Column], dict[str, list[Column]]]:

@@ -27,4 +27,6 @@ class Benchmark:
         return getattr(import_module(f"{__name__}.{self.name}"), f"benchmark_{self.name}")
 
 
-BENCHMARKS: Final = {name: Benchmark(name) for name in ("tree", "node", "align", "wire", "memory", "accuracy")}
+BENCHMARKS: Final = {
+    name: Benchmark(name) for name in ("tree", "node", "align", "wire", "memory", "accuracy", "sharing")
+}

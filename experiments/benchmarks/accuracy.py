@@ -33,10 +33,10 @@ Bools = npt.NDArray[np.bool_]
 def benchmark_accuracy(trees: int = 100) -> dict[str, Any]:
     """AUC and precision at 5% of ours and XGBoost's, and the largest differences, both ways."""
     job = load_job(CSX)
-    table, columns = _csx(job)
+    table, columns = csx_columns(job)
     fitted = assign_parts(job.split, table) == "train"
     params = job.models[0].params.model_copy(update={"n_estimators": trees})
-    positions = {p: _positions(job, p, table.rows) for p in job.partners}
+    positions = {p: positions_of(job, p, table.rows) for p in job.partners}
     began, results = time.perf_counter(), {}
     assert table.label is not None
     for rung in rungs(job.bank, job.partners, job.run.ladder, False):
@@ -51,7 +51,7 @@ def benchmark_accuracy(trees: int = 100) -> dict[str, Any]:
                 with tempfile.TemporaryDirectory() as folder:
                     lab = Laboratory(table.label, columns[job.bank], partners, positions, Path(folder), contract)
                     margin = lab.train(params, seed, fitted, rung.name).margin
-                found.append(_metrics(table.label[~fitted], margin[~fitted]))
+                found.append(metrics_of(table.label[~fitted], margin[~fitted]))
             ours[name] = _mean(found)
         results[rung.name] = {"xgboost": theirs, **ours}
     largest = {
@@ -75,7 +75,7 @@ def _reference(params: BoostingParams, x: F64, label: F64, fitted: Bools) -> dic
     found = []
     for seed in range(_SEEDS):
         model = xgboost_model(params).set_params(random_state=seed).fit(x[fitted], label[fitted])
-        found.append(_metrics(label[~fitted], model.predict_proba(x[~fitted])[:, 1]))
+        found.append(metrics_of(label[~fitted], model.predict_proba(x[~fitted])[:, 1]))
     return _mean(found)
 
 
@@ -83,7 +83,7 @@ def _mean(found: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([metrics[name] for metrics in found])) for name in found[0]}
 
 
-def _csx(job: Job) -> tuple[Table, dict[str, list[Column]]]:
+def csx_columns(job: Job) -> tuple[Table, dict[str, list[Column]]]:
     assert job.data.source
     ensure(job.data.source.path)
     every = tuple(c for party in job.parties.values() for c in party.columns)
@@ -92,7 +92,7 @@ def _csx(job: Job) -> tuple[Table, dict[str, list[Column]]]:
     return table, {n: [c for c in table.columns if c.name.split(".")[0] in p.columns] for n, p in job.parties.items()}
 
 
-def _positions(job: Job, partner: str, rows: int) -> I64:
+def positions_of(job: Job, partner: str, rows: int) -> I64:
     """The rows that a partner holds, as the main job deals them."""
     held = draw(job.run.seed, "coverage", partner).permutation(rows)[: round(job.parties[partner].coverage * rows)]
     positions = np.full(rows, -1, dtype=np.int64)
@@ -106,6 +106,6 @@ def _with_gaps(column: Column, held: Bools) -> Column:
     return Column(column.name, "category", codes=np.where(held, column.codes, -1).astype(np.int32))
 
 
-def _metrics(label: F64, score: F64) -> dict[str, float]:
+def metrics_of(label: F64, score: F64) -> dict[str, float]:
     values = evaluate(Ranking.of(label.astype(np.uint8), score), np.ones((1, len(label))), [0.05], True)
     return {name: float(values[name][0]) for name in ("auc", "precision@0.05")}

@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env uplift test check lock clean
+.PHONY: help env uplift test bench-env check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -31,7 +31,10 @@ uplift: env
 	$(BIN)/python -m experiments run experiments/scenarios/csx.toml --out out/uplift --fresh
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# make bench-env   what the benchmarks need besides (XGBoost); make test installs it too
+bench-env: .venv/dev.stamp
 
 # make check    style, types and layers
 check: .venv/dev.stamp

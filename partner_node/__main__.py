@@ -1,13 +1,18 @@
 """`partner-node`, also `python -m partner_node`."""
 
+import sys
 from typing import NoReturn
 
-from partner_node.cli import verbs
-from protocol.command import main as run
+import protocol
 
 
 def main() -> NoReturn:
-    """Console entry."""
+    """Console entry. The index has another package called `protocol`: see that it is ours that is found."""
+    if not hasattr(protocol, "PROTOCOL_VERSION"):
+        sys.exit("partner-node: the package 'protocol' that Python finds is not ours; uninstall the other.")
+    from partner_node.cli import verbs
+    from protocol.command import main as run
+
     run(verbs, "partner-node")
 
 

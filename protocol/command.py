@@ -14,9 +14,8 @@ import logging
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 import typer

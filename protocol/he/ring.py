@@ -8,7 +8,7 @@ exp(i pi (4k + 1) / N)). `error_bound` proves that rounding to the nearest integ
 
 from dataclasses import dataclass
 from functools import cache
-from math import log2, sqrt
+from math import expm1, log1p, log2, sqrt
 from typing import Final
 
 import numpy as np
@@ -46,8 +46,9 @@ def error_bound(limb_bits: int, n: int = N, ones: int | None = None) -> float:
     """
     eps, levels = 2.0**-53, log2(n / 2) + 2
     norm = float(2 ** (limb_bits - 1)) * sqrt(n) * sqrt(n if ones is None else ones)
-    grown = (1 + eps) ** (3 * levels) * (1 + eps * sqrt(5)) ** (3 * levels + 1) * (1 + eps / sqrt(2)) ** (3 * levels)
-    return float(norm * (grown - 1))
+    # By log1p and expm1, for 1 + eps is 1 in double precision.
+    grown = expm1(3 * levels * (log1p(eps) + log1p(eps / sqrt(2))) + (3 * levels + 1) * log1p(eps * sqrt(5)))
+    return norm * grown
 
 
 @cache

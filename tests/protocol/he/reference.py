@@ -1,0 +1,164 @@
+"""The blind product in whole numbers, written from docs/protocols/blind-product.md and not from `protocol/he`.
+
+Polynomials are lists of N Python integers; a product is one multiplication of two big integers (Kronecker
+substitution). Only SHA-256, HMAC and AES come from libraries. Slow, exact, and the judge of the fast one.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+N, Q, DELTA, CUT = 4096, 1 << 104, 1 << 62, 40
+SLOT = 152  # bits a coefficient in Kronecker substitution: 104 + 12 for the sum, 32 for small multipliers, a sign
+
+Polynomial = list[int]
+
+
+def digest(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).digest()
+
+
+def derive(key: bytes, purpose: str, *context: bytes) -> bytes:
+    """HKDF-SHA256 (RFC 5869) with one block of output."""
+    extracted = hmac.digest(digest(*context), key, "sha256")
+    return hmac.digest(extracted, b"fedwarn.v1 " + purpose.encode() + b"\x01", "sha256")
+
+
+def stream(key: bytes, count: int) -> bytes:
+    return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor().update(bytes(count))
+
+
+def words(key: bytes, count: int) -> list[int]:
+    octets = stream(key, 8 * count)
+    return [int.from_bytes(octets[8 * k : 8 * k + 8], "little") for k in range(count)]
+
+
+def ternary(key: bytes, count: int) -> list[int]:
+    out: list[int] = []
+    for octet in stream(key, 2 * count + 1024):
+        if octet < 243:
+            out += [octet // 3**k % 3 - 1 for k in range(5)]
+    return out[:count]
+
+
+def errors(key: bytes, count: int) -> list[int]:
+    """Centred binomial, eta = 21."""
+    half = (1 << 21) - 1
+    return [(word & half).bit_count() - (word >> 21 & half).bit_count() for word in words(key, count)]
+
+
+def product(a: Polynomial, b: Polynomial) -> Polynomial:
+    """a·b mod x^N + 1, over the integers; |b| < 2^32."""
+    whole = _evaluate(a) * _evaluate(b)
+    long = _coefficients(whole, 2 * N)
+    return [long[t] - long[t + N] for t in range(N)]
+
+
+def _evaluate(a: Polynomial) -> int:
+    """a(2^SLOT): the positive and the negative coefficients each as one string of bytes."""
+    sides = (b"".join(max(sign * c, 0).to_bytes(SLOT // 8, "little") for c in a) for sign in (1, -1))
+    up, down = (int.from_bytes(side, "little") for side in sides)
+    return up - down
+
+
+def _coefficients(value: int, count: int) -> Polynomial:
+    bias = int.from_bytes((1 << (SLOT - 1)).to_bytes(SLOT // 8, "little") * count, "little")
+    octets = (value + bias).to_bytes(SLOT // 8 * count + 1, "little")
+    step = SLOT // 8
+    return [int.from_bytes(octets[step * t : step * t + step], "little") - (1 << (SLOT - 1)) for t in range(count)]
+
+
+def adjoint(a: Polynomial) -> Polynomial:
+    """a(1/x) = a(x^(2N-1)): if (a·s)[i] = sum_t A[i,t] s[t], then this times m has coefficients sum_i m[i] A[i,t]."""
+    return [a[0]] + [-a[N - t] for t in range(1, N)]
+
+
+def public_seed(alignment: str, parties: Sequence[str], nonces: Sequence[bytes]) -> bytes:
+    parameters = b"blind N=4096 log2_q=104 eta=21"
+    return digest(b"fedwarn.v1 seed", parameters, alignment.encode(), *(p.encode() for p in parties), *nonces)
+
+
+def public(seed: bytes, blocks: int) -> list[Polynomial]:
+    """a', a_1 .. a_J."""
+    octets = stream(derive(seed, "public randomness"), 13 * N * (blocks + 1))
+    flat = [int.from_bytes(octets[13 * k : 13 * k + 13], "little") for k in range(N * (blocks + 1))]
+    return [flat[N * j : N * j + N] for j in range(blocks + 1)]
+
+
+def blocks_of(n: int) -> int:
+    return -(-n // N)
+
+
+class Partner:
+    """matrix: rows of M as lists of n zeros and ones. name: SHA-256 that names the matrix."""
+
+    def __init__(self, key: bytes, seed: bytes, matrix: list[list[int]], name: bytes) -> None:
+        self.key, self.seed, self.matrix, self.name = key, seed, matrix, name
+        self.hint_id = digest(b"fedwarn.v1 hint", seed, name)
+        self.masks = [ternary(self._row("rho", r), N) for r in range(len(matrix))]
+
+    def _row(self, purpose: str, row: int) -> bytes:
+        return derive(self.key, purpose, self.name, self.seed, row.to_bytes(8, "little"))
+
+    def hint(self) -> list[Polynomial]:
+        """H, whole residues; `>> CUT` is what is sent."""
+        first, *rest = [adjoint(a) for a in public(self.seed, blocks_of(len(self.matrix[0])))]
+        out = []
+        for r, row in enumerate(self.matrix):
+            total = [x + y for x, y in zip(product(first, self.masks[r]), errors(self._row("rho'", r), N), strict=True)]
+            for j, a in enumerate(rest):
+                block = row[N * j : N * j + N]
+                part = product(a, block + [0] * (N - len(block)))
+                total = [x + y for x, y in zip(total, part, strict=True)]
+            out.append([value % Q for value in total])
+        return out
+
+    def flooding(self, label: str, query: bytes) -> list[int]:
+        drawn = words(derive(self.key, "flood", self.hint_id, label.encode(), query), 3 * len(self.matrix))
+        low = [word % (1 << 60) for word in drawn]
+        return [sum(low[3 * r : 3 * r + 3]) - 3 * (1 << 59) for r in range(len(self.matrix))]
+
+    def answer(self, b: list[int], label: str, noise: list[int]) -> list[int]:
+        """beta of all rows, whole residues."""
+        n = len(self.matrix[0])
+        high = b"".join((value >> CUT).to_bytes(8, "little") for value in b)
+        low = b"".join((value % (1 << CUT)).to_bytes(5, "little") for value in b)
+        flood = self.flooding(label, digest(high, low))
+        out = []
+        for r, row in enumerate(self.matrix):
+            total = sum(value for value, one in zip(b[:n], row, strict=True) if one)
+            total += sum(value * mask for value, mask in zip(b[n:], self.masks[r], strict=True))
+            out.append((total + flood[r] + DELTA * noise[r]) % Q)
+        return out
+
+
+class Bank:
+    def __init__(self, master: bytes, seed: bytes, n: int) -> None:
+        self.master, self.seed, self.n = master, seed, n
+
+    def key(self, vector: list[int], label: str) -> bytes:
+        content = digest(b"".join(value.to_bytes(8, "little", signed=True) for value in vector))
+        return derive(self.master, "query", self.seed, label.encode(), content)
+
+    def secret(self, vector: list[int], label: str) -> list[int]:
+        return ternary(derive(self.key(vector, label), "secret"), N)
+
+    def seal(self, vector: list[int], label: str, secret: list[int] | None = None) -> list[int]:
+        """b_1 .. b_J cut to n entries, then b'."""
+        key, s = self.key(vector, label), secret or self.secret(vector, label)
+        first, *rest = public(self.seed, blocks_of(self.n))
+        body = [c for a in rest for c in product(a, s)][: self.n]
+        body = [c + e + DELTA * u for c, e, u in zip(body, errors(derive(key, "error"), self.n), vector, strict=True)]
+        last = [c + e for c, e in zip(product(first, s), errors(derive(key, "error'"), N), strict=True)]
+        return [value % Q for value in body + last]
+
+
+def open_whole(beta: list[int], hint: list[Polynomial], s: list[int]) -> list[int]:
+    """M·u + noise from whole residues of answer and hint."""
+    out = []
+    for value, row in zip(beta, hint, strict=True):
+        inner = (value - sum(h * t for h, t in zip(row, s, strict=True)) + DELTA // 2) % Q // DELTA
+        out.append(inner - (1 << 42) if inner >> 41 else inner)
+    return out

@@ -115,7 +115,8 @@ def _grow_ladder(
                 training.rungs.append(trained)
                 clock = Stopwatch()
         for view in training.views.values():
-            save_known(training.federation.known_file(view.layout), view.known)
+            path = training.federation.known_file(view.layout)
+            save_known(path, view.known.with_all_of(load_known(path, view.known.rows)))
     finally:
         journal.close()
 

@@ -18,8 +18,10 @@ from bank_node.evaluation.report import build_report, read_report
 from bank_node.evaluation.scores import read_scores
 from bank_node.evaluation.uplift import key_of
 from experiments.recompute import read_rows, recompute
+from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
-from protocol.receipts import reconcile
+from protocol.he.engines import ENCRYPTED
+from protocol.receipts import read_receipt, reconcile
 
 TOLERANCE = 1e-9
 
@@ -29,7 +31,7 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    return [*_document(folder), *_points(folder), *_models(folder), *_receipts(folder)]
+    return [*_document(folder), *_points(folder), *_models(folder), *_receipts(folder), *_engine(folder)]
 
 
 def require_verified(folder: Path) -> None:
@@ -38,6 +40,19 @@ def require_verified(folder: Path) -> None:
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         raise IntegrityError("verify", f"{found[0]}{more}", "report this run's figures to nobody; run it again")
+
+
+def _engine(folder: Path) -> Iterator[str]:
+    """The engine that the report names against what the receipts of all parties say was sent."""
+    encrypted = {
+        entry.encrypted
+        for path in sorted((folder / "receipts").glob("*.jsonl"))
+        for entry in read_receipt(path).entries
+        if entry.kind in (SumsQuery.KIND, Sums.KIND)
+    }
+    engine = read_facts(folder).engine
+    if encrypted and encrypted != {ENCRYPTED[engine]}:
+        yield f"the report says engine {engine}, and the receipts say otherwise"
 
 
 def _document(folder: Path) -> Iterator[str]:

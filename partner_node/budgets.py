@@ -4,7 +4,6 @@ Every amount is entered once under the key of what it was spent on, so that a re
 spends nothing twice, and nothing is forgotten.
 """
 
-import sqlite3
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +13,9 @@ import msgspec
 
 from protocol.algorithms.boosting import Split
 from protocol.contract import refuse
-from protocol.errors import IntegrityError, RefusedError, UsageError
+from protocol.errors import IntegrityError, RefusedError
 from protocol.he.parameters import FLOOD_BUDGET_LOG2
+from protocol.store import open_database
 
 FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
 _TABLES: Final = """
@@ -36,13 +36,7 @@ class Budgets:
 
     def __init__(self, path: Path, party: str) -> None:
         self._party, self._lock = party, threading.Lock()
-        try:
-            self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._base.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
-        except sqlite3.Error:
-            raise UsageError(
-                party, f"its budgets in {path.name} cannot be opened", "free the file or its disk"
-            ) from None
+        self._base = open_database(path, party, _TABLES)
         self._flood: dict[bytes, float] = dict(self._base.execute("SELECT hint, SUM(cost) FROM answers GROUP BY hint"))
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ class PartnerNode:
         self.table = read_table(config.data.source, config.data, config.party)
         self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
         self._lock = threading.Lock()
+        self._agreement = config.state / "agreement.json"
         self._key = kept_key(config.state / "partner.key")
         self._terms = agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
         self._aligning = AlignmentAnswerer(
@@ -55,9 +56,11 @@ class PartnerNode:
                 peer, f"is not the bank that {self.config.party} answers", "correct `bank` in its node.toml"
             )
         with self._lock:
+            if isinstance(message, agreement.Hello):
+                return self._welcome(message)
+            if not self._agreement.exists():
+                raise PeerError(peer, "has not agreed to the terms", "begin with `bank-node align`")
             match message:
-                case agreement.Hello():
-                    return self._welcome(message)
                 case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
                     return self._aligning.handle(message)
                 case alignment.Matched() | alignment.Positions():
@@ -82,7 +85,7 @@ class PartnerNode:
 
     def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         contract = agreement.agree(self._terms, hello.terms)
-        _write_json(self.config.state / "agreement.json", contract.model_dump())
+        _write_json(self._agreement, contract.model_dump())
         for answerer in self._layouts.values():
             answerer.contract = contract
         policy = self.config.policy
@@ -98,10 +101,7 @@ class PartnerNode:
     @property
     def _contract(self) -> Contract:
         """The contract agreed last; on disk, so that a restarted node goes on under it."""
-        path = self.config.state / "agreement.json"
-        if not path.exists():
-            raise PeerError(self.config.bank, "has not agreed to the terms", "begin with `bank-node align`")
-        return Contract.model_validate_json(path.read_text())
+        return Contract.model_validate_json(self._agreement.read_text())
 
     # -- alignment ---------------------------------------------------------------------------------------------
 

@@ -29,6 +29,11 @@ class KnownSplits:
     spent: bool = False
     information_share: float = 0.0
 
+    def with_all_of(self, other: "KnownSplits") -> "KnownSplits":
+        """What either knows: two jobs on one layout may have learnt different splits."""
+        share = max(self.information_share, other.information_share)
+        return KnownSplits(self.rows, {**other.sides, **self.sides}, self.spent or other.spent, share)
+
     def of(self, column: int) -> list[Split]:
         """The known splits of one column, in the order in which they were learnt."""
         return [split for split in self.sides if split.column == column]

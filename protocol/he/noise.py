@@ -46,9 +46,14 @@ def histogram_noise(key: bytes, label: str, places: Sequence[int], sizes: Sequen
 def noise_of_query(
     key: bytes, label: str, places: Sequence[int], sizes: Sequence[int], noise: float, plan: Plan
 ) -> I64:
-    """Noise of one node's vectors under a plan, shape (1 or 2, rows); `label`: of the node, without field."""
-    g = histogram_noise(key, f"{label}/g", places, sizes, plan.g.sigma(noise))
-    h = histogram_noise(key, f"{label}/h", places, sizes, plan.h.sigma(noise))
+    """Noise of one node's vectors under a plan, shape (1 or 2, rows); `label`: of the node, without field.
+
+    Each declared width has a stream of its own: one draw at two widths, added to one sum, would cancel.
+    """
+    g, h = (
+        histogram_noise(key, f"{label}/{name}/{plan.packed:d}/{field.row_log2}", places, sizes, field.sigma(noise))
+        for name, field in (("g", plan.g), ("h", plan.h))
+    )
     return plan.vectors(g, h)
 
 

@@ -11,22 +11,30 @@ Data go to stdout, talk goes to stderr. A command returns what `--json` prints; 
 
 import json
 import logging
+import signal
 import sys
 import tempfile
 import traceback
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typer.exceptions import TyperException
 
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.errors import FedwarnError, UsageError
+from protocol.files import machine_told
 
 EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."
-BUG, USAGE, INTERRUPTED = 1, 2, 130
+USAGE: Final = 2
+
+
+class Interrupted(FedwarnError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130
 
 
 @dataclass
@@ -35,6 +43,7 @@ class Talk:
 
     quiet: bool = False
     as_json: bool = False
+    log_format: str = "text"
 
     def __post_init__(self) -> None:
         self.out = Console(quiet=self.as_json)
@@ -95,8 +104,13 @@ def app(help_text: str) -> typer.Typer:
 
 
 def main(verbs: typer.Typer, name: str) -> NoReturn:
-    """Run one command line, and exit as docs/operations.md says."""
+    """Run one command line, and exit as docs/operations.md says. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(verbs, name, sys.argv[1:]))
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
@@ -105,22 +119,20 @@ def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
         rest = _everywhere(arguments)
         if rest is None:
             return 0
-        result = typer.main.get_command(verbs).main(args=rest, prog_name=name, standalone_mode=False)
+        with machine_told(name):
+            result = typer.main.get_command(verbs).main(args=rest, prog_name=name, standalone_mode=False)
         if TALK.as_json and isinstance(result, dict):
             print(json.dumps(result, ensure_ascii=False, default=str))
         return int(result.get("exit_code", 0)) if isinstance(result, dict) else 0
     except FedwarnError as error:
         return _tell(error)
-    except (click.exceptions.Exit, typer.Exit) as ended:
+    except typer.Exit as ended:
         return ended.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return USAGE
-    except click.ClickException as error:
-        return _tell(UsageError(name, error.format_message().rstrip("."), f"see `{name} --help`"))
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        print(f"{name}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except TyperException as error:
+        thing = error.format_message().rstrip(".")
+        return _tell(UsageError(name, thing, f"see `{name} --help`")) if thing else USAGE  # no verb: help was shown
+    except (KeyboardInterrupt, typer.Abort):
+        return _tell(Interrupted(name, "it was interrupted", "run it again"))
     except BrokenPipeError:
         return 0
     except Exception:
@@ -145,9 +157,9 @@ def _everywhere(arguments: list[str]) -> list[str] | None:
             log_format = argument.partition("=")[2] or next(given, "")
         else:
             rest.append(argument)
+    TALK.__init__(quiet, as_json, log_format)  # type: ignore[misc]
     if log_format not in ("text", "json"):
         raise UsageError("--log-format", f"{log_format!r} is no format", "give text or json")
-    TALK.__init__(quiet, as_json)  # type: ignore[misc]
     _log_as(log_format, quiet)
     return rest
 
@@ -186,5 +198,4 @@ def _bug(name: str) -> int:
     """A bug of ours: its traceback goes to a file, and the sentence says which."""
     with tempfile.NamedTemporaryFile("w", prefix=f"{name}-", suffix=".log", delete=False) as file:
         traceback.print_exc(file=file)
-    print(f"{name}: failed by a bug of its own; please report it with {file.name}.", file=sys.stderr)
-    return BUG
+    return _tell(FedwarnError(name, "it failed by a bug of its own", f"please report it with {file.name}"))

@@ -2,10 +2,19 @@
 
 import errno
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+import duckdb
 
 from protocol.errors import UsageError
 from protocol.he.streams import fresh_key
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space on the disk, none left in a quota, or a file past the largest size allowed."""
 
 
 def kept_key(path: Path) -> bytes:
@@ -35,9 +44,29 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 def disk_error(error: OSError, path: Path) -> UsageError:
     """What an error of the disk is called in a sentence."""
-    if error.errno == errno.ENOSPC:
-        return UsageError("disk", f"is full while writing {path.name}", "free some space and run again")
-    return UsageError("disk", f"{path.name} cannot be written ({error.strerror})", "check the folder and its rights")
+    if error.errno in _FULL:
+        return UsageError("disk", f"it is full while writing {path.name or 'a file'}", "free some space and run again")
+    thing = f"{path.name or 'a file'} cannot be used ({error.strerror or type(error).__name__})"
+    return UsageError("disk", thing, "check the folder and its rights")
+
+
+@contextmanager
+def machine_told(party: str) -> Iterator[None]:
+    """Turn what this machine lacks, disk or memory, into a sentence. Raises: UsageError."""
+    try:
+        yield
+    except (sqlite3.Error, duckdb.IOException) as error:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or os.strerror(errno.ENOSPC) in str(
+            error
+        )
+        thing = "the disk is full" if full else f"a file cannot be used ({str(error).splitlines()[0][:160]})"
+        raise UsageError(party, thing, "free some space, check the folder and its rights, and run again") from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise disk_error(error, Path(error.filename or "")) from None
+    except (MemoryError, duckdb.OutOfMemoryException):
+        raise UsageError(party, "the memory of this machine is full", "give it more, or train on fewer rows") from None
 
 
 def own_folder(path: Path) -> Path:

@@ -29,7 +29,7 @@ def test_equations_are_spent_once_and_survive_a_restart(path):
     assert budgets.equations(*WHO) == 5
     assert budgets.equations(*WHO, "job/") == 4
     with pytest.raises(
-        RefusedError, match="5 of 6 equations are released for life .contract clause max_equations_share"
+        RefusedError, match=r"5 of 6 equations are released for life .contract clause max_equations_share"
     ):
         budgets.spend_equations(*WHO, ["other/2", "other/3"], 1, 6)
     assert budgets.equations(*WHO) == 5, "a refusal spends nothing"
@@ -78,7 +78,7 @@ def test_revealed_splits_and_shares_are_kept_by_binning(path):
 
 def test_a_folder_in_its_place_is_told_in_a_sentence(path):
     path.mkdir()
-    with pytest.raises(UsageError, match="telecom: .*cannot be used"):
+    with pytest.raises(UsageError, match=r"telecom: .*cannot be used"):
         Budgets(path, "telecom")
 
 

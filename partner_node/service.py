@@ -2,7 +2,7 @@
 
 from partner_node.config import PartnerConfig
 from partner_node.node import PartnerNode
-from protocol.files import own_folder
+from protocol.files import machine_told, own_folder
 from protocol.ledger import Ledger
 from protocol.messages import Message
 from protocol.wire.envelope import Envelope
@@ -16,7 +16,7 @@ class PartnerService:
         """Read the table, open budgets and ledger. Raises: DataError, UsageError."""
         self._ledger = Ledger(own_folder(config.state) / "ledger.sqlite", config.party)
         self._node = PartnerNode(config)
-        self._sessions = PartnerSessions(config.party, self._node.handle, self._received, self._sent)
+        self._sessions = PartnerSessions(config.party, self._handle, self._received, self._sent)
 
     def __enter__(self) -> "PartnerService":
         return self
@@ -28,6 +28,11 @@ class PartnerService:
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
         """The reply to one envelope of an authenticated peer."""
         return self._sessions.serve(peer, envelope)
+
+    def _handle(self, peer: str, message: Message) -> Message:
+        """The node's reply; a full disk here is told to the bank as such."""
+        with machine_told(self._node.config.party):
+            return self._node.handle(peer, message)
 
     def _received(self, peer: str, envelope: Envelope, message: Message) -> None:
         self._ledger.record("received", peer, envelope, message)

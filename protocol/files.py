@@ -56,10 +56,9 @@ def machine_told(party: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, duckdb.IOException) as error:
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or os.strerror(errno.ENOSPC) in str(
-            error
-        )
-        thing = "the disk is full" if full else f"a file cannot be used ({str(error).splitlines()[0][:160]})"
+        thing = f"a file cannot be used ({str(error).splitlines()[0][:160]})"
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or os.strerror(errno.ENOSPC) in str(error):
+            thing = "the disk is full"
         raise UsageError(party, thing, "free some space, check the folder and its rights, and run again") from None
     except BrokenPipeError:
         raise

@@ -14,17 +14,28 @@ from protocol.he.base import OneHot
 from protocol.he.streams import I8
 from protocol.messages import I64, U8, U64
 
-_TILE: Final = 512
+_TILE: Final = 4096
 """Positions in a pass: their lanes and bins stay in cache."""
 
 
-def sum_lanes(matrix: OneHot, columns: Sequence[int], lanes: U64) -> U64:
-    """M·values for the rows of some columns: lanes (C, n, L) to a line of sums a lane, shape (C L, K)."""
-    starts = matrix.starts_of(columns)
+def sum_words(matrix: OneHot, columns: Sequence[int], words: U64, fives: U8 | None = None) -> U64:
+    """M·b for the rows of some columns, a line a vector, shape (W, K), not carried.
+
+    words: (B, n). fives: further vectors of 40-bit words, as five bytes each, (B, n, 5), summed after the first.
+    """
+    count = len(words) + (0 if fives is None else len(fives))
+    starts, places = matrix.starts_of(columns), np.array(columns, dtype=np.int64)
+    lanes = np.zeros(lanes_shape(count, min(matrix.n, _TILE)), dtype=np.uint64)
     out = np.zeros((lanes.shape[0], int(starts[-1]), lanes.shape[2]), dtype=np.uint64)
     add = {1: add_ones, 2: add_pairs, 8: add_eights}[lanes.shape[2]]
-    add(matrix.bins, np.array(columns, dtype=np.int64), starts, matrix.positions, lanes, out)
-    return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, out.shape[1])
+    for begin in range(0, matrix.n, _TILE):
+        end = min(begin + _TILE, matrix.n)
+        lay_words(words[:, begin:end], lanes)
+        if fives is not None:
+            lay_fives(fives[:, begin:end], len(words), lanes)
+        first, last = np.searchsorted(matrix.positions, (begin, end))
+        add(matrix.bins[first:last], places, starts, matrix.positions[first:last] - begin, lanes, out)
+    return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, out.shape[1])[:count]
 
 
 def lanes_shape(words: int, n: int) -> tuple[int, int, int]:
@@ -65,54 +76,60 @@ def add_pairs(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, o
 @compiled(fallback=_add_numpy)
 def add_eights(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
     """The same for eights: written out, for the compiler joins eight such lines into one instruction."""
-    for begin in range(0, bins.shape[0], _TILE):
-        for c in range(np.uintp(lanes.shape[0])):
-            for i in range(np.uintp(begin), np.uintp(min(begin + _TILE, bins.shape[0]))):
-                p = np.uintp(positions[i])
-                v0, v1, v2, v3 = lanes[c, p, 0], lanes[c, p, 1], lanes[c, p, 2], lanes[c, p, 3]
-                v4, v5, v6, v7 = lanes[c, p, 4], lanes[c, p, 5], lanes[c, p, 6], lanes[c, p, 7]
-                for k in range(np.uintp(columns.shape[0])):
-                    r = np.uintp(starts[k]) + np.uintp(bins[i, np.uintp(columns[k])])
-                    out[c, r, 0] += v0
-                    out[c, r, 1] += v1
-                    out[c, r, 2] += v2
-                    out[c, r, 3] += v3
-                    out[c, r, 4] += v4
-                    out[c, r, 5] += v5
-                    out[c, r, 6] += v6
-                    out[c, r, 7] += v7
+    for c in range(np.uintp(lanes.shape[0])):
+        for i in range(np.uintp(bins.shape[0])):
+            p = np.uintp(positions[i])
+            v0, v1, v2, v3 = lanes[c, p, 0], lanes[c, p, 1], lanes[c, p, 2], lanes[c, p, 3]
+            v4, v5, v6, v7 = lanes[c, p, 4], lanes[c, p, 5], lanes[c, p, 6], lanes[c, p, 7]
+            for k in range(np.uintp(columns.shape[0])):
+                r = np.uintp(starts[k]) + np.uintp(bins[i, np.uintp(columns[k])])
+                out[c, r, 0] += v0
+                out[c, r, 1] += v1
+                out[c, r, 2] += v2
+                out[c, r, 3] += v3
+                out[c, r, 4] += v4
+                out[c, r, 5] += v5
+                out[c, r, 6] += v6
+                out[c, r, 7] += v7
 
 
 def _lay_words_numpy(words: U64, lanes: U64) -> None:
     for k, vector in enumerate(words):
-        lanes[k // lanes.shape[2], :, k % lanes.shape[2]] = vector
+        lanes[k // lanes.shape[2], : len(vector), k % lanes.shape[2]] = vector
 
 
 @compiled(fallback=_lay_words_numpy)
 def lay_words(words: U64, lanes: U64) -> None:
-    """Lay word vectors, shape (W, n), into lanes."""
+    """Lay word vectors, shape (B, m), side by side."""
     width = np.uintp(lanes.shape[2])
-    for begin in range(0, lanes.shape[1], _TILE):
-        for k in range(np.uintp(words.shape[0])):
-            c, w = k // width, k % width
-            for i in range(np.uintp(begin), np.uintp(min(begin + _TILE, lanes.shape[1]))):
-                lanes[c, i, w] = words[k, i]
+    for k in range(np.uintp(words.shape[0])):
+        for i in range(np.uintp(words.shape[1])):
+            lanes[k // width, i, k % width] = words[k, i]
 
 
-def _join_five_numpy(low: U8, out: U64) -> None:
-    wide = np.zeros((*low.shape[:-1], 8), dtype=np.uint8)
-    wide[..., :5] = low
-    out[...] = wide.view("<u8")[..., 0]
+def _lay_fives_numpy(fives: U8, first: int, lanes: U64) -> None:
+    for k, vector in enumerate(join_fives(fives), start=first):
+        lanes[k // lanes.shape[2], : len(vector), k % lanes.shape[2]] = vector
 
 
-@compiled(fallback=_join_five_numpy)
-def join_five(low: U8, out: U64) -> None:
-    """Words of 40 bits from their five bytes, least first: low (B, n, 5), out (B, n)."""
-    for k in range(np.uintp(low.shape[0])):
-        for i in range(np.uintp(low.shape[1])):
-            lower = np.uint64(low[k, i, 0]) | np.uint64(low[k, i, 1]) << np.uint64(8)
-            upper = np.uint64(low[k, i, 3]) << np.uint64(24) | np.uint64(low[k, i, 4]) << np.uint64(32)
-            out[k, i] = lower | np.uint64(low[k, i, 2]) << np.uint64(16) | upper
+@compiled(fallback=_lay_fives_numpy)
+def lay_fives(fives: U8, first: int, lanes: U64) -> None:
+    """Lay vectors of five-byte words, shape (B, m, 5), side by side, from lane `first` on."""
+    width = np.uintp(lanes.shape[2])
+    for k in range(np.uintp(fives.shape[0])):
+        c, w = (np.uintp(first) + k) // width, (np.uintp(first) + k) % width
+        for i in range(np.uintp(fives.shape[1])):
+            lower = np.uint64(fives[k, i, 0]) | np.uint64(fives[k, i, 1]) << np.uint64(8)
+            upper = np.uint64(fives[k, i, 3]) << np.uint64(24) | np.uint64(fives[k, i, 4]) << np.uint64(32)
+            lanes[c, i, w] = lower | np.uint64(fives[k, i, 2]) << np.uint64(16) | upper
+
+
+def join_fives(fives: U8) -> U64:
+    """Words of 40 bits from their five bytes, least first: (..., 5) to (...)."""
+    wide = np.zeros((*fives.shape[:-1], 8), dtype=np.uint8)
+    wide[..., :5] = fives
+    joined: U64 = wide.view("<u8")[..., 0]
+    return joined
 
 
 def _times_small_numpy(words: U64, small: I8, rows: I64, out: U64) -> None:

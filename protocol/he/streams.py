@@ -68,7 +68,12 @@ def ternary(key: bytes, count: int) -> I8:
 
 def centred_binomial(key: bytes, count: int) -> I64:
     """Errors of the full distribution: popcount of bits 0..20 less popcount of bits 21..41 of a word each."""
-    drawn, mask = words(key, count), np.uint64((1 << ETA) - 1)
+    return binomial(words(key, count))
+
+
+def binomial(drawn: U64) -> I64:
+    """The error of each uniform word."""
+    mask = np.uint64((1 << ETA) - 1)
     up, down = np.bitwise_count(drawn & mask), np.bitwise_count((drawn >> np.uint64(ETA)) & mask)
     errors: I64 = up.astype(np.int64) - down.astype(np.int64)
     return errors

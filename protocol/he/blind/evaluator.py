@@ -20,7 +20,7 @@ from protocol.he.base import Body, Ciphertext, Guard, OneHot, request_digest
 from protocol.he.blind.flooding import flooding
 from protocol.he.blind.packing import DELTA_SHIFT
 from protocol.he.blind.public import hint_id
-from protocol.he.kernels import join_five, lanes_shape, lay_words, small_times_words, sum_lanes
+from protocol.he.kernels import join_fives, small_times_words, sum_words
 from protocol.he.parameters import LIMBS, LOW_BITS, MAX_ROWS, N
 from protocol.he.streams import I8, centred_binomial, derive, digest, ternary
 from protocol.messages import F64, I64, U64
@@ -74,10 +74,9 @@ class BlindEvaluator:
         for label, query, added in zip(labels, queries, noise, strict=True):
             request = request_digest(query, columns, added)
             self.guard.admit_answer(self.hint_id, label, request, self._cost(len(columns), len(rows)))
-        low = np.empty(body.high.shape, dtype=np.uint64)
-        join_five(body.low, low)
-        words = np.concatenate((body.high, low))
-        sums = self._sums(words, columns) + self._masked_sums(words, rows)
+        n = self.matrix.n
+        sums = sum_words(self.matrix, columns, body.high[:, :n], body.low[:, :n])
+        sums += self._masked_sums(body.high[:, n:], join_fives(body.low[:, n:]), rows)
         high, low = sums[: len(labels)], sums[len(labels) :].view(np.int64)
         for k, (label, query) in enumerate(zip(labels, queries, strict=True)):
             error = self._flood(label, query, rows)
@@ -102,17 +101,11 @@ class BlindEvaluator:
         """Flood budget of one answer: sum over its rows of 10.5 (||M_r||^2 + 2 N)."""
         return 10.5 * (columns * len(self.matrix.positions) + 2 * N * rows)
 
-    def _sums(self, words: U64, columns: Sequence[int]) -> U64:
-        """M·b in words, shape (2B, K): highs, then lows, not carried yet (MAX_ROWS keeps them below 2^63)."""
-        n = self.matrix.n
-        lanes = np.empty(lanes_shape(len(words), n), dtype=np.uint64)
-        lay_words(words[:, :n], lanes)
-        return sum_lanes(self.matrix, columns, lanes)[: len(words)]
-
-    def _masked_sums(self, words: U64, rows: I64) -> U64:
-        """rho·b' in words, as `_sums`; a low sum may be negative."""
+    def _masked_sums(self, high: U64, low: U64, rows: I64) -> U64:
+        """rho·b' in words, shape (2B, K): highs, then lows, which may be negative; not carried yet."""
+        words = np.concatenate((high, low))
         out = np.empty((len(words), len(rows)), dtype=np.uint64)
-        small_times_words(np.ascontiguousarray(words[:, self.matrix.n :]), self.masks, rows, out)
+        small_times_words(words, self.masks, rows, out)
         return out
 
     def _flood(self, label: str, query: bytes, rows: I64) -> I64:

@@ -18,7 +18,7 @@ from protocol.he.base import PLAINTEXT_BITS, Ciphertext, Sealed
 from protocol.he.blind.packing import DELTA_SHIFT, pack
 from protocol.he.kernels import words_times_small
 from protocol.he.parameters import MAX_ROWS, N
-from protocol.he.streams import I8, centred_binomial, derive, digest, ternary
+from protocol.he.streams import I8, binomial, derive, digest, ternary, words
 from protocol.messages import I64, U8, U64
 
 _SHIFT: Final = np.uint64(DELTA_SHIFT)
@@ -76,13 +76,15 @@ class BlindSecretKit:
         """Write b_1 .. b_J (their first n entries), then b', as high and low words, n + N of each."""
         public: ring.C128 = self._public  # type: ignore[attr-defined]
         factor, n = ring.transform(secret.astype(np.float64)), self.n
-        errors = centred_binomial(derive(key, "error"), n)
+        drawn, points = words(derive(key, "error"), n), np.empty((_ROUND // N, *public.shape[1:]), dtype=np.complex128)
         for first in range(0, n, _ROUND):
-            some, blocks = slice(first, min(first + _ROUND, n)), slice(1 + first // N, 1 + (first + _ROUND) // N)
-            pack(_inverse(public[blocks] * factor), errors[some], vector[some], high[some], low[some])
-        last = centred_binomial(derive(key, "error'"), N)
-        pack(_inverse(public[:1] * factor), last, np.zeros(N, dtype=np.int64), high[n:], low[n:])
+            some, blocks = slice(first, min(first + _ROUND, n)), public[1 + first // N : 1 + (first + _ROUND) // N]
+            folded = _product(blocks, factor, points[: len(blocks)])
+            pack(folded, binomial(drawn[some]), vector[some], high[some], low[some])
+        last = binomial(words(derive(key, "error'"), N))
+        pack(_product(public[:1], factor, points[:1]), last, np.zeros(N, dtype=np.int64), high[n:], low[n:])
 
 
-def _inverse(points: ring.C128) -> ring.C128:
-    return np.asarray(np.fft.ifft(points, out=points))
+def _product(public: ring.C128, factor: ring.C128, out: ring.C128) -> ring.C128:
+    """a·s after the inverse FFT, still folded."""
+    return np.asarray(np.fft.ifft(np.multiply(public, factor, out=out), out=out))

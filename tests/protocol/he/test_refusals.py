@@ -64,7 +64,7 @@ def test_a_malformed_query_is_refused_before_any_work(
     made: Product, how: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = _broken(_query(made), how)
-    monkeypatch.setattr("protocol.he.blind.evaluator.sum_lanes", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("protocol.he.blind.evaluator.sum_words", lambda *_: pytest.fail("work was done"))
     with pytest.raises(IntegrityError, match=said):
         made.evaluator.answer(body, ["label"], [0], _noise(2))
     assert made.budgets.flood_spent(made.evaluator.hint_id) == 0

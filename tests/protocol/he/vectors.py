@@ -22,7 +22,7 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "one_block": {"n": 40, "sizes": [3, 2], "skip": 0, "columns": [0, 1], "scale": 1000, "noise": [0, 0, 0, 0, 0]},
     "two_blocks": {"n": 4100, "sizes": [4], "skip": 0, "columns": [0], "scale": 1, "noise": [7, -7, 1, -1]},
     "not_held": {"n": 300, "sizes": [2, 3, 2], "skip": 4, "columns": [2, 0], "scale": -777, "noise": [1, -1, 2, -2]},
-    "ends_of_the_plan": {"n": 5, "sizes": [5], "skip": 0, "columns": [0], "scale": (1 << 40) - 1, "noise": [0, 0, 0, 0, 0]},
+    "plan_ends": {"n": 5, "sizes": [5], "skip": 0, "columns": [0], "scale": (1 << 40) - 1, "noise": [0, 0, 0, 0, 0]},
 }  # fmt: skip
 COMMON: Final = {
     "alignment": "alignment-1", "parties": ["bank", "telecom"], "label": "job/all/0/0/0/3/5",

@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -142,7 +143,7 @@ def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
 def _everywhere(arguments: list[str]) -> list[str] | None:
     """Take the options that hold everywhere out of the command line; None if there is nothing left to do."""
     rest, log_format, given = [], "text", iter(arguments)
-    quiet = as_json = False
+    quiet = as_json = version = False
     for argument in given:
         if argument == "--":
             rest += [argument, *given]
@@ -151,8 +152,7 @@ def _everywhere(arguments: list[str]) -> list[str] | None:
         elif argument == "--quiet":
             quiet = True
         elif argument == "--version":
-            print(f"fedwarn {__version__}, protocol {PROTOCOL_VERSION}")
-            return None
+            version = True
         elif argument.split("=")[0] == "--log-format":
             log_format = argument.partition("=")[2] or next(given, "")
         else:
@@ -160,6 +160,10 @@ def _everywhere(arguments: list[str]) -> list[str] | None:
     TALK.__init__(quiet, as_json, log_format)  # type: ignore[misc]
     if log_format not in ("text", "json"):
         raise UsageError("--log-format", f"{log_format!r} is no format", "give text or json")
+    if version:
+        about = {"version": __version__, "protocol": PROTOCOL_VERSION}
+        print(json.dumps(about) if as_json else f"fedwarn {__version__}, protocol {PROTOCOL_VERSION}")
+        return None
     _log_as(log_format, quiet)
     return rest
 
@@ -186,8 +190,9 @@ class _JsonLines(logging.Formatter):
 def _tell(error: FedwarnError) -> int:
     """One sentence on stderr; with --json also an object on stdout."""
     code: int = getattr(error, "code", error.exit_code)
-    if sentence := str(error):
-        print(sentence, file=sys.stderr)
+    with suppress(OSError):  # stderr may be a file on the disk that is full
+        if sentence := str(error):
+            print(sentence, file=sys.stderr)
     if TALK.as_json:
         said = {"party": error.party, "thing": error.thing, "remedy": error.remedy, "exit_code": code}
         print(json.dumps({"error": said}, ensure_ascii=False))

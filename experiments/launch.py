@@ -1,15 +1,16 @@
 """Starting a scenario's nodes: in one process, or each in a process of its own."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from bank_node.config import load_config as load_bank
 from bank_node.job import Job
@@ -30,14 +31,31 @@ _STOP_S = 10.0
 
 
 class NodeFailed(FedwarnError):
-    """A node has ended with an error of its own: its exit code is ours, and so is its sentence."""
+    """A node has ended with an error of its own: its exit code is ours, and so is its sentence.
 
-    def __init__(self, party: str, code: int, sentence: str) -> None:
-        super().__init__(party, "its node has failed", "read its sentence above, or its log")
-        self.code, self._sentence = code, sentence
+    silent: it has said so on our stderr already.
+    """
+
+    def __init__(self, party: str, process: subprocess.Popen[bytes], silent: bool = False) -> None:
+        said = _said(process)
+        super().__init__(said.get("party", party), said["thing"], said["remedy"])
+        self.code, self._silent = int(said["exit_code"]), silent and "party" in said
 
     def __str__(self) -> str:
-        return self._sentence
+        return "" if self._silent else super().__str__()
+
+
+def _said(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """The error that an ended node has put last on its stdout, or how it ended if it could not."""
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(b'{"error": '):
+            error: dict[str, Any] = json.loads(line)["error"]
+            return error
+    code = process.returncode
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"has ended with code {code}"
+    remedy = "read its log in the run's folder, and run again"
+    return {"thing": f"its node {how}", "remedy": remedy, "exit_code": TransportError.exit_code}
 
 
 def train_in_process(job: Job, nodes: Nodes, out: Path, progress: Progress) -> Peaks:
@@ -58,28 +76,35 @@ def train_between_processes(job: Job, nodes: Nodes, out: Path, progress: Progres
     logs = {p: out / "logs" / f"{nodes.configs[p].parent.name}.log" for p in job.partners}
     (out / "logs").mkdir(exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_interrupts())
         partners = {p: stack.enter_context(_process(_serve(nodes, p), logs[p])) for p in job.partners}
         for partner, process in partners.items():
-            _await_health(partner, process, nodes.health[partner], logs[partner])
+            _await_health(partner, process, nodes.health[partner])
         command = [sys.executable, "-m", "bank_node", "train", str(out / "job.toml"), "--no-report"]
-        command += ["--config", str(nodes.configs[job.bank]), "--out", str(out), *(["--quiet"] if TALK.quiet else [])]
+        command += ["--config", str(nodes.configs[job.bank]), "--out", str(out), "--json"]
+        command += ["--log-format", TALK.log_format, *(["--quiet"] if TALK.quiet else [])]
         bank = stack.enter_context(_process(command, None))
-        if code := bank.wait():
-            raise NodeFailed(job.bank, code, "")  # it has said it on the same stderr
+        if bank.wait():
+            raise NodeFailed(job.bank, bank, silent=True)
         return {partner: _peak_rss_mib(process.pid) for partner, process in partners.items()}
 
 
 def _serve(nodes: Nodes, partner: str) -> list[str]:
-    return [sys.executable, "-m", "partner_node", "serve", "--config", str(nodes.configs[partner]), "--quiet"]
+    return [sys.executable, "-m", "partner_node", "serve", "--config", str(nodes.configs[partner]), "--quiet", "--json"]
 
 
 @contextmanager
 def _process(command: list[str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process, stopped at the end: asked first, then made to."""
+    """A child process, stopped at the end: asked first, then made to. log: of its stderr, else it is ours.
+
+    Its stdout is a pipe for the one JSON object that it ends with: a full disk cannot swallow the reason.
+    """
     with ExitStack() as stack:
-        output = stack.enter_context(log.open("wb")) if log else None
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment())
+        errors = stack.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=_environment()
+        )
+        assert process.stdout
+        stack.enter_context(process.stdout)
         try:
             yield process
         finally:
@@ -109,30 +134,12 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does, so that its children are stopped."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _await_health(partner: str, process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _await_health(partner: str, process: subprocess.Popen[bytes], address: str) -> None:
     """Until the partner's health port answers. Raises: NodeFailed, TransportError: it did not come up."""
     until = time.monotonic() + _START_S
     while time.monotonic() < until:
-        if (code := process.poll()) is not None:
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            raise NodeFailed(partner, code, lines[-1] if lines else f"{partner}: its node has ended; run it by hand.")
+        if process.poll() is not None:
+            raise NodeFailed(partner, process)
         try:
             with urllib.request.urlopen(f"http://{address}/healthz", timeout=1):
                 return

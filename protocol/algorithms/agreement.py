@@ -9,7 +9,7 @@ What each learns beyond that: the other's version, contract and settings; the ba
 
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.contract import Contract
-from protocol.errors import FedwarnError, PeerError, RefusedError
+from protocol.errors import PeerError
 from protocol.messages import Message, declared
 
 
@@ -65,8 +65,8 @@ def terms(party: str, engine: str, alignment: str, split_rows: str, contract: Co
 def agree(ours: Terms, theirs: Terms) -> Contract:
     """The contract that holds between two nodes.
 
-    Raises: PeerError: they differ in version, engine, alignment or split_rows. RefusedError: an engine that does
-    not encrypt is wanted by one side alone.
+    Raises: PeerError: they differ in version, engine, alignment or split_rows. An engine that does not encrypt is
+    never used because one side alone names it.
     """
     for name, remedy in (
         ("protocol_version", "install the same version on both sides"),
@@ -80,10 +80,10 @@ def agree(ours: Terms, theirs: Terms) -> Contract:
     return _contract(ours).stricter(_contract(theirs))
 
 
-def _differ(ours: Terms, theirs: Terms, name: str, mine: str, other: str, remedy: str) -> FedwarnError:
+def _differ(ours: Terms, theirs: Terms, name: str, mine: str, other: str, remedy: str) -> PeerError:
     thing = f"{name} is {other} there and {mine} at {ours.party}"
     if name == "engine" and "plaintext" in (mine, other):
-        return RefusedError(theirs.party, f"{thing}: plaintext needs the consent of both", remedy)
+        thing += ", and plaintext needs the consent of both"
     return PeerError(theirs.party, thing, remedy)
 
 

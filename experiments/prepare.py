@@ -1,6 +1,7 @@
 """A run's folder before the run: dealt tables, node folders, demonstration identities, the job file."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from bank_node.job import Job, names_budgets
@@ -17,13 +18,18 @@ _FILES = ("job.toml", "scores.csv", "facts.json", "report.json", "report.html")
 def prepare(out: Path, fresh: bool) -> None:
     """An empty folder for a run. Raises: UsageError: there is a run in it, and it is not to be replaced."""
     if fresh:
-        for part in _PARTS:
-            shutil.rmtree(out / part, ignore_errors=True)
-        for name in _FILES:
-            (out / name).unlink(missing_ok=True)
+        _clear(out)
     if any((out / part).exists() for part in (*_PARTS, *_FILES)):
         raise UsageError("fedwarn", f"the folder {out.name} holds a run", "name another folder, or give --fresh")
     out.mkdir(parents=True, exist_ok=True)
+
+
+def _clear(out: Path) -> None:
+    """Take a run out of its folder, and nothing else."""
+    for part in _PARTS:
+        shutil.rmtree(out / part, ignore_errors=True)
+    for name in _FILES:
+        (out / name).unlink(missing_ok=True)
 
 
 def write_demo(job: Job, scenario: Path, out: Path) -> Nodes:
@@ -32,7 +38,20 @@ def write_demo(job: Job, scenario: Path, out: Path) -> Nodes:
 
 
 def write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
-    """Deal the table, write node.toml, data and identity a party, and the job. Raises: UsageError, DataError."""
+    """Deal the table, write node.toml, data and identity a party, and the job; if that fails, nothing is left.
+
+    Raises: UsageError, DataError.
+    """
+    try:
+        return _write_parties(job, scenario, out)
+    except BaseException:
+        _clear(out)
+        with suppress(OSError):  # what else is in it is not ours
+            out.rmdir()
+        raise
+
+
+def _write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
     dealt = deal(job, out)
     enforce = job.data.source is None or names_budgets(scenario)
     nodes = write_nodes(job, dealt, enforce_equations=enforce)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from protocol.errors import UsageError
+from protocol.files import write_whole
 
 FACTS_FILE = "facts.json"
 
@@ -168,7 +169,7 @@ class RunFacts(Facts):
 def write_facts(folder: Path, facts: RunFacts) -> None:
     """Put `facts.json` into a run's folder."""
     text = facts.model_dump_json(by_alias=True, indent=2)
-    (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / FACTS_FILE, f"{text}\n".encode(), 0o644)
 
 
 def read_facts(folder: Path) -> RunFacts:

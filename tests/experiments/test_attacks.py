@@ -1,0 +1,43 @@
+"""What a bank can take from opened sums, with and without the partner's noise. Run with -s to see the scores."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.attacks import Score
+from experiments.attacks.chosen_query import READ, chosen_query
+from experiments.attacks.reconstruction import reconstruction
+
+
+def _shown(score: Score) -> Score:
+    print(score)
+    return score
+
+
+def test_a_chosen_query_reads_a_row_a_bit_and_nothing_in_the_product_prevents_it(tmp_path: Path) -> None:
+    assert _shown(chosen_query(0.0, 0, tmp_path)).found == 1.0
+
+
+def test_noise_covers_what_the_bank_declares_and_a_lie_gets_round_it(tmp_path: Path) -> None:
+    honest = _shown(chosen_query(4.0, READ - 1, tmp_path / "honest"))
+    lie = _shown(chosen_query(4.0, 0, tmp_path / "lie"))
+    assert honest.advantage == 0.0
+    assert lie.found > (READ - 6) / READ
+
+
+def test_enough_exact_sums_are_every_row_of_a_bin(tmp_path: Path) -> None:
+    assert _shown(reconstruction(0.3, 0.0, tmp_path, rows=600)).found == 1.0
+
+
+def test_few_sums_are_not(tmp_path: Path) -> None:
+    assert _shown(reconstruction(0.02, 0.0, tmp_path, rows=600)).found < 0.5
+
+
+def test_noise_on_sums_takes_most_of_it_away(tmp_path: Path) -> None:
+    assert _shown(reconstruction(0.3, 4.0, tmp_path, rows=600)).found < 0.4
+
+
+@pytest.fixture(autouse=True)
+def _folders(tmp_path: Path) -> None:
+    for name in ("honest", "lie"):
+        (tmp_path / name).mkdir()

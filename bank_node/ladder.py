@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain, count
+from typing import Final
 
 from protocol.errors import UsageError
+
+_LONGEST: Final = 200
+"""Bytes; file systems allow 255."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,21 @@ def rungs(bank: str, partners: Sequence[str], ladder: str | Sequence[Sequence[st
         groups = [_partners(bank, partners, rung) for rung in ladder]
         if () not in groups:
             groups.insert(0, ())
-    out = [Rung(name_of(bank, group, partners), group) for group in dict.fromkeys(groups)]
+    out: list[Rung] = []
+    for group in dict.fromkeys(groups):
+        out.append(Rung(_unlike(out, name_of(bank, group, partners)), group))
     used = [p for p in partners if any(p in rung.partners for rung in out)]
     if placebo and used:
-        out.append(Rung("placebo", (used[0],), placebo=True))
+        out.append(Rung(_unlike(out, "placebo"), (used[0],), placebo=True))
     return out
+
+
+def folder_of(rung: str) -> str:
+    """A rung's folder under models/: its name; or what of it may name a folder, and a hash."""
+    plain = "".join("_" if c in "/\\" or ord(c) < 32 else c for c in rung)
+    if plain == rung and plain.strip(".") and len(plain.encode()) <= _LONGEST:
+        return rung
+    return f"{plain[: _LONGEST // 8]}~{sha256(rung.encode()).hexdigest()[:12]}"
 
 
 def name_of(bank: str, group: Sequence[str], partners: Sequence[str]) -> str:
@@ -38,6 +54,12 @@ def name_of(bank: str, group: Sequence[str], partners: Sequence[str]) -> str:
     if len(partners) > 1 and set(group) == set(partners):
         return "all"
     return "+".join((bank, *group))
+
+
+def _unlike(rungs: Sequence[Rung], name: str) -> str:
+    """A name that no rung has yet: parties may be called "all", "placebo" or "a+b"."""
+    taken = {rung.name for rung in rungs}
+    return next(n for n in chain([name], (f"{name} ({k})" for k in count(2))) if n not in taken)
 
 
 def _partners(bank: str, partners: Sequence[str], rung: Sequence[str]) -> tuple[str, ...]:

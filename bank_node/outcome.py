@@ -26,6 +26,7 @@ from bank_node.evaluation.facts import (
     Text,
     write_facts,
 )
+from bank_node.ladder import folder_of
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.agreement import Welcome
 from protocol.files import write_whole
@@ -41,7 +42,7 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "scores.csv", _scores(training), 0o644)
     for trained in training.rungs:
-        _write_model(training, trained, out / "models" / trained.rung.name / trained.model)
+        _write_model(training, trained, out / "models" / folder_of(trained.rung.name) / trained.model)
     facts = _facts(training, job_text, unused)
     write_facts(out, facts)
     return facts
@@ -145,7 +146,7 @@ def _own_facts(training: Training) -> PartyFacts:
         matched=table.rows,
         dropped=list(dropped),
         reasons=dict.fromkeys(dropped, "one bin"),
-        sentinels={column: sum(found.values()) for column, found in table.sentinels.items()},
+        sentinels=table.sentinels,
     )
 
 

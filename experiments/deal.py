@@ -5,8 +5,10 @@ holds a share of the bank's rows, and strangers: rows drawn again from the table
 in a shuffled order, so that nothing can hang on it.
 """
 
+import hashlib
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from protocol.errors import DataError
 from protocol.files import own_folder
 from protocol.ids import id_order, normalise_ids
 from protocol.messages import I64
-from protocol.table import Source, TableSpec, file_sha256, nearest, quoted
+from protocol.scan import Scan, as_text, id_text, quoted, text, values_of
+from protocol.table import Source, TableSpec, feature_names, file_sha256, nearest
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,24 @@ class DealtParty:
 
 @dataclass
 class Dealt:
-    """All parties, columns given to nobody, text sentinels by column, sources without checksum."""
+    """All parties, columns given to nobody, sentinels by party and column, sources without checksum."""
 
     parties: dict[str, DealtParty]
     unused: tuple[str, ...] = ()
-    sentinels: dict[str, int] = field(default_factory=dict)
+    sentinels: dict[str, dict[str, int]] = field(default_factory=dict)
     unverified: tuple[str, ...] = ()
+
+    def features(self, party: str) -> list[str]:
+        """Names of the features that a party's columns become."""
+        dealt = self.parties[party]
+        return feature_names(dealt.source, dealt.spec, party)
 
 
 def folder_name(party: str) -> str:
     """A folder's name for a party of any name: its letters and digits, and a hash if that leaves something out."""
     plain = unicodedata.normalize("NFKD", party).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()
-    return slug if slug == party else f"{slug or 'party'}-{party.encode().hex()[:12]}"
+    return slug if slug == party else f"{slug or 'party'}-{hashlib.sha256(party.encode()).hexdigest()[:12]}"
 
 
 def deal(job: Job, folder: Path) -> Dealt:
@@ -58,20 +66,26 @@ def deal(job: Job, folder: Path) -> Dealt:
     if job.data.source:
         ensure(job.data.source.path)
     own = {name: own_folder(folder / "nodes" / folder_name(name)) for name in job.parties}
+    given = [job.data.source, *(p.source for p in job.parties.values())]
+    dealt = Dealt({}, unverified=tuple(dict.fromkeys(s.path.name for s in given if s and not s.sha256)))
     with duckdb.connect() as base:
         base.execute("SET preserve_insertion_order = true")
         dealer = _Dealer(base, job) if job.data.source else None
-        parties = {}
+        unused = list(dealer.unused) if dealer else []
         for name, party in job.parties.items():
-            source = party.source
+            source, spec = party.source, _spec(job, name, party)
             if source is None:
                 assert dealer
-                source = Source(kind="parquet", path=own[name] / "data.parquet")
+                source, scan = Source(kind="parquet", path=own[name] / "data.parquet"), dealer.scan
                 dealer.write(name, party, source.path)
-            parties[name] = DealtParty(name, own[name], source, _spec(job, name, party))
-    given = [job.data.source, *(p.source for p in job.parties.values())]
-    unverified = tuple(s.path.name for s in given if s and not s.sha256)
-    return Dealt(parties, dealer.unused if dealer else (), dealer.sentinels if dealer else {}, unverified)
+            else:
+                file_sha256(source.path, name)
+                scan = Scan(base, source, spec.id, spec.missing, name)
+                unused += [c for c in scan.types if c not in (*spec.special, *party.columns)]
+            dealt.parties[name] = DealtParty(name, own[name], source, spec)
+            dealt.sentinels[name] = scan.sentinels([c for c in party.columns if c in scan.types])
+    dealt.unused = tuple(dict.fromkeys(unused))
+    return dealt
 
 
 def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
@@ -103,9 +117,13 @@ class _Dealer:
         if source.sha256 and file_sha256(source.path, "data") != source.sha256:
             raise DataError("data", f"{source.path.name} has another SHA-256 than declared", "get the right file")
         file_sha256(source.path, "data")
-        self.sentinels = self._load(source)
-        ids = [base.sql(f"SELECT {quoted(c)} AS v FROM t ORDER BY row").fetchnumpy()["v"] for c in job.data.id]
-        self._order = id_order(normalise_ids([_values(v) for v in ids], "data", source.path.name))
+        self.scan = Scan(base, source, job.data.id, job.data.missing, "data")
+        self._columns = self.scan.types
+        self._require_columns(source)
+        self._row = _new_name("row", self._columns)
+        self._load(source)
+        ids = [self._values(id_text(c, self._columns[c])) for c in job.data.id]
+        self._order = id_order(normalise_ids(ids, "data", source.path.name))
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -131,59 +149,52 @@ class _Dealer:
         shuffled = draw(job.run.seed, "file order", name).permutation(len(rows))
         self._copy(name, [*columns, *party.columns], rows[shuffled], fresh[shuffled], path)
 
-    def _copy(self, name: str, columns: list[str], rows: I64, fresh: I64, path: Path) -> None:
+    def _copy(self, name: str, columns: list[str], rows: I64, fresh_numbers: I64, path: Path) -> None:
         """Ids become text; a stranger's first id column gets a fresh one."""
         first, *others = self._job.data.id
-        text = f"CAST({{}} AS {'BIGINT' if self._whole(first) else 'VARCHAR'})"
-        fresh_id = f"'stranger-{folder_name(name)}-' || picks.fresh"
-        ids = [
-            f"CASE WHEN picks.fresh < 0 THEN CAST({text.format('t.' + quoted(first))} AS VARCHAR) ELSE {fresh_id} END"
+        fresh = f"{text(self._stranger(name, first))} || picks.fresh"
+        selected = [
+            f"CASE WHEN picks.fresh < 0 THEN {self._id(first)} ELSE {fresh} END AS {quoted(first)}",
+            *(f"{self._id(c)} AS {quoted(c)}" for c in others),
+            *(f"t.{quoted(c)}" for c in columns),
         ]
-        selected = [f"{ids[0]} AS {quoted(first)}", *(f"t.{quoted(c)}" for c in (*others, *columns))]
-        picks = {"row": rows, "fresh": fresh, "place": np.arange(len(rows))}
-        self._base.register("given", picks)
+        self._base.register("given", {"row": rows, "fresh": fresh_numbers, "place": np.arange(len(rows))})
         self._base.execute("CREATE OR REPLACE TEMP TABLE picks AS SELECT * FROM given")
         self._base.unregister("given")
-        query = f"SELECT {', '.join(selected)} FROM picks JOIN t USING (row) ORDER BY picks.place"
-        target = str(path).replace("'", "''")
-        self._base.execute(f"COPY ({query}) TO '{target}' (FORMAT parquet)")
+        joined = f"picks JOIN t ON picks.row = t.{quoted(self._row)} ORDER BY picks.place"
+        self._base.execute(f"COPY (SELECT {', '.join(selected)} FROM {joined}) TO {text(str(path))} (FORMAT parquet)")
 
-    def _whole(self, column: str) -> bool:
-        """Whether an id column of floats holds whole numbers only: 1001.0 is the id 1001."""
-        if not self._columns[column].startswith(("DOUBLE", "FLOAT", "DECIMAL")):
-            return False
-        fraction = f"SELECT count(*) FROM t WHERE {quoted(column)} != floor({quoted(column)})"
-        return not self._base.sql(fraction).fetchall()[0][0]
+    def _stranger(self, name: str, column: str) -> str:
+        """What a fresh id begins with: nothing that an id of the table begins with."""
+        prefix = f"stranger-{folder_name(name)}-"
+        taken = f"SELECT count(*) FROM t WHERE starts_with(trim({as_text(column)}), {{}})"
+        while self._base.sql(taken.format(text(prefix))).fetchall()[0][0]:
+            prefix += "-"
+        return prefix
 
-    def _load(self, source: Source) -> dict[str, int]:
-        """Put the table into memory; count text sentinels before they become nulls."""
-        path, data = str(source.path).replace("'", "''"), self._job.data
-        texts = [s for s in data.missing if isinstance(s, str)]
-        nulls = ", ".join("'" + s.replace("'", "''") + "'" for s in texts)
-        scan = f"read_parquet('{path}')"
-        found: dict[str, int] = {}
+    def _id(self, column: str) -> str:
+        """An id column as text. A float is a whole number wherever all of its column are: 1001.0 is the id 1001."""
+        if not self._columns[column].startswith(("DOUBLE", "FLOAT")):
+            return f"CAST(t.{quoted(column)} AS VARCHAR)"
+        broken = f"{quoted(column)} != floor({quoted(column)}) OR abs({quoted(column)}) > 1e38"
+        if self._base.sql(f"SELECT count(*) FROM t WHERE {broken}").fetchall()[0][0]:
+            return f"CAST(t.{quoted(column)} AS VARCHAR)"
+        return f"CAST(CAST(t.{quoted(column)} AS HUGEINT) AS VARCHAR)"
+
+    def _values(self, expression: str) -> list[object]:
+        ordered = f"SELECT {expression} FROM t ORDER BY {quoted(self._row)}"
+        return list(values_of(self._base, ordered).tolist())
+
+    def _load(self, source: Source) -> None:
+        """Put the columns that somebody gets into memory, and number the rows in the order of the file."""
+        columns = ", ".join(quoted(c) for c in self._columns if c not in self.unused)
+        numbered = f"row_number() OVER () - 1 AS {quoted(self._row)}"
         try:
-            if source.kind == "csv":
-                raw = f"read_csv('{path}', header = true, all_varchar = true)"
-                names = [row[0] for row in self._base.sql(f"DESCRIBE SELECT * FROM {raw}").fetchall()]
-                if marked := [t for t in texts if t]:
-                    found = self._count(raw, names, marked)
-                types = ", ".join(f"'{c}': 'VARCHAR'".replace("\n", " ") for c in data.id if c in names)
-                scan = f"read_csv('{path}', header = true, sample_size = -1, nullstr = [{nulls}], types = {{{types}}})"
-            self._base.execute(f"CREATE TABLE t AS SELECT row_number() OVER () - 1 AS row, * FROM {scan}")
-            described = self._base.sql("DESCRIBE t").fetchall()
+            self._base.execute(f"CREATE TABLE t AS SELECT {numbered}, {columns} FROM {self.scan.relation}")
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0][:160]
-            raise DataError("data", f"{source.path.name} cannot be read: {reason}", "give a valid table") from None
-        self._columns = {name: kind for name, kind, *_ in described[1:]}
-        self._require_columns(source)
-        return found
-
-    def _count(self, raw: str, names: list[str], marked: list[str]) -> dict[str, int]:
-        listed = ", ".join("'" + t.replace("'", "''") + "'" for t in marked)
-        counts = ", ".join(f"count(*) FILTER ({quoted(c)} IN ({listed}))" for c in names)
-        (row,) = self._base.sql(f"SELECT {counts} FROM {raw}").fetchall()
-        return {name: count for name, count in zip(names, row, strict=True) if count}
+            raise self.scan.unreadable(error) from None
+        if not self._base.sql("SELECT count(*) FROM t").fetchall()[0][0]:
+            raise DataError("data", f"{source.path.name} has no rows", "give a table with rows")
 
     def _require_columns(self, source: Source) -> None:
         split = [self._job.split.column] if self._job.split.kind == "column" else []
@@ -193,14 +204,11 @@ class _Dealer:
             if column not in self._columns:
                 hint = nearest(column, list(self._columns))
                 raise DataError(party, f"column {column!r} is not in {source.path.name}{hint}", "correct the scenario")
-        if not self._base.sql("SELECT count(*) FROM t").fetchall()[0][0]:
-            raise DataError("data", f"{source.path.name} has no rows", "give a table with rows")
 
 
-def _values(column: np.ndarray) -> list[object]:
-    if isinstance(column, np.ma.MaskedArray):
-        return [
-            None if masked else value
-            for value, masked in zip(column.data.tolist(), np.ma.getmaskarray(column), strict=True)
-        ]
-    return list(column.tolist())
+def _new_name(wanted: str, taken: Collection[str]) -> str:
+    """A column name that the table does not have, whatever the case of its letters."""
+    lower = {name.lower() for name in taken}
+    while wanted in lower:
+        wanted += "_"
+    return wanted

@@ -43,13 +43,20 @@ def run(scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides
 
 def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks) -> RunFacts:
     """The facts with what only the one who dealt the table knows."""
-    parties = {name: _with_sentinels(name, party, dealt) for name, party in facts.data.parties.items()}
+    parties = {name: _completed_party(party, dealt, name) for name, party in facts.data.parties.items()}
     update = {"parties": parties, "unused": list(dealt.unused), "unverified": list(dealt.unverified)}
     measured = facts.measured.model_copy(update={"peak_rss_mib": {**facts.measured.peak_rss_mib, **peaks}})
     return facts.model_copy(update={"data": facts.data.model_copy(update=update), "measured": measured})
 
 
-def _with_sentinels(name: str, party: PartyFacts, dealt: Dealt) -> PartyFacts:
-    """Text sentinels became nulls when the table was dealt out; they are counted there."""
-    own = {c: n for c, n in dealt.sentinels.items() if c in (dealt.parties[name].spec.columns or ())}
-    return party.model_copy(update={"sentinels": {**own, **party.sentinels}})
+def _completed_party(party: PartyFacts, dealt: Dealt, name: str) -> PartyFacts:
+    """A partner tells the bank neither names of columns nor its missing-value codes; whoever dealt knows them."""
+    names = dealt.features(name) if party.dropped else []
+    known = {f"column {k + 1}": feature for k, feature in enumerate(names)}
+    return party.model_copy(
+        update={
+            "dropped": [known.get(column, column) for column in party.dropped],
+            "reasons": {known.get(column, column): reason for column, reason in party.reasons.items()},
+            "sentinels": dealt.sentinels[name],
+        }
+    )

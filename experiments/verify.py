@@ -17,6 +17,7 @@ from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.report import build_report, read_report
 from bank_node.evaluation.scores import read_scores
 from bank_node.evaluation.uplift import key_of
+from bank_node.ladder import folder_of
 from experiments.recompute import read_rows, recompute
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
@@ -102,7 +103,7 @@ def _models(folder: Path) -> Iterator[str]:
     if not (folder / "models").is_dir():
         return
     for rung in read_report(folder).rungs:
-        path = folder / "models" / rung.name / rung.model / "trees.json"
+        path = folder / "models" / folder_of(rung.name) / rung.model / "trees.json"
         name = f"the model {rung.model!r} of rung {rung.name!r}"
         if not path.is_file():
             yield f"{name} is missing from models/"

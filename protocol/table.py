@@ -20,20 +20,25 @@ from pydantic import BaseModel, ConfigDict
 from protocol.errors import DataError, UsageError
 from protocol.ids import id_order, normalise_ids
 from protocol.messages import F64, I64
+from protocol.scan import (
+    Scan,
+    Sentinel,
+    Source,
+    as_text,
+    id_text,
+    is_date,
+    is_number,
+    quoted,
+    sentinel_texts,
+    values_of,
+)
+
+__all__ = [
+    "Column", "Sentinel", "Source", "Table", "TableSpec", "feature_names", "file_sha256", "nearest", "read_table",
+]  # fmt: skip
 
 I32 = npt.NDArray[np.int32]
 Texts = npt.NDArray[np.object_]
-Sentinel = str | int | float
-
-
-class Source(BaseModel):
-    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["csv", "parquet"]
-    path: Path
-    sha256: str = ""
 
 
 class TableSpec(BaseModel):
@@ -86,7 +91,7 @@ class Table:
     amount: F64 | None = field(default=None, repr=False)
     time: npt.NDArray[np.datetime64] | None = field(default=None, repr=False)
     part: Texts | None = field(default=None, repr=False)
-    sentinels: dict[str, dict[str, int]] = field(default_factory=dict)
+    sentinels: dict[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     sha256: str = ""
 
@@ -113,6 +118,13 @@ def read_table(source: Source, spec: TableSpec, party: str) -> Table:
         return _Reader(base, source, spec, party).read(sha256)
 
 
+def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
+    """Names of the features that `read_table` makes of spec.columns, without reading the rows."""
+    with duckdb.connect() as base:
+        reader = _Reader(base, source, spec, party)
+        return [made for name in spec.columns or () for made in reader.features(name, reader.scan.relation)]
+
+
 def file_sha256(path: Path, party: str) -> str:
     """Checksum of a file. Raises: UsageError if it is not there."""
     if not path.is_file():
@@ -127,25 +139,22 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f" (nearest: {close[0]!r})" if close else ""
 
 
-def quoted(name: str) -> str:
-    """A column name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 class _Reader:
     """One reading. Steps in the order in which `read` takes them."""
 
     def __init__(self, base: duckdb.DuckDBPyConnection, source: Source, spec: TableSpec, party: str) -> None:
         self.base, self.source, self.spec, self.party = base, source, spec, party
-        self.types: dict[str, str] = {}
-        self.sentinels: dict[str, dict[str, int]] = {}
+        self.scan = Scan(base, source, spec.id, spec.missing, party)
+        self.types = self.scan.types
+        self._listed = () if spec.categorical == "auto" else spec.categorical
 
     def read(self, sha256: str) -> Table:
-        self._load()
         spec = self.spec
+        self._require_columns()
+        wanted = spec.columns if spec.columns is not None else tuple(c for c in self.types if c not in spec.special)
+        self._load((*spec.special, *wanted))
         ids = normalise_ids([self._id_values(c) for c in spec.id], self.party, self.source.path.name)
         order = id_order(ids)
-        wanted = spec.columns if spec.columns is not None else tuple(c for c in self.types if c not in spec.special)
         columns = tuple(made for name in wanted for made in self._feature(name, order))
         self._require_usable(columns)
         return Table(
@@ -153,46 +162,24 @@ class _Reader:
             ids=[ids[i] for i in order],
             columns=columns,
             label=self._label(order) if spec.label else None,
-            weight=self._amount(spec.weight, order) if spec.weight else None,
+            weight=self._weight(order) if spec.weight else None,
             amount=self._amount(spec.amount, order) if spec.amount else None,
             time=self._time(order) if spec.time else None,
-            part=self._values(f"CAST({quoted(spec.part)} AS VARCHAR)")[order] if spec.part else None,
-            sentinels=self.sentinels,
+            part=self._values(as_text(spec.part))[order] if spec.part else None,
+            sentinels=self.scan.sentinels(wanted),
             unused=tuple(c for c in self.types if c not in spec.special and c not in wanted),
             sha256=sha256,
         )
 
-    def _load(self) -> None:
+    def _load(self, needed: Sequence[str]) -> None:
         """Put the columns needed into memory, in the order of the file."""
-        path = str(self.source.path).replace("'", "''")
-        if self.source.kind == "csv":
-            nulls = ", ".join("'" + str(s).replace("'", "''") + "'" for s in self.spec.missing if isinstance(s, str))
-            scan = f"read_csv('{path}', header = true, sample_size = -1, nullstr = [{nulls}]"
-            scan += self._text_ids(f"{scan})") + ")"
-        else:
-            scan = f"read_parquet('{path}')"
+        columns = ", ".join(map(quoted, dict.fromkeys(needed)))
         try:
-            described = self.base.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-            self.types = {row[0]: row[1] for row in described}
-            self._require_columns()
-            needed = list(dict.fromkeys((*self.spec.special, *(self.spec.columns or self.types))))
-            self.base.execute(f"CREATE TABLE t AS SELECT {', '.join(map(quoted, needed))} FROM {scan}")
+            self.base.execute(f"CREATE TABLE t AS SELECT {columns} FROM {self.scan.relation}")
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0][:160]
-            raise DataError(
-                self.party, f"{self.source.path.name} cannot be read: {reason}", "give a valid table"
-            ) from None
-        if not self._values("1").size:
+            raise self.scan.unreadable(error) from None
+        if not self.base.sql("SELECT count(*) FROM t").fetchall()[0][0]:
             raise DataError(self.party, f"{self.source.path.name} has no rows", "give a table with rows")
-
-    def _text_ids(self, scan: str) -> str:
-        """Read id columns as text, or their leading zeros are lost."""
-        try:
-            names = {row[0] for row in self.base.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
-        except duckdb.Error:
-            return ""
-        types = ", ".join("'" + name.replace("'", "''") + "': 'VARCHAR'" for name in self.spec.id if name in names)
-        return f", types = {{{types}}}" if types else ""
 
     def _require_columns(self) -> None:
         for name in (*self.spec.special, *(self.spec.columns or ())):
@@ -205,18 +192,10 @@ class _Reader:
                 )
 
     def _values(self, expression: str) -> Any:
-        values: Any = self.base.sql(f"SELECT {expression} AS v FROM t").fetchnumpy()["v"]
-        if isinstance(values, np.ma.MaskedArray):
-            gap: Any = np.nan if values.dtype.kind == "f" else None
-            return (
-                values.filled(gap)
-                if values.dtype.kind in "fO"
-                else np.ma.getdata(np.ma.filled(values.astype(object), None))
-            )
-        return values
+        return values_of(self.base, f"SELECT {expression} FROM t")
 
     def _id_values(self, name: str) -> list[Any]:
-        return list(self._values(quoted(name)).tolist())
+        return list(self._values(id_text(name, self.types[name])).tolist())
 
     def _numbers(self, name: str, order: I64) -> F64:
         numbers: F64 = np.asarray(self._values(f"CAST({quoted(name)} AS DOUBLE)"), dtype=np.float64)[order]
@@ -224,49 +203,41 @@ class _Reader:
 
     def _feature(self, name: str, order: I64) -> list[Column]:
         kind = self.types[name]
-        listed = self.spec.categorical != "auto" and name in self.spec.categorical
-        if kind.startswith(("DATE", "TIMESTAMP")) and not listed:
+        if name not in self._listed and is_date(kind):
             return self._date_parts(name, order)
-        if listed or kind == "VARCHAR" or not _is_number(kind):
+        if name in self._listed or not is_number(kind):
             return [self._category(name, order)]
         return [self._number(name, order)]
 
     def _number(self, name: str, order: I64) -> Column:
-        numbers = self._numbers(name, order).copy()
-        for sentinel in self.spec.missing:
-            if not isinstance(sentinel, str):
-                self._strike(name, sentinel, numbers == sentinel, numbers)
-        self._strike(name, "inf", np.isinf(numbers), numbers)
+        numbers = self._numbers(name, order)
+        codes = [s for s in self.spec.missing if not isinstance(s, str)]
+        numbers[np.isin(numbers, codes) | np.isinf(numbers)] = np.nan
         return Column(name, "number", numbers=numbers)
 
-    def _strike(self, name: str, sentinel: Sentinel, at: npt.NDArray[np.bool_], numbers: F64) -> None:
-        if count := int(at.sum()):
-            self.sentinels.setdefault(name, {})[str(sentinel)] = count
-            numbers[at] = np.nan
-
     def _category(self, name: str, order: I64) -> Column:
-        texts = np.array(
-            [None if v is None else str(v) for v in self._values(f"CAST({quoted(name)} AS VARCHAR)")], object
-        )
-        gone = {str(s) for s in self.spec.missing}
-        present = np.array([v is not None for v in texts], dtype=bool)
-        codes = np.full(len(texts), -1, dtype=np.int32)
-        categories, inverse = np.unique(texts[present].astype(str), return_inverse=True)
-        codes[present] = inverse
-        for k, category in enumerate(categories):
-            if str(category) in gone:
-                self.sentinels.setdefault(name, {})[str(category)] = int((codes == k).sum())
-                codes[codes == k] = -1
-        return Column(name, "category", codes=codes[order], categories=tuple(str(c) for c in categories))
+        texts = self._values(as_text(name)).tolist()
+        categories = sorted(set(texts) - sentinel_texts(self.spec.missing) - {None})
+        code_of = {category: code for code, category in enumerate(categories)}
+        codes = np.fromiter((code_of.get(t, -1) for t in texts), dtype=np.int32, count=len(texts))
+        return Column(name, "category", codes=codes[order], categories=tuple(categories))
 
     def _date_parts(self, name: str, order: I64) -> list[Column]:
-        column = quoted(name)
-        weekday = self._values(f"CAST(isodow({column}) AS DOUBLE)")[order]
-        hours = self._values(f"CAST(date_part('hour', CAST({column} AS TIMESTAMP)) AS DOUBLE)")[order]
-        parts = [Column(f"{name}.weekday", "number", numbers=np.asarray(weekday, dtype=np.float64))]
-        if np.nan_to_num(hours).any():
-            parts.insert(0, Column(f"{name}.hour", "number", numbers=np.asarray(hours, dtype=np.float64)))
-        return parts
+        moment = f"CAST({quoted(name)} AS TIMESTAMP)"
+        expressions = {"hour": f"date_part('hour', {moment})", "weekday": f"isodow({moment})"}
+        parts = {}
+        for made in self.features(name, "t"):
+            values = self._values(f"CAST({expressions[made.rpartition('.')[2]]} AS DOUBLE)")
+            parts[made] = np.asarray(values, dtype=np.float64)[order]
+        return [Column(made, "number", numbers=numbers) for made, numbers in parts.items()]
+
+    def features(self, name: str, relation: str) -> list[str]:
+        """The features that a column becomes: itself, or parts of a date."""
+        if not is_date(self.types[name]) or name in self._listed:
+            return [name]
+        hour = f"date_part('hour', CAST({quoted(name)} AS TIMESTAMP)) > 0"
+        ((timed,),) = self.base.sql(f"SELECT count(*) FROM {relation} WHERE {hour}").fetchall()
+        return [*([f"{name}.hour"] if timed else []), f"{name}.weekday"]
 
     def _label(self, order: I64) -> F64:
         try:
@@ -294,6 +265,12 @@ class _Reader:
             raise self._wrong(name, f"is missing or negative in {wrong} rows", "correct or drop them")
         return values
 
+    def _weight(self, order: I64) -> F64:
+        values = self._amount(self.spec.weight, order)
+        if not values.any():
+            raise self._wrong(self.spec.weight, "is 0 in every row", "give rows that count")
+        return values
+
     def _time(self, order: I64) -> npt.NDArray[np.datetime64]:
         try:
             values = self._values(f"CAST({quoted(self.spec.time)} AS TIMESTAMP)")
@@ -318,7 +295,3 @@ class _Reader:
             if present.size and (present.size < rows or bool((present != present[0]).any())):
                 return
         raise DataError(self.party, f"{self.source.path.name} has no usable column", "give a column that varies")
-
-
-def _is_number(kind: str) -> bool:
-    return kind == "BOOLEAN" or kind.startswith(("DECIMAL", "FLOAT", "DOUBLE")) or "INT" in kind

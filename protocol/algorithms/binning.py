@@ -142,11 +142,12 @@ Rule = NumberRule | CategoryRule
 def fit_number(values: F64, max_bin: int, min_rows: int) -> NumberRule:
     """Quantile bins of a column; small bins join a neighbour, few missing values the largest bin.
 
-    values: shape (n,), nan = missing. max_bin: ordinary bins at most. min_rows: rows a bin must have.
+    values: shape (n,), nan = missing. max_bin: ordinary bins at most. min_rows: rows a bin must have; a column with
+    fewer values has one bin, whatever is missing.
     """
     present = np.sort(values[~np.isnan(values)])
-    if not present.size:
-        return NumberRule((), missing=True, missing_as=None)
+    if present.size < max(min_rows, 1):
+        return NumberRule((), missing=False, missing_as=0)
     ranks = (np.arange(1, max_bin) * present.size) // max_bin
     distinct = present[np.concatenate(([True], present[1:] != present[:-1]))]
     cuts = distinct[1:] if distinct.size <= max_bin else np.unique(present[ranks])
@@ -164,6 +165,8 @@ def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: 
     """A bin a frequent category, the rest pooled in one; few missing values join the largest bin."""
     counts = np.bincount(codes[codes >= 0], minlength=len(categories))
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda c: (-counts[c], categories[c]))
+    if counts.sum() < max(min_rows, 1):
+        return CategoryRule((tuple(categories[c] for c in order),), missing=False, missing_as=0)
     fits = len(order) <= max_bin
     own = [c for place, c in enumerate(order) if counts[c] >= min_rows and (fits or place < max_bin - 1)]
     pool = order[len(own) :]
@@ -176,7 +179,7 @@ def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: 
             groups[-1] += names
     missing = int((codes < 0).sum())
     own_bin = missing >= max(min_rows, 1)
-    return CategoryRule(tuple(groups), own_bin or not groups, 0 if missing and not own_bin and groups else None)
+    return CategoryRule(tuple(groups), own_bin, 0 if missing and not own_bin else None)
 
 
 def fit_rule(column: Column, max_bin: int, min_rows: int) -> Rule:

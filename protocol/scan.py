@@ -1,0 +1,151 @@
+"""Files seen by DuckDB: the types of their columns, ids kept as text, text sentinels read as nulls.
+
+A node that reads its table and the laboratory that deals one out see a file through the same eyes, so that one
+file means one table.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from protocol.errors import DataError
+
+Sentinel = str | int | float
+
+_INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_FLOATS: Final = ("FLOAT", "DOUBLE")
+_NUMBERS: Final = frozenset((*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), *_FLOATS, "BOOLEAN"))
+
+
+class Source(BaseModel):
+    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["csv", "parquet"]
+    path: Path
+    sha256: str = ""
+
+
+class Scan:
+    """One file. types: DuckDB's, by column, in the file's order. relation: what to select from.
+
+    ids: columns read as text, or their leading zeros are lost. missing: sentinels; text ones become nulls.
+    Raises: DataError: the file is no table.
+    """
+
+    def __init__(
+        self, base: duckdb.DuckDBPyConnection, source: Source, ids: Collection[str], missing: Sequence[Sentinel],
+        party: str,
+    ) -> None:  # fmt: skip
+        self._base, self._source, self._missing, self._party = base, source, missing, party
+        base.execute("SET TimeZone = 'UTC'")
+        path = text(str(source.path))
+        try:
+            self._raw = f"read_csv({path}, header = true, all_varchar = true)" if source.kind == "csv" else ""
+            self.relation = self._typed(path, ids) if self._raw else f"read_parquet({path})"
+            self.types = self._describe(self.relation)
+        except duckdb.Error as error:
+            raise self.unreadable(error) from None
+
+    def unreadable(self, error: duckdb.Error) -> DataError:
+        """What an error of DuckDB is called in a sentence; values that it quotes are left out."""
+        said = str(error)
+        if "utf-8" in said or "Invalid unicode" in said:
+            return DataError(self._party, f"{self._source.path.name} is not UTF-8 text", "save it as UTF-8")
+        reason = re.split(r"[\"'`\n]", said, maxsplit=1)[0].strip()[:160]
+        return DataError(self._party, f"{self._source.path.name} cannot be read: {reason}", "give a valid table")
+
+    def sentinels(self, columns: Collection[str]) -> dict[str, int]:
+        """Occurrences of sentinels in these columns, where there are any; blanks are not counted."""
+        found = self._count(self.relation, {c: self._codes(c) for c in columns})
+        if self._raw:
+            texts = [s for s in self._missing if isinstance(s, str) and s]
+            for column, count in self._count(self._raw, dict.fromkeys(columns, _any_of(texts))).items():
+                found[column] = found.get(column, 0) + count
+        return {column: count for column, count in found.items() if count}
+
+    def _typed(self, path: str, ids: Collection[str]) -> str:
+        nulls = ", ".join(text(s) for s in self._missing if isinstance(s, str))
+        kept = ", ".join(f"{text(c)}: 'VARCHAR'" for c in self._describe(self._raw) if c in ids)
+        types = f", types = {{{kept}}}" if kept else ""
+        return f"read_csv({path}, header = true, sample_size = -1, nullstr = [{nulls}]{types})"
+
+    def _describe(self, relation: str) -> dict[str, str]:
+        return {row[0]: row[1] for row in self._base.sql(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+
+    def _codes(self, column: str) -> str:
+        """A test of one typed column for sentinels, without its name in front."""
+        if is_number(self.types[column]):
+            return _any_of([s for s in self._missing if not isinstance(s, str)])
+        return _any_of(sorted(sentinel_texts(self._missing) - {""}))
+
+    def _count(self, relation: str, tests: dict[str, str]) -> dict[str, int]:
+        counted = {c: test for c, test in tests.items() if test}
+        if not counted:
+            return {}
+        select = ", ".join(f"count(*) FILTER ({self._comparable(c)} {test})" for c, test in counted.items())
+        (row,) = self._base.sql(f"SELECT {select} FROM {relation}").fetchall()
+        return dict(zip(counted, row, strict=True))
+
+    def _comparable(self, column: str) -> str:
+        return quoted(column) if is_number(self.types[column]) else as_text(column)
+
+
+def quoted(name: str) -> str:
+    """A column name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def as_text(column: str) -> str:
+    """A column as text, in SQL."""
+    return f"CAST({quoted(column)} AS VARCHAR)"
+
+
+def id_text(column: str, kind: str) -> str:
+    """An id column in SQL, so that dates and wide numbers keep all their digits. Floats stay what they are."""
+    return quoted(column) if kind in _FLOATS else as_text(column)
+
+
+def is_number(kind: str) -> bool:
+    """Whether columns of this type of DuckDB are numbers to a model; booleans and decimals are."""
+    return kind in _NUMBERS or kind.startswith("DECIMAL")
+
+
+def is_date(kind: str) -> bool:
+    """Whether columns of this type of DuckDB are dates or moments."""
+    return kind == "DATE" or kind.startswith("TIMESTAMP")
+
+
+def sentinel_texts(missing: Sequence[Sentinel]) -> set[str]:
+    """Sentinels as they stand in a column of text: -1.0 also as -1."""
+    whole = {str(int(s)) for s in missing if isinstance(s, float) and s.is_integer()}
+    return whole | {str(s) for s in missing}
+
+
+def values_of(base: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """The only column of a query, shape (n,): floats with nan where null, anything else with None."""
+    (values,) = base.sql(query).fetchnumpy().values()
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if values.dtype.kind == "f":
+        return values.filled(np.nan)
+    objects: npt.NDArray[np.object_] = np.ma.getdata(values).astype(object)
+    objects[np.ma.getmaskarray(values)] = None
+    return objects
+
+
+def _any_of(values: Sequence[Sentinel]) -> str:
+    listed = ", ".join(text(v) if isinstance(v, str) else repr(v) for v in values)
+    return f"IN ({listed})" if listed else ""

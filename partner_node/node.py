@@ -69,7 +69,9 @@ class PartnerNode:
                     return self._lay_out(message)
                 case binning.HintQuery():
                     return self._hint(message)
-                case boosting.Opening() | boosting.SumsQuery() | boosting.SplitQuery():
+                case boosting.Opening():
+                    return self._open(message)
+                case boosting.SumsQuery() | boosting.SplitQuery():
                     return self._answerer(message.layout).handle(message)
                 case boosting.NodeSplitQuery() | boosting.Handles():
                     return self._answerer(message.layout).handle(message)
@@ -162,6 +164,13 @@ class PartnerNode:
 
     # -- boosting ----------------------------------------------------------------------------------------------
 
+    def _open(self, opening: boosting.Opening) -> Message:
+        """Open a job, and remember it: after a restart, a training goes on in its middle."""
+        reply = self._answerer(opening.layout).handle(opening)
+        opened = {"job": opening.job, "opened_rows": str(opening.rows)}
+        _write_json(self._layout_file(opening.layout), {**self._facts(opening.layout), **opened})
+        return reply
+
     def _answerer(self, layout: str) -> BoostingAnswerer:
         """The role that answers for a layout; built anew from disk after a restart."""
         if layout not in self._layouts:
@@ -179,7 +188,14 @@ class PartnerNode:
         matrix = table.aligned(np.asarray(aligned.order))
         return BoostingAnswerer(
             party=config.party,
-            state=BoostingState(config.bank, self.table.sha256, facts["alignment"], aligned.matches),
+            state=BoostingState(
+                bank=config.bank,
+                data=self.table.sha256,
+                alignment=facts["alignment"],
+                matches=aligned.matches,
+                rows=int(facts.get("opened_rows", 0)),
+                job=facts.get("job", ""),
+            ),
             table=table,
             matrix=matrix,
             evaluator=evaluator(config.engine, config.bank, self._key, matrix, seed, self.budgets),

@@ -124,7 +124,11 @@ def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
             result = typer.main.get_command(verbs).main(args=rest, prog_name=name, standalone_mode=False)
         if TALK.as_json and isinstance(result, dict):
             print(json.dumps(result, ensure_ascii=False, default=str))
-        return int(result.get("exit_code", 0)) if isinstance(result, dict) else 0
+        if isinstance(result, dict):
+            return int(result.get("exit_code", 0))
+        if result == Interrupted.exit_code:  # typer has caught Ctrl-C and returns its code
+            raise KeyboardInterrupt
+        return int(result or 0)
     except FedwarnError as error:
         return _tell(error)
     except typer.Exit as ended:

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -62,25 +62,36 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails, name: str) -> UsageE
     )
 
 
-def _keys_at(model: Any, place: list[str]) -> list[str]:
+def _keys_at(model: type[BaseModel], place: list[str]) -> list[str]:
     """The keys that the settings know at a dotted place."""
+    annotation: Any = model
     for part in place:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            found = model.model_fields.get(part)
-            model = found.annotation if found else None
-        model = _inner(model)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        annotation = _below(annotation, part)
+    return [key for settings in _settings_in(annotation) for key in _fields(settings)]
 
 
-def _inner(annotation: Any) -> Any:
-    """The settings class inside a container or union."""
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        return annotation
-    for argument in get_args(annotation):
-        inner = _inner(argument)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            return inner
-    return None if isinstance(annotation, UnionType) else annotation
+def _below(annotation: Any, part: str) -> Any:
+    """The type of what lies under a key or position; of a union, the option that has it."""
+    for option in _options(annotation):
+        if get_origin(option) in (dict, list, tuple):
+            return get_args(option)[get_origin(option) is dict]
+        if isinstance(option, type) and issubclass(option, BaseModel) and part in _fields(option):
+            return _fields(option)[part]
+    return annotation  # pydantic names the option of a union that it tried
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union; of anything else, itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _settings_in(annotation: Any) -> list[type[BaseModel]]:
+    return [o for o in _options(annotation) if isinstance(o, type) and issubclass(o, BaseModel)]
+
+
+def _fields(settings: type[BaseModel]) -> dict[str, Any]:
+    """The types of the settings' keys, by the names that stand in the file."""
+    return {field.alias or name: field.annotation for name, field in settings.model_fields.items()}
 
 
 def _lower(text: str) -> str:

@@ -1,11 +1,16 @@
 """SQLite files of a node: opened alike, and an error of the disk told in one sentence."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from protocol.errors import UsageError
+
+_NEEDED_BYTES: Final = 1 << 17
+"""Of free space, for the files that SQLite keeps beside the database."""
 
 
 def open_database(path: Path, party: str, tables: str) -> sqlite3.Connection:
@@ -23,13 +28,21 @@ def open_database(path: Path, party: str, tables: str) -> sqlite3.Connection:
     return base
 
 
+def _no_space(path: Path) -> bool:
+    """Whether too little is left for SQLite's own files: it calls that an I/O error."""
+    try:
+        return shutil.disk_usage(path.parent).free < _NEEDED_BYTES
+    except OSError:
+        return False
+
+
 @contextmanager
 def told(path: Path, party: str) -> Iterator[None]:
     """Turn an error of SQLite or of the file system into a sentence. Raises: UsageError."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or _no_space(path)
         thing = f"the disk is full while writing {path.name}" if full else f"{path.name} cannot be used ({error})"
         remedy = "free some space and run again" if full else "check the file, its folder and their rights"
         raise UsageError(party, thing, remedy) from None

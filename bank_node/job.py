@@ -142,6 +142,7 @@ class Job(_Section):
     def sha256(self) -> str:
         """The job's digest: all but engine, transport and where files lie."""
         values = self.model_dump(mode="json", by_alias=True)
+        values["order"] = list(self.parties)  # the first holds the labels if none is named, and partners have an order
         values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
         for place in (values["data"], *values["parties"].values()):
             place["source"] = (place["source"] or {}).get("sha256", "")

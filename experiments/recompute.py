@@ -106,9 +106,9 @@ def _caught(rows: Sequence[Row], rate: float) -> tuple[float, float]:
     limit = rate * _weight(rows)
     caught = taken = 0.0
     for row in rows:
-        part = min(row.weight, limit - taken)
-        if part <= 0:
+        if taken >= limit:
             break
+        part = min(row.weight, limit - taken)
         taken += part
         caught += part * row.label
     return caught, limit

@@ -36,7 +36,8 @@ class Source(BaseModel):
 class Scan:
     """One file. types: DuckDB's, by column, in the file's order. relation: what to select from.
 
-    ids: columns read as text, or their leading zeros are lost. missing: sentinels; text ones become nulls.
+    ids: columns read as text, or their leading zeros are lost. missing: sentinels; text ones become nulls, as blanks
+    always do.
     Raises: DataError: the file is no table.
     """
 
@@ -72,7 +73,7 @@ class Scan:
         return {column: count for column, count in found.items() if count}
 
     def _typed(self, path: str, ids: Collection[str]) -> str:
-        nulls = ", ".join(text(s) for s in self._missing if isinstance(s, str))
+        nulls = ", ".join(map(text, sorted({"", *(s for s in self._missing if isinstance(s, str))})))
         kept = ", ".join(f"{text(c)}: 'VARCHAR'" for c in self._describe(self._raw) if c in ids)
         types = f", types = {{{kept}}}" if kept else ""
         return f"read_csv({path}, header = true, sample_size = -1, nullstr = [{nulls}]{types})"

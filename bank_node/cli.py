@@ -11,6 +11,7 @@ from bank_node.doctor import examine
 from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.report import write_report
 from bank_node.job import load_job
+from bank_node.scoring import load_model, parties_absent, read_rows
 from protocol.command import TALK, app
 from protocol.findings import as_dict, as_table
 from protocol.identity import create_key_and_csr
@@ -72,6 +73,28 @@ def train(
     with TALK.progress() as progress, connected(node_config, progress) as node:
         node.train(work, job.read_text(encoding="utf-8"), out)
     return _reported(out) if report else {"out": str(out)}
+
+
+@verbs.command()
+def score(
+    model: Annotated[Path, typer.Option("--model", help="models/RUNG/MODEL of a finished run.")],
+    data: Annotated[Path, typer.Option("--data", help="CSV or Parquet with ids and the bank's columns.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write: id, score, parties_used.")],
+    config: Config = HERE,
+    absent: Annotated[
+        list[str] | None,
+        typer.Option("--absent", help="PARTNER=missing: do without it, by the learnt directions. PARTNER=fail: end."),
+    ] = None,
+) -> dict[str, Any]:
+    """Score rows: aligns them, and asks only the partners whose splits the model uses."""
+    settings, trees = load_config(config), load_model(model)
+    without = parties_absent(absent or [], trees)
+    table = read_rows(settings, trees, data)
+    with TALK.progress() as progress, connected(settings, progress) as node:
+        scored = node.score(trees, table, without)
+    scored.write(out)
+    TALK.out.print(f"{len(scored.ids):,} rows scored: {out}")
+    return {"out": str(out), "rows": len(scored.ids), "absent": sorted(without)}
 
 
 @verbs.command(name="report")

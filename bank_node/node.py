@@ -5,7 +5,9 @@ from pathlib import Path
 from bank_node.config import BankConfig
 from bank_node.federation import Federation, Progress
 from bank_node.job import Job
+from bank_node.models.trees import TreeModel
 from bank_node.outcome import write_outcome
+from bank_node.scoring import Scored, score
 from bank_node.training import read_own_table, train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
@@ -51,6 +53,10 @@ class BankNode:
         table = read_own_table(self._config, job)
         training = train(self._config, job, table, self._session.exchange, self._progress)
         write_outcome(training, out, job_text)
+
+    def score(self, model: TreeModel, table: Table, without: set[str]) -> Scored:
+        """Score rows by a model; `without` some partners, their splits take the default directions."""
+        return score(self._config, model, table, self._session.exchange, without, self._progress)
 
     def _sent(self, peer: str, envelope: Envelope, message: Message) -> None:
         self._ledger.record("sent", peer, envelope, message)

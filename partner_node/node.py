@@ -8,15 +8,18 @@ import json
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from partner_node.algorithms.alignment import AlignmentAnswerer
 from partner_node.algorithms.binning import BinnedTable, bin_table
-from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
+from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.budgets import Budgets
 from partner_node.config import PartnerConfig
 from protocol.algorithms import agreement, alignment, binning, boosting
 from protocol.algorithms.alignment import PartnerAlignment
+from protocol.algorithms.scoring import ScoringQuery
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError
 from protocol.files import kept_key, own_folder, write_whole
@@ -25,6 +28,13 @@ from protocol.he.engines import evaluator
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import Message
 from protocol.table import read_table
+
+
+class KeptModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bank's model as this partner keeps it. data: SHA-256 of the table it was trained on. handles: by number."""
+
+    data: str
+    handles: tuple[KeptHandle, ...]
 
 
 class PartnerNode:
@@ -73,6 +83,8 @@ class PartnerNode:
                     return self._open(message)
                 case boosting.SumsQuery() | boosting.SplitQuery():
                     return self._answerer(message.layout).handle(message)
+                case ScoringQuery():
+                    return self._score(message)
                 case boosting.NodeSplitQuery() | boosting.Handles():
                     return self._answerer(message.layout).handle(message)
         raise PeerError(
@@ -214,9 +226,32 @@ class PartnerNode:
             return derive(digest(seed.encode()), "noise key", self.config.party.encode())
         return derive(self._key, "noise key")
 
-    def _keep_model(self, model: str, payload: bytes) -> None:
-        folder = own_folder(self.config.state / "models")
-        write_whole(folder / f"{digest(model.encode()).hex()}.json", payload)
+    def _keep_model(self, model: str, handles: bytes) -> None:
+        kept = KeptModel(self.table.sha256, msgspec.json.decode(handles, type=tuple[KeptHandle, ...]))
+        write_whole(self._model_file(model), msgspec.json.encode(kept))
+
+    # -- scoring -----------------------------------------------------------------------------------------------
+
+    def _score(self, query: ScoringQuery) -> Message:
+        path = self._model_file(query.model)
+        if not path.exists():
+            raise IntegrityError(self.config.bank, "names a model that was not trained here", "train it again")
+        kept = msgspec.json.decode(path.read_bytes(), type=KeptModel)
+        answerer = ScoringAnswerer(
+            party=self.config.party,
+            bank=self.config.bank,
+            data=self.table.sha256,
+            model=query.model,
+            handles=kept.handles,
+            columns=self.table.columns,
+            order=np.asarray(self._alignment(query.alignment).order),
+            budgets=self.budgets,
+            max_information_share=self._contract.max_information_share,
+        )
+        return answerer.answer(trained_here=kept.data == self.table.sha256)
+
+    def _model_file(self, model: str) -> Path:
+        return own_folder(self.config.state / "models") / f"{digest(model.encode()).hex()}.json"
 
 
 def _write_json(path: Path, value: object) -> None:

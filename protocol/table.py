@@ -101,8 +101,8 @@ class Table:
         return len(self.ids)
 
 
-def read_table(source: Source, spec: TableSpec, party: str) -> Table:
-    """Read, check and clean a party's table.
+def read_table(source: Source, spec: TableSpec, party: str, to_train: bool = True) -> Table:
+    """Read, check and clean a party's table. to_train: a column must vary; rows to be scored need not.
 
     Raises:
         UsageError: the file is missing.
@@ -115,7 +115,7 @@ def read_table(source: Source, spec: TableSpec, party: str) -> Table:
             party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
         )
     with duckdb.connect() as base:
-        return _Reader(base, source, spec, party).read(sha256)
+        return _Reader(base, source, spec, party).read(sha256, to_train)
 
 
 def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
@@ -148,7 +148,7 @@ class _Reader:
         self.types = self.scan.types
         self._listed = () if spec.categorical == "auto" else spec.categorical
 
-    def read(self, sha256: str) -> Table:
+    def read(self, sha256: str, to_train: bool) -> Table:
         spec = self.spec
         self._require_columns()
         wanted = spec.columns if spec.columns is not None else tuple(c for c in self.types if c not in spec.special)
@@ -156,7 +156,8 @@ class _Reader:
         ids = normalise_ids([self._id_values(c) for c in spec.id], self.party, self.source.path.name)
         order = id_order(ids)
         columns = tuple(made for name in wanted for made in self._feature(name, order))
-        self._require_usable(columns)
+        if to_train:
+            self._require_usable(columns)
         return Table(
             party=self.party,
             ids=[ids[i] for i in order],

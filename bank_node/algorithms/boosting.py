@@ -49,7 +49,9 @@ class BankColumns:
         """A split by its values, as the model file keeps it."""
         rule, name = self.rules[split.column], self.names[split.column]
         if isinstance(rule, CategoryRule):
-            return BankSplit(name, among=tuple(sorted(c for b in split.left for c in rule.groups[b])))
+            among = {category for b in split.left for category in rule.groups[b]}
+            others = {category for group in rule.groups for category in group} - among
+            return BankSplit(name, among=tuple(sorted(among)), others=tuple(sorted(others)))
         whole = len(split.left) == rule.ordinary
         return BankSplit(name, below=None if whole else float(rule.cuts[len(split.left) - 1]))
 

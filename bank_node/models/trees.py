@@ -36,11 +36,15 @@ class TreeNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
 
 class BankSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A split of the bank's own: column, and either `below` (goes left if smaller) or `among` (categories)."""
+    """A split of the bank's own: column, and either `below` (goes left if smaller) or categories.
+
+    among: those that go left. others: those that go right; a category that is neither is missing.
+    """
 
     column: str
     below: float | None = None
     among: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 class TreeModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

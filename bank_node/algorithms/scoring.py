@@ -1,0 +1,91 @@
+"""The bank's half of scoring: ask for the bits behind a model's handles, and walk its trees."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.partner_view import LEFT, RIGHT, SPECIAL, Sides
+from bank_node.models.trees import BankSplit, TreeModel, TreeNode
+from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.scoring import ScoringBits, ScoringQuery
+from protocol.errors import IntegrityError
+from protocol.messages import F64, I64
+from protocol.role import Script, ask
+from protocol.table import Column
+
+
+@dataclass(frozen=True)
+class Told:
+    """Where each row to be scored goes at each handle of one partner, shape (handles, n)."""
+
+    sides: npt.NDArray[np.int8]
+
+
+def ask_for_bits(model: TreeModel, alignments: Mapping[str, BankAlignment]) -> Script[dict[str, Told]]:
+    """The sides of all rows at every handle, by partner. Raises: IntegrityError: another number of answers."""
+    digest = model.sha256
+    queries = {p: ScoringQuery(alignment=a.alignment, model=digest) for p, a in alignments.items()}
+    replies = yield from ask(queries, ScoringBits)
+    return {p: Told(_sides(p, reply, alignments[p], handles_of(model, p))) for p, reply in replies.items()}
+
+
+def absent(model: TreeModel, partner: str, rows: int) -> Told:
+    """A partner that cannot be asked: all its splits take the default direction they have learnt."""
+    return Told(np.full((handles_of(model, partner), rows), SPECIAL, dtype=np.int8))
+
+
+def handles_of(model: TreeModel, party: str) -> int:
+    """How many splits of a party the model uses."""
+    return 1 + max((n.handle for tree in model.trees for n in tree if n.left >= 0 and n.party == party), default=-1)
+
+
+def margins(model: TreeModel, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told], rows: int) -> F64:
+    """Margin of every row, tree by tree in the order of training, so that it is the training's to the last bit."""
+    own = np.array([_own_sides(split, columns[split.column]) for split in model.bank_splits], dtype=np.int8)
+    sides = {bank: own, **{party: answer.sides for party, answer in told.items()}}
+    total = np.full(rows, model.base)
+    for tree in model.trees:
+        total = total + _walk(tree, sides, rows)
+    return total
+
+
+def _walk(tree: tuple[TreeNode, ...], sides: Mapping[str, npt.NDArray[np.int8]], rows: int) -> F64:
+    values = np.zeros(rows)
+    waiting: list[tuple[int, I64]] = [(0, np.arange(rows))]
+    while waiting:
+        place, here = waiting.pop()
+        node = tree[place]
+        if node.left < 0:
+            values[here] = node.value
+            continue
+        side = sides[node.party][node.handle][here]
+        left = (side == LEFT) | ((side == SPECIAL) & node.default_left)
+        waiting += [(node.left, here[left]), (node.right, here[~left])]
+    return values
+
+
+def _own_sides(split: BankSplit, column: Column) -> Sides:
+    """Where rows go at a split of the bank's own."""
+    if column.kind == "category":
+        side_of = {**dict.fromkeys(split.among, LEFT), **dict.fromkeys(split.others, RIGHT)}
+        sides_of = np.array([*(side_of.get(c, SPECIAL) for c in column.categories), SPECIAL], dtype=np.int8)
+        return sides_of[column.codes]
+    below = np.inf if split.below is None else split.below
+    sides = np.where(column.numbers < below, LEFT, RIGHT)
+    return np.where(np.isnan(column.numbers), SPECIAL, sides).astype(np.int8)
+
+
+def _sides(party: str, reply: ScoringBits, alignment: BankAlignment, handles: int) -> npt.NDArray[np.int8]:
+    if len(reply.bits) != handles:
+        raise IntegrityError(
+            party, "answered for another number of splits than the model has", "ask it which model it keeps"
+        )
+    at, out = alignment.positions, np.full((handles, len(alignment.positions)), SPECIAL, dtype=np.int8)
+    for k, bits in enumerate(reply.bits):
+        left = np.unpackbits(bits.left, count=alignment.rows).view(bool)
+        missing = np.unpackbits(bits.missing, count=alignment.rows).view(bool)
+        told = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT)).astype(np.int8)
+        out[k] = np.where(at >= 0, told[at], np.int8(SPECIAL))
+    return out

@@ -1,0 +1,80 @@
+"""The partner's half of scoring: the thresholds behind a model's handles, applied to its table as it stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from partner_node.algorithms.boosting import KeptHandle
+from partner_node.algorithms.information import Information
+from partner_node.budgets import Budgets
+from protocol.algorithms.binning import Rule, apply_rule, shape_of
+from protocol.algorithms.boosting import Split, SplitBits
+from protocol.algorithms.scoring import ScoringBits
+from protocol.contract import refuse
+from protocol.errors import DataError
+from protocol.he.base import OneHot
+from protocol.messages import I64
+from protocol.table import Column
+
+
+@dataclass(frozen=True)
+class ScoringAnswerer:
+    """Scores by one model. handles: of the model, by number. columns: of the table. order: of the row space."""
+
+    party: str
+    bank: str
+    data: str
+    model: str
+    handles: Sequence[KeptHandle]
+    columns: Sequence[Column]
+    order: I64
+    budgets: Budgets
+    max_information_share: float
+
+    def answer(self, trained_here: bool) -> ScoringBits:
+        """The bits of every handle. trained_here: on this very table, whose splits are revealed already.
+
+        Raises: DataError: a column is gone. RefusedError: on another table, the information budget forbids it.
+        """
+        share = 0.0 if trained_here else self._spend()
+        return ScoringBits(bits=tuple(self._bits(handle) for handle in self.handles), information_share=share)
+
+    def _bits(self, handle: KeptHandle) -> SplitBits:
+        sides = np.zeros(256, dtype=np.int8)
+        sides[list(handle.left)] = 1
+        sides[handle.rule.ordinary :] = 2
+        bins = apply_rule(handle.rule, self._column(handle.column))
+        told = np.where(self.order >= 0, sides[bins[self.order]], np.int8(0))
+        return SplitBits(np.packbits(told == 1), np.packbits(told == 2))
+
+    def _column(self, name: str) -> Column:
+        column = next((c for c in self.columns if c.name == name), None)
+        if column is None:
+            raise DataError(
+                self.party, "lacks a column of the model", "give the table the columns that it was trained on"
+            )
+        return column
+
+    def _spend(self) -> float:
+        """Count the model's splits on a table that they were not trained on, before they are told."""
+        rules: dict[str, Rule] = {handle.column: handle.rule for handle in self.handles}
+        names = list(rules)
+        if not names:
+            return 0.0
+        bins = np.stack([np.minimum(apply_rule(rules[n], self._column(n)), rules[n].ordinary) for n in names], axis=1)
+        sizes = np.array([shape_of(0, rules[n]).ordinary + 1 for n in names], dtype=np.int64)
+        rows: npt.NDArray[np.int64] = np.arange(len(bins))
+        meter = Information(OneHot(bins, sizes, len(bins), rows), [rules[n].ordinary for n in names], False)
+        for handle in self.handles:
+            meter.reveal(Split(names.index(handle.column), handle.left))
+        binning = b"model " + self.model.encode()
+        share = meter.share + self.budgets.other_shares(self.bank, self.data, binning)
+        if share > self.max_information_share:
+            raise refuse(
+                self.party, "max_information_share", "the model's splits would tell too much of a new table",
+                "score by a model with fewer splits of this partner",
+            )  # fmt: skip
+        self.budgets.set_share(self.bank, self.data, binning, meter.share)
+        return share

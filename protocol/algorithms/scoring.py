@@ -1,0 +1,36 @@
+"""Scoring: new rows of the bank through a model whose partner splits are handles.
+
+    bank                                         partner
+     |   aligns the new rows (protocol/algorithms/alignment.py)
+     |-- ScoringQuery (alignment, model) ---------->|  applies the thresholds behind the model's handles
+     |<- ScoringBits (left, missing, a handle) -----|  to every row of the row space
+     |   walks the trees
+
+What each learns beyond the scores: the bank, the bits of the model's splits for every row of the row space, those
+rows included that it does not score; the partner, how many rows are scored (from the alignment), and by which model.
+The splits of a model were revealed in its training: on the same table the partner's information budget is not
+touched; on another table they count anew.
+"""
+
+from protocol.algorithms.boosting import SplitBits
+from protocol.messages import Message, declared
+
+
+@declared("scoring.query", content="an alignment and a model's digest", purpose="score rows by a model trained before")
+class ScoringQuery(Message, frozen=True):
+    """The bank asks for the bits behind a model's handles."""
+
+    alignment: str
+    model: str
+
+
+@declared(
+    "scoring.bits",
+    content="left, right or missing, of every row of the partner's table, for each split of the model",
+    purpose="score rows by a model trained before",
+)
+class ScoringBits(Message, frozen=True):
+    """A pair of bits a row, a handle, in order of the handles."""
+
+    bits: tuple[SplitBits, ...]
+    information_share: float

@@ -1,5 +1,7 @@
 """The scenario file: its defaults, what it refuses, and its digest."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,21 @@ import pytest
 import tomli_w
 
 from bank_node.algorithms.parameters import BoostingParams
-from bank_node.job import Job, ReportSettings, Run, Split, Title, load_job, names_budgets
+from bank_node.job import (
+    Job,
+    JobData,
+    JobModel,
+    JobParty,
+    ReportSettings,
+    Run,
+    Split,
+    Title,
+    load_job,
+    names_budgets,
+)
 from protocol.contract import Contract
 from protocol.errors import UsageError
+from protocol.table import Source
 
 Values = dict[str, Any]
 
@@ -191,3 +205,37 @@ def test_the_equation_budget_is_named_or_not(tmp_path):
     assert names_budgets(tmp_path / "job.toml")
     load(tmp_path, values() | {"contract": {"min_rows_per_bin": 5}})
     assert not names_budgets(tmp_path / "job.toml")
+
+
+SECTIONS = {
+    "At the top": Job,
+    "[data]": JobData,
+    "A source": Source,
+    "[parties.NAME]": JobParty,
+    "[split]": Split,
+    "[[models]]": JobModel,
+    "params of `boosting`": BoostingParams,
+    "[run]": Run,
+    "[report]": ReportSettings,
+    "[contract]": Contract,
+}
+TABLES = {"data", "parties", "split", "models", "run", "report", "contract"}
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_the_document_names_every_key_of_a_section_with_its_default_and_no_other(heading):
+    """A default that is a number, a choice or a list stands in the table as it would in the file."""
+    text = (Path(__file__).parents[2] / "docs" / "scenario-file.md").read_text(encoding="utf-8")
+    section = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.MULTILINE)[1].split("\n#")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, flags=re.MULTILINE))
+    fields = {field.alias or name: field for name, field in SECTIONS[heading].model_fields.items()}
+    assert set(rows) == set(fields) - (TABLES if heading == "At the top" else set())
+    for key, told in rows.items():
+        field = fields[key]
+        if field.is_required():
+            assert "must be given" in told
+        elif isinstance(field.default, bool | int | float | tuple) and key not in ("id", "models"):
+            value = list(field.default) if isinstance(field.default, tuple) else field.default
+            assert json.loads(told.strip("`")) == value, key
+        elif isinstance(field.default, str) and key not in ("title", "label_party"):
+            assert told == f'`"{field.default}"`'

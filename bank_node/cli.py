@@ -14,28 +14,18 @@ from bank_node.job import load_job
 from bank_node.scoring import load_model, parties_absent, read_rows
 from protocol.command import TALK, app
 from protocol.findings import as_dict, as_table
-from protocol.identity import create_key_and_csr
+from protocol.key_verb import keys
 
 verbs = app(
     "The label holder's node: align with partners, train early-warning models with them under encryption, and report "
     "what their data are worth.\n\nA run by hand: `keys`, `doctor`, `align`, `train`, `report`."
 )
+verbs.command()(keys)
 
 JobFile = Annotated[Path, typer.Argument(help="The job: a scenario file (docs/scenario-file.md).")]
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
 Out = Annotated[Path, typer.Option("--out", help="The run's folder: scores, models, report.")]
 HERE = Path("node.toml")
-
-
-@verbs.command()
-def keys(
-    party: Annotated[str, typer.Argument(help="This node's name, as partners will pin it.")],
-    folder: Annotated[Path, typer.Option(help="Where key.pem and request.csr go.")] = Path("identity"),
-) -> dict[str, Any]:
-    """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
-    request = create_key_and_csr(folder, party)
-    TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
-    return {"request": str(request)}
 
 
 @verbs.command()

@@ -15,7 +15,8 @@ from partner_node.service import PartnerService
 from protocol.command import TALK, app
 from protocol.errors import IntegrityError
 from protocol.findings import as_dict, as_table
-from protocol.identity import create_key_and_csr, load_identity
+from protocol.identity import load_identity
+from protocol.key_verb import keys
 from protocol.ledger import Disclosed, export_receipt, read_ledger
 from protocol.receipts import reconcile as compare_receipts
 from protocol.transport.over_grpc import serve_grpc
@@ -24,22 +25,12 @@ verbs = app(
     "The feature holder's node: answers one bank within its contract, and keeps a ledger of all that left.\n\n"
     "To begin: `keys`, then `serve`."
 )
+verbs.command()(keys)
 ledger = app("What left this node and what reached it.")
 verbs.add_typer(ledger, name="ledger")
 
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
 HERE = Path("node.toml")
-
-
-@verbs.command()
-def keys(
-    party: Annotated[str, typer.Argument(help="This node's name, as the bank will pin it.")],
-    folder: Annotated[Path, typer.Option(help="Where key.pem and request.csr go.")] = Path("identity"),
-) -> dict[str, Any]:
-    """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
-    request = create_key_and_csr(folder, party)
-    TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
-    return {"request": str(request)}
 
 
 @verbs.command()

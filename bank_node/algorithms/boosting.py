@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bank_node.algorithms.growing import Node, TreeColumns, Workspace
+from bank_node.algorithms.growing import Node, Workspace
 from bank_node.algorithms.objective import Logistic
 from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.splits import leaf_weight
+from bank_node.algorithms.tree_columns import TreeColumns
 from bank_node.models.trees import BankSplit, HandleBook, TreeModel, TreeNode
 from bank_node.timing import Stopwatch
 from protocol.algorithms.binning import CategoryRule, Rule

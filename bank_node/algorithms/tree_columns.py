@@ -1,0 +1,63 @@
+"""The columns that one tree may use, of all parties."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.splits import Grid
+from protocol.algorithms.binning import ColumnShape, Rule, shape_of
+from protocol.messages import I64
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one party that a tree may use. places: in the party's list, ascending."""
+
+    places: tuple[int, ...]
+    shapes: tuple[ColumnShape, ...]
+    rows: I64
+    """Their rows of the party's matrix, in order."""
+
+    @classmethod
+    def of(cls, shapes: Sequence[ColumnShape], places: Sequence[int]) -> "Columns":
+        """The given places of a party's columns."""
+        starts = np.concatenate(([0], np.cumsum([s.size for s in shapes])))
+        rows = [np.arange(starts[j], starts[j + 1]) for j in places]
+        joined = np.concatenate(rows) if rows else np.zeros(0)
+        return cls(tuple(places), tuple(shapes[j] for j in places), joined.astype(np.int64))
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Laid out for scoring."""
+        return Grid.of(self.shapes)
+
+    @cached_property
+    def offsets(self) -> I64:
+        """First row of each column among `rows`, and their number last."""
+        return np.concatenate(([0], np.cumsum([s.size for s in self.shapes]))).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class TreeColumns:
+    """The columns of all parties that one tree may use."""
+
+    bank: Columns
+    partners: dict[str, Columns]
+
+    @classmethod
+    def draw(
+        cls, rules: Sequence[Rule], partners: Sequence[PartnerView], share: float, generator: np.random.Generator
+    ) -> "TreeColumns":
+        """A random share of all columns, at least one; XGBoost's colsample_bytree."""
+        shapes = [[shape_of(j, rule) for j, rule in enumerate(rules)], *(p.columns for p in partners)]
+        owners = [(k, j) for k, columns in enumerate(shapes) for j in range(len(columns))]
+        count = max(1, int(share * len(owners)))
+        drawn = (
+            sorted(generator.permutation(len(owners))[:count].tolist()) if count < len(owners) else range(len(owners))
+        )
+        places = [[owners[c][1] for c in drawn if owners[c][0] == k] for k in range(len(shapes))]
+        picked = [Columns.of(columns, chosen) for columns, chosen in zip(shapes, places, strict=True)]
+        return cls(picked[0], {p.name: c for p, c in zip(partners, picked[1:], strict=True)})

@@ -1,0 +1,54 @@
+"""What the settings of a bank's and a partner's node have in common: node.toml."""
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from protocol.contract import Contract
+from protocol.settings import load_toml, resolve
+from protocol.table import Source, TableSpec
+
+
+class NodeData(TableSpec):
+    """The node's table. source: the file; the rest says what its columns are."""
+
+    source: Source
+
+
+class NodeSettings(BaseModel):
+    """Settings of any node. Paths are relative to the file.
+
+    party: its name. identity: folder of ca.pem, cert.pem, key.pem. state: folder of keys, ledger and all that must
+    outlive a run. engine, alignment, split_rows: as agreed; both nodes must name the same. demo: accept
+    demonstration certificates. contract: the clauses it stands by; between two nodes the stricter one holds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_: int = Field(default=1, alias="schema")
+    party: str
+    identity: Path = Path("identity")
+    state: Path = Path("state")
+    engine: Literal["blind", "plaintext"] = "blind"
+    alignment: Literal["one-sided", "shared"] = "one-sided"
+    split_rows: Literal["all", "node"] = "all"
+    demo: bool = False
+    data: NodeData
+    contract: Contract = Contract()
+
+
+N = TypeVar("N", bound=NodeSettings)
+
+
+def load_node_settings(model: type[N], path: Path) -> N:
+    """Read node.toml. Raises: UsageError."""
+    settings = load_toml(model, path)
+    source = settings.data.source.model_copy(update={"path": resolve(settings.data.source.path, path)})
+    return settings.model_copy(
+        update={
+            "identity": resolve(settings.identity, path),
+            "state": resolve(settings.state, path),
+            "data": settings.data.model_copy(update={"source": source}),
+        }
+    )

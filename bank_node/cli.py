@@ -18,7 +18,7 @@ from protocol.key_verb import keys
 
 verbs = app(
     "The label holder's node: align with partners, train early-warning models with them under encryption, and report "
-    "what their data are worth.\n\nA run by hand: `keys`, `doctor`, `align`, `train`, `report`."
+    "what their data are worth.\n\nA run by hand: `keys`, `doctor`, `align`, `train`, `report`, `score`."
 )
 verbs.command()(keys)
 

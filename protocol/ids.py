@@ -50,6 +50,8 @@ def id_order(ids: Sequence[bytes]) -> I64:
 
 
 def _normal(value: Any) -> str | None:
+    if type(value) is str and value.isascii() and value.isalnum():
+        return value  # as most ids are; none of what follows would change it
     if value is None or value != value:  # NaN and NaT differ from themselves
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():

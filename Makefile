@@ -31,7 +31,7 @@ uplift: env
 	$(BIN)/python -m experiments run experiments/scenarios/csx.toml --out out/uplift --fresh
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # make bench-env   what the benchmarks need besides (XGBoost); make test installs it too
 bench-env: .venv/dev.stamp

@@ -156,6 +156,8 @@ class Job(_Section):
             raise ValueError(f"label_party {self.bank!r} is no party{nearest(self.bank, list(self.parties))}")
         if not 1 <= len(self.partners) <= 5:
             raise ValueError(f"there are {len(self.partners)} partners, and 1 to 5 are supported")
+        if self.run.split_rows == "node" and self.run.alignment != "shared":
+            raise ValueError('run.split_rows "node" names rows to the partner, and needs run.alignment "shared"')
         self._check_columns()
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')

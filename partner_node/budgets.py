@@ -22,8 +22,8 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (hint BLOB, label TEXT, query BLOB NOT NULL, cost REAL NOT NULL,
     PRIMARY KEY (hint, label));
-CREATE TABLE IF NOT EXISTS equations (bank TEXT, data TEXT, label TEXT, amount INTEGER NOT NULL,
-    PRIMARY KEY (bank, data, label));
+CREATE TABLE IF NOT EXISTS equations (bank TEXT, data TEXT, label TEXT, alignment TEXT NOT NULL,
+    amount INTEGER NOT NULL, PRIMARY KEY (bank, data, label));
 CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignment TEXT, split TEXT, rows BLOB,
     UNIQUE (bank, data, binning, alignment, split, rows));
 CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
@@ -83,11 +83,22 @@ class Budgets:
             (total,) = self._base.execute(query, (bank, data, len(prefix), prefix)).fetchone()
         return int(total)
 
-    def spend_equations(self, bank: str, data: str, labels: Iterable[str], each: int, limit: int | None) -> None:
-        """Enter sums before they are released. Raises: RefusedError: the limit would be passed."""
+    def spend_equations(
+        self, bank: str, data: str, alignment: str, labels: Iterable[str], each: int, limit: int | None
+    ) -> None:
+        """Enter sums before they are released.
+
+        Raises: RefusedError: the limit would be passed. IntegrityError: a label was used under another alignment,
+        in whose order of rows the same noise would hide another query.
+        """
         with self._lock:
-            known = "SELECT 1 FROM equations WHERE bank = ? AND data = ? AND label = ?"
-            new = [label for label in labels if not self._base.execute(known, (bank, data, label)).fetchone()]
+            known = "SELECT alignment FROM equations WHERE bank = ? AND data = ? AND label = ?"
+            used = {label: self._base.execute(known, (bank, data, label)).fetchone() for label in labels}
+            if any(row and row[0] != alignment for row in used.values()):
+                raise IntegrityError(
+                    self._party, "was asked under a label of another alignment", "give the run another seed"
+                )
+            new = [label for label, row in used.items() if row is None]
             if not new:
                 return
             total = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ?"
@@ -99,7 +110,7 @@ class Budgets:
                 )  # fmt: skip
             self._base.execute("BEGIN")
             self._base.executemany(
-                "INSERT INTO equations VALUES (?, ?, ?, ?)", [(bank, data, label, each) for label in new]
+                "INSERT INTO equations VALUES (?, ?, ?, ?, ?)", [(bank, data, label, alignment, each) for label in new]
             )
             self._base.execute("COMMIT")
 

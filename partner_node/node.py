@@ -248,7 +248,8 @@ class PartnerNode:
             budgets=self.budgets,
             max_information_share=self._contract.max_information_share,
         )
-        return answerer.answer(trained_here=kept.data == self.table.sha256)
+        told = kept.data == self.table.sha256 and self.config.split_rows == "all"
+        return answerer.answer(told)
 
     def _model_file(self, model: str) -> Path:
         return own_folder(self.config.state / "models") / f"{digest(model.encode()).hex()}.json"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocol.contract import Contract
 from protocol.settings import load_toml, resolve
@@ -36,6 +36,12 @@ class NodeSettings(BaseModel):
     demo: bool = False
     data: NodeData
     contract: Contract = Contract()
+
+    @model_validator(mode="after")
+    def _rows_may_be_named(self) -> "NodeSettings":
+        if self.split_rows == "node" and self.alignment != "shared":
+            raise ValueError('split_rows "node" names rows to the partner, and needs alignment "shared"')
+        return self
 
 
 N = TypeVar("N", bound=NodeSettings)

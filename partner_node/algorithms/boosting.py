@@ -25,7 +25,7 @@ from protocol.algorithms.boosting import (
 )
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
-from protocol.he.base import Cleartext, OneHot, PublicEvaluator
+from protocol.he.base import PLAINTEXT_BITS, Cleartext, OneHot, PublicEvaluator
 from protocol.he.noise import noise_of_query
 from protocol.he.plan import Field, Plan
 from protocol.messages import Message
@@ -81,8 +81,7 @@ class BoostingAnswerer:
         whole = OneHot(self.table.bins, self.matrix.sizes, len(self.table.bins), np.arange(len(self.table.bins)))
         self._information = Information(self.matrix if by_row else whole, ordinary, by_row)
         self._answered: set[tuple[Split, bytes]] = set()
-        for split, rows in self.budgets.revealed(*self._account, self.state.alignment if by_row else None):
-            self._count(split, rows)
+        self._count_new()
 
     def handle(self, message: Message) -> Message:
         """The reply to one message of a training."""
@@ -118,16 +117,11 @@ class BoostingAnswerer:
 
     def _sum(self, query: SumsQuery) -> Sums:
         """Noisy sums a bin; the budgets are spent before they are computed."""
-        shapes = self.table.shapes
-        if any(not 0 <= j < len(shapes) for j in query.columns) or len(set(query.columns)) != len(query.columns):
-            raise IntegrityError(self.state.bank, "asked for columns that do not exist", "run `bank-node align` again")
-        if any(not label.startswith(f"{self.state.job}/") for label in query.labels) or not self.state.job:
-            raise IntegrityError(
-                self.state.bank, "asked under the label of a job it has not opened", "open the job first"
-            )
+        self._require_well_formed(query)
         limit = self._limit() if self.enforced else None
         each = 2 if query.packed else 1
-        self.budgets.spend_equations(self.state.bank, self.state.data, query.labels, each, limit)
+        state = self.state
+        self.budgets.spend_equations(state.bank, state.data, state.alignment, query.labels, each, limit)
         sums = self.evaluator.answer(query.body, query.labels, query.columns, self._noise(query))
         return Sums(plaintext=isinstance(query.body, Cleartext), sums=sums)
 
@@ -136,15 +130,28 @@ class BoostingAnswerer:
         plan = Plan(query.packed, Field(0, query.g_log2), Field(0, query.h_log2))
         sizes = [int(self.matrix.sizes[j]) for j in query.columns]
         places = [self.table.shapes[j].number for j in query.columns]
-        nodes = query.labels if query.packed else [label.removesuffix("/g") for label in query.labels[::2]]
         level = self.contract.histogram_noise
+        nodes = query.labels if query.packed else [label.removesuffix("/g") for label in query.labels[::2]]
         drawn = [noise_of_query(self.noise_key, label, places, sizes, level, plan) for label in nodes]
-        noise = np.concatenate(drawn)
-        if len(noise) != len(query.labels):
-            raise IntegrityError(
-                self.state.bank, "sent vectors that are not pairs of g and h", "run the same version on both sides"
-            )
-        return noise
+        return np.concatenate(drawn)
+
+    def _require_well_formed(self, query: SumsQuery) -> None:
+        """Refuse what would get round the noise, before anything is spent."""
+        shapes, labels = self.table.shapes, query.labels
+        if any(not 0 <= j < len(shapes) for j in query.columns) or len(set(query.columns)) != len(query.columns):
+            raise self._wrong("asked for columns that do not exist", "run `bank-node align` again")
+        if any(not label.startswith(f"{self.state.job}/") for label in labels) or not self.state.job:
+            raise self._wrong("asked under the label of a job it has not opened", "open the job first")
+        if len(set(labels)) != len(labels) or not labels:
+            raise self._wrong("asked twice under one label", "run the same version on both sides")
+        pairs = [(f"{g.removesuffix('/g')}/g", f"{g.removesuffix('/g')}/h") for g in labels[::2]]
+        if not query.packed and labels != tuple(label for pair in pairs for label in pair):
+            raise self._wrong("sent vectors that are not pairs of g and h", "run the same version on both sides")
+        if not all(0 <= width < PLAINTEXT_BITS for width in (query.g_log2, query.h_log2)):
+            raise self._wrong("declared an impossible row value", "run the same version on both sides")
+
+    def _wrong(self, thing: str, remedy: str) -> IntegrityError:
+        return IntegrityError(self.state.bank, thing, remedy)
 
     def _tell(self, query: SplitQuery | NodeSplitQuery) -> Splits:
         """Bits of each split, unless they would pass the information budget."""
@@ -153,6 +160,7 @@ class BoostingAnswerer:
             raise PeerError(
                 self.state.bank, "asks for split bits in another way than agreed", "set the same split_rows"
             )
+        self._count_new()
         bits = tuple(self._bits(split, among) for split, among in zip(query.splits, rows, strict=True))
         return Splits(bits=bits, information_share=self.information_share)
 
@@ -184,7 +192,8 @@ class BoostingAnswerer:
 
     def _keep(self, handles: Handles) -> Kept:
         """Store what stands behind a model's handles, by values, so that it can score other tables."""
-        if self.split_rows == "all" and not all(self._was_told(split) for split in handles.splits):
+        self._count_new()
+        if not all(self._was_told(split) for split in handles.splits):
             raise IntegrityError(
                 self.state.bank, "names a split that it was never told", "run the same version on both sides"
             )
@@ -198,7 +207,8 @@ class BoostingAnswerer:
     def _was_told(self, split: Split) -> bool:
         """Whether the bank can know this split: it was answered, or separates only rows not held."""
         shape = self.table.shapes[split.column]
-        return (split, b"") in self._answered or (len(split.left) == shape.ordinary and not shape.missing)
+        whole = len(split.left) == shape.ordinary and not shape.missing
+        return whole or any(known == split for known, _ in self._answered)
 
     @property
     def information_share(self) -> float:
@@ -207,10 +217,19 @@ class BoostingAnswerer:
 
     @property
     def _account(self) -> tuple[str, str, bytes]:
-        return self.state.bank, self.state.data, self.table.digest
+        """Under which the meter is kept: with split_rows = "node" every alignment has one, and all add up."""
+        by_row = self.split_rows == "node"
+        binning = self.table.digest + (self.state.alignment.encode() if by_row else b"")
+        return self.state.bank, self.state.data, binning
 
     def _other_shares(self) -> float:
         return self.budgets.other_shares(*self._account)
+
+    def _count_new(self) -> None:
+        """Count what was revealed before a restart, or under another alignment of the same bins."""
+        for split, rows in self.budgets.revealed(*self._account, None):
+            if (split, rows) not in self._answered:
+                self._count(split, rows)
 
     def _count(self, split: Split, rows: bytes) -> None:
         self._information.reveal(split, self._among(rows))

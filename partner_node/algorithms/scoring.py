@@ -33,12 +33,12 @@ class ScoringAnswerer:
     budgets: Budgets
     max_information_share: float
 
-    def answer(self, trained_here: bool) -> ScoringBits:
-        """The bits of every handle. trained_here: on this very table, whose splits are revealed already.
+    def answer(self, told: bool) -> ScoringBits:
+        """The bits of every handle. told: the bank knows them of every row of this very table already.
 
-        Raises: DataError: a column is gone. RefusedError: on another table, the information budget forbids it.
+        Raises: DataError: a column is gone. RefusedError: the information budget forbids it.
         """
-        share = 0.0 if trained_here else self._spend()
+        share = 0.0 if told else self._spend()
         return ScoringBits(bits=tuple(self._bits(handle) for handle in self.handles), information_share=share)
 
     def _bits(self, handle: KeptHandle) -> SplitBits:
@@ -58,7 +58,7 @@ class ScoringAnswerer:
         return column
 
     def _spend(self) -> float:
-        """Count the model's splits on a table that they were not trained on, before they are told."""
+        """Count the model's splits over all rows of the table, before they are told."""
         rules: dict[str, Rule] = {handle.column: handle.rule for handle in self.handles}
         names = list(rules)
         if not names:
@@ -73,7 +73,7 @@ class ScoringAnswerer:
         share = meter.share + self.budgets.other_shares(self.bank, self.data, binning)
         if share > self.max_information_share:
             raise refuse(
-                self.party, "max_information_share", "the model's splits would tell too much of a new table",
+                self.party, "max_information_share", "the model's splits would tell too much of the table",
                 "score by a model with fewer splits of this partner",
             )  # fmt: skip
         self.budgets.set_share(self.bank, self.data, binning, meter.share)

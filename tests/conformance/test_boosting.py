@@ -289,6 +289,30 @@ def test_a_second_query_under_one_label_is_refused(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"g_log2": -9}, "impossible row value"),
+        ({"h_log2": 60}, "impossible row value"),
+        ({"packed": False, "labels": ("job/a", "job/b")}, "not pairs of g and h"),
+        ({"labels": ("job/a", "job/a")}, "twice under one label"),
+        ({"labels": ("another/a", "another/b")}, "job it has not opened"),
+        ({"columns": (0, 0)}, "columns that do not exist"),
+    ],
+)
+def test_what_would_get_round_the_noise_is_refused_and_spends_nothing(tmp_path, changed, sentence):
+    lab = make(tmp_path, 2, 300, 1, 2, 0.1, 0.9)
+    lab.train(PARAMS, seed=1)
+    answerer, kit = lab.answerers["telecom"], lab.task.partners[0].kit
+    spent = answerer.budgets.equations("bank", "data")
+    good = {"labels": ("job/new/g", "job/new/h"), "columns": (0, 1), "packed": False, "g_log2": 5, "h_log2": 5}
+    body = kit.seal(np.ones((2, 307), dtype=np.int64), ("a", "b")).body
+    with pytest.raises(IntegrityError, match=sentence):
+        answerer.handle(SumsQuery(**{"layout": "telecom", "body": body, **good, **changed}))
+    assert answerer.budgets.equations("bank", "data") == spent
+    assert isinstance(answerer.handle(SumsQuery(layout="telecom", body=body, **good)), Sums)
+
+
 def test_the_model_file_round_trips(tmp_path):
     trained = make(tmp_path, 2, 300, 2, 2, 0.1, 0.9).train(PARAMS)
     assert TreeModel.from_json(trained.model.to_json()) == trained.model

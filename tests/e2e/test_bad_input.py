@@ -26,9 +26,6 @@ from protocol.identity import create_demo_identities
 from tests.e2e.commands import ByHand, Ended, call, edit, end, half_written, refused, start, wait_for
 from tests.e2e.tables import scenario
 
-by_hand = pytest.mark.xdist_group("by hand")
-"""One worker makes the folders and the run that these tests compare with."""
-
 ROWS = 500
 TREES = 24
 Row = dict[str, str]
@@ -229,13 +226,11 @@ def not_trained(hand: ByHand, code: int, *words: str, **options: Any) -> str:
     return sentence
 
 
-@by_hand
 def test_by_hand(uninterrupted):
     assert set(uninterrupted.models()) == {"bank", "bank+telecom"}
     assert uninterrupted.partner("doctor").code == 0
 
 
-@by_hand
 def test_unknown_keys_of_nodes(hand):
     hand.change("telecom", data={"colums": ["calls"]})
     refused(hand.partner("serve"), 2, "'data.colums'", "columns")
@@ -243,7 +238,6 @@ def test_unknown_keys_of_nodes(hand):
     refused(hand.bank("doctor"), 2, "'patience'", "'patience_s'")
 
 
-@by_hand
 def test_certificate_of_another_authority(hand, tmp_path):
     folder = hand.node("telecom") / "identity"
     for file in folder.iterdir():
@@ -254,7 +248,6 @@ def test_certificate_of_another_authority(hand, tmp_path):
         assert hand.bank("doctor").code == 4
 
 
-@by_hand
 def test_certificate_of_another_party(hand):
     hand.change("telecom", party="bureau")
     ca, folder = hand.folder / "ca", hand.node("telecom") / "identity"
@@ -268,7 +261,6 @@ def test_certificate_of_another_party(hand):
         not_trained(hand, 4, "telecom: ", "names another party, 'bureau'")
 
 
-@by_hand
 @pytest.mark.parametrize("party", ["telecom", "bank"])
 def test_expired_certificate(hand, party):
     folder, before = hand.node(party) / "identity", datetime.now(UTC) - timedelta(days=2)
@@ -281,19 +273,16 @@ def test_expired_certificate(hand, party):
         refused(hand.partner("serve"), 4, *words)
 
 
-@by_hand
 def test_demonstration_certificates_are_for_demonstrations(hand):
     hand.change("bank", demo=False)
     not_trained(hand, 4, "bank: ", "certificate made for demonstrations")
 
 
-@by_hand
 def test_versions_differ(hand):
     with hand.serving(prelude="import protocol; protocol.PROTOCOL_VERSION = 99"):
         not_trained(hand, 4, "telecom", "99", "same version on both sides")
 
 
-@by_hand
 @pytest.mark.parametrize(("bank", "telecom"), [("plaintext", "blind"), ("blind", "plaintext")])
 def test_engines_differ(hand, bank, telecom):
     hand.change("bank", engine=bank)
@@ -302,7 +291,6 @@ def test_engines_differ(hand, bank, telecom):
         not_trained(hand, 4, "engine", "plaintext", "blind", "consent of both", "in both nodes' configs")
 
 
-@by_hand
 def test_split_rows_differ(hand):
     hand.change("bank", split_rows="node", alignment="shared")
     hand.change("telecom", alignment="shared")
@@ -310,19 +298,16 @@ def test_split_rows_differ(hand):
         not_trained(hand, 4, "split_rows", "all", "node", "in both nodes' configs")
 
 
-@by_hand
 def test_a_bank_that_is_not_the_one_answered(hand):
     hand.change("telecom", bank="another bank")
     with hand.serving():
         not_trained(hand, 4, "telecom: ", "bank")
 
 
-@by_hand
 def test_partner_down(hand):
     not_trained(hand, 6, "telecom: did not answer at", "partner-node serve")
 
 
-@by_hand
 def test_partner_dies_and_the_run_goes_on_where_it_stopped(hand, uninterrupted):
     partner = hand.start_partner()
     bank = hand.start_training()
@@ -353,7 +338,6 @@ def sums_queries(hand: ByHand) -> int:
     return int(count)
 
 
-@by_hand
 def test_a_partner_that_comes_back_in_time_is_waited_for(hand, uninterrupted):
     hand.change("bank", patience_s=30.0)
     partner = hand.start_partner()
@@ -369,7 +353,6 @@ def test_a_partner_that_comes_back_in_time_is_waited_for(hand, uninterrupted):
     assert hand.models() == uninterrupted.models()
 
 
-@by_hand
 @pytest.mark.parametrize("key", ["listen", "health"])
 def test_port_in_use(hand, key):
     with socket.socket() as taken:
@@ -381,7 +364,6 @@ def test_port_in_use(hand, key):
     refused(ended, 2, "telecom: ", f"port {port}", "in use", "choose another")
 
 
-@by_hand
 def test_the_noise_does_not_fit_the_plaintext(hand):
     """No table of this size fills 42 bits: the plaintext is made smaller."""
     hand.change("telecom", contract={"histogram_noise": 1024.0})
@@ -390,7 +372,6 @@ def test_the_noise_does_not_fit_the_plaintext(hand):
         not_trained(hand, 5, "bank: ", "histogram_noise 1024", "12 plaintext bits", "lower", prelude=few_bits)
 
 
-@by_hand
 def test_a_bug_is_not_told_to_the_peer(hand):
     """It goes to the log, there as JSON, and its text to nobody else."""
     bug = "import partner_node.node as n; n.PartnerNode.handle = lambda *_: {}['a secret']"

@@ -46,7 +46,6 @@ def report_of(folder: Path) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.xdist_group("runs")
 def test_engines_and_transports_agree(runs):
     models = {key: [r["model_sha256"] for r in report_of(out)["rungs"]] for key, out in runs.items()}
     scores = {key: (out / "scores.csv").read_bytes() for key, out in runs.items()}
@@ -57,13 +56,11 @@ def test_engines_and_transports_agree(runs):
         assert scores[key] == scores[first], key
 
 
-@pytest.mark.xdist_group("runs")
 def test_every_figure_of_every_run_follows_from_its_scores(runs):
     for out in runs.values():
         assert verify(out) == []
 
 
-@pytest.mark.xdist_group("runs")
 def test_the_page_says_what_is_not_encrypted(runs):
     for (engine, _), out in runs.items():
         page = (out / "report.html").read_text()
@@ -76,7 +73,6 @@ def test_the_page_says_what_is_not_encrypted(runs):
         assert all(d["encrypted"] == (engine == "blind") for d in clear)
 
 
-@pytest.mark.xdist_group("runs")
 def test_two_runs_of_one_job_differ_only_in_what_is_measured(runs, tmp_path):
     job = runs["blind", "in-process"].parent / "scenario.toml"
     again = run(job, tmp_path / "again", "--transport", "in-process")
@@ -86,14 +82,12 @@ def test_two_runs_of_one_job_differ_only_in_what_is_measured(runs, tmp_path):
     assert again == before
 
 
-@pytest.mark.xdist_group("runs")
 def test_compare_puts_runs_side_by_side(runs):
     done = fedwarn("compare", *runs.values(), "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout.splitlines()[-1])["runs"]) == 4
 
 
-@pytest.mark.xdist_group("runs")
 def test_a_changed_score_is_found(runs, tmp_path):
     copy = tmp_path / "changed"
     shutil.copytree(runs["blind", "processes"], copy)

@@ -21,9 +21,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_equations_are_spent_once_and_survive_a_restart(path):
     budgets = Budgets(path, "telecom")
-    budgets.spend_equations(*WHO, ["job/1", "job/2"], 2, 6)
-    budgets.spend_equations(*WHO, ["job/1", "job/2"], 2, 6)
-    budgets.spend_equations(*WHO, ["other/1"], 1, 6)
+    budgets.spend_equations(*WHO, "alignment", ["job/1", "job/2"], 2, 6)
+    budgets.spend_equations(*WHO, "alignment", ["job/1", "job/2"], 2, 6)
+    budgets.spend_equations(*WHO, "alignment", ["other/1"], 1, 6)
     budgets.close()
     budgets = Budgets(path, "telecom")
     assert budgets.equations(*WHO) == 5
@@ -31,11 +31,13 @@ def test_equations_are_spent_once_and_survive_a_restart(path):
     with pytest.raises(
         RefusedError, match=r"5 of 6 equations are released for life .contract clause max_equations_share"
     ):
-        budgets.spend_equations(*WHO, ["other/2", "other/3"], 1, 6)
+        budgets.spend_equations(*WHO, "alignment", ["other/2", "other/3"], 1, 6)
     assert budgets.equations(*WHO) == 5, "a refusal spends nothing"
-    budgets.spend_equations(*WHO, ["other/2"], 1, 6)
-    budgets.spend_equations(*WHO, ["counted only"], 2, None)
+    budgets.spend_equations(*WHO, "alignment", ["other/2"], 1, 6)
+    budgets.spend_equations(*WHO, "alignment", ["counted only"], 2, None)
     assert budgets.equations(*WHO) == 8
+    with pytest.raises(IntegrityError, match="label of another alignment"):
+        budgets.spend_equations(*WHO, "another alignment", ["job/1"], 2, None)
     assert budgets.equations("another bank", "data") == budgets.equations("bank", "other data") == 0
 
 

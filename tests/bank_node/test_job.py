@@ -179,7 +179,7 @@ OTHER = {
     "models": changed("models", to=[{}, {}]),
     "ladder": changed("run", "ladder", to=[["bank"]]),
     "alignment": changed("run", "alignment", to="shared"),
-    "split rows": changed("run", "split_rows", to="node"),
+    "split rows": lambda job: job.setdefault("run", {}).update(split_rows="node", alignment="shared"),
     "seed": changed("run", "seed", to=8),
     "alert rates": changed("report", "alert_rates", to=[0.1]),
     "bootstrap": changed("report", "bootstrap", to=60),

@@ -4,31 +4,18 @@ from functools import partial
 
 from bank_node.config import BankConfig
 from bank_node.connect import connected
-from protocol.findings import Finding, checked
-from protocol.identity import describe, load_identity
-from protocol.table import Table, read_table
-
-DOCTOR_JOB = "doctor"
+from protocol.findings import Finding, checked, worst
+from protocol.node_checks import check_own
+from protocol.table import Table
 
 
 def examine(config: BankConfig) -> list[Finding]:
-    """One finding a check: the own table and certificate, then every partner."""
-    tables: list[Table] = []
-
-    def own_table() -> str:
-        tables.append(read_table(config.data.source, config.data, config.party))
-        return f"{tables[0].rows:,} rows, {len(tables[0].columns)} columns"
-
-    findings = [checked(config.party, "table", own_table), checked(config.party, "certificate", lambda: _own(config))]
-    if not findings[1].code and tables:
+    """One finding a check: the own table and certificate, then, if both are well, every partner."""
+    findings, table = check_own(config)
+    if table is not None and not worst(findings):
         for partner in config.partners:
-            findings.append(checked(partner, "node", partial(_partner, config, tables[0], partner)))
+            findings.append(checked(partner, "node", partial(_partner, config, table, partner)))
     return findings
-
-
-def _own(config: BankConfig) -> str:
-    about = describe(load_identity(config.identity, config.party, demo=config.demo).cert_pem)
-    return f"valid until {about['not_after']}" + (" (demonstration)" if about["demo"] else "")
 
 
 def _partner(config: BankConfig, table: Table, partner: str) -> str:

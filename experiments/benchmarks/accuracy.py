@@ -19,12 +19,11 @@ from bank_node.evaluation.metrics import Ranking, evaluate
 from bank_node.job import Job, load_job
 from bank_node.ladder import rungs
 from bank_node.parts import assign_parts
-from experiments.benchmarks.tree import CSX, joined, xgboost_model
-from experiments.data import ensure
+from experiments.benchmarks.tree import CSX, csx_columns, joined, xgboost_model
 from experiments.laboratory import OPEN, Laboratory
 from protocol.draws import draw
 from protocol.messages import F64, I64
-from protocol.table import Column, Table, TableSpec, read_table
+from protocol.table import Column
 
 _SEEDS = 2
 Bools = npt.NDArray[np.bool_]
@@ -81,15 +80,6 @@ def _reference(params: BoostingParams, x: F64, label: F64, fitted: Bools) -> dic
 
 def _mean(found: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([metrics[name] for metrics in found])) for name in found[0]}
-
-
-def csx_columns(job: Job) -> tuple[Table, dict[str, list[Column]]]:
-    assert job.data.source
-    ensure(job.data.source.path)
-    every = tuple(c for party in job.parties.values() for c in party.columns)
-    spec = TableSpec(id=job.data.id, columns=every, label=job.data.label, missing=job.data.missing)
-    table = read_table(job.data.source, spec, "csx")
-    return table, {n: [c for c in table.columns if c.name.split(".")[0] in p.columns] for n, p in job.parties.items()}
 
 
 def positions_of(job: Job, partner: str, rows: int) -> I64:

@@ -11,8 +11,8 @@ from typing import Any
 
 from bank_node.job import load_job
 from bank_node.parts import assign_parts
-from experiments.benchmarks.accuracy import csx_columns, metrics_of, positions_of
-from experiments.benchmarks.tree import CSX
+from experiments.benchmarks.accuracy import metrics_of, positions_of
+from experiments.benchmarks.tree import CSX, csx_columns
 from experiments.laboratory import Laboratory
 
 BUDGETS = (0.15, 0.35, 1.0)

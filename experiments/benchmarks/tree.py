@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from bank_node.algorithms.parameters import BoostingParams
-from bank_node.job import load_job
+from bank_node.job import Job, load_job
 from experiments.data import ensure
 from experiments.laboratory import Laboratory
 from experiments.warm import warm_kernels
 from protocol.contract import Contract
 from protocol.errors import UsageError
 from protocol.messages import F64
-from protocol.table import Column, Source, TableSpec, read_table
+from protocol.table import Column, Table, TableSpec, read_table
 
 CSX = Path(__file__).parents[1] / "scenarios" / "csx.toml"
 _BANK_COLUMNS = 10
@@ -85,18 +85,21 @@ def xgboost_model(params: BoostingParams) -> Any:
 def _csx(rows: int) -> tuple[F64, list[Column], dict[str, list[Column]]]:
     """The first rows of the main job's table, in order of id."""
     job = load_job(CSX)
+    table, columns = csx_columns(job)
+    assert table.label is not None
+    chosen = np.arange(table.rows) < rows
+    kept = {name: [c.rows(chosen) for c in own] for name, own in columns.items()}
+    return table.label[chosen], kept.pop(job.bank), kept
+
+
+def csx_columns(job: Job) -> tuple[Table, dict[str, list[Column]]]:
+    """The main job's whole table in order of id, and its columns by party."""
     assert job.data.source
     ensure(job.data.source.path)
-    source = Source(kind="csv", path=job.data.source.path)
     every = tuple(c for party in job.parties.values() for c in party.columns)
-    table = read_table(
-        source, TableSpec(id=job.data.id, columns=every, label="loan_default", missing=job.data.missing), "csx"
-    )
-    chosen = np.arange(table.rows) < rows
-    columns = {name: [c for c in table.columns if c.name.split(".")[0] in p.columns] for name, p in job.parties.items()}
-    kept = {name: [c.rows(chosen) for c in own] for name, own in columns.items()}
-    assert table.label is not None
-    return table.label[chosen], kept.pop(job.bank), kept
+    spec = TableSpec(id=job.data.id, columns=every, label=job.data.label, missing=job.data.missing)
+    table = read_table(job.data.source, spec, "csx")
+    return table, {n: [c for c in table.columns if c.name.split(".")[0] in p.columns] for n, p in job.parties.items()}
 
 
 def _random(rows: int, partner_columns: int) -> tuple[F64, list[Column], dict[str, list[Column]]]:

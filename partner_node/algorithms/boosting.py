@@ -137,9 +137,8 @@ class BoostingAnswerer:
 
     def _require_well_formed(self, query: SumsQuery) -> None:
         """Refuse what would get round the noise, before anything is spent."""
-        shapes, labels = self.table.shapes, query.labels
-        if any(not 0 <= j < len(shapes) for j in query.columns) or len(set(query.columns)) != len(query.columns):
-            raise self._wrong("asked for columns that do not exist", "run `bank-node align` again")
+        labels = query.labels
+        self.matrix.require_columns(query.columns, self.state.bank)
         if any(not label.startswith(f"{self.state.job}/") for label in labels) or not self.state.job:
             raise self._wrong("asked under the label of a job it has not opened", "open the job first")
         if len(set(labels)) != len(labels) or not labels:

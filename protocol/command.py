@@ -40,11 +40,16 @@ class Interrupted(FedwarnError):
 
 @dataclass
 class Talk:
-    """How this command talks: quiet or not, JSON or not. out: stdout for tables; err: stderr."""
+    """How this command talks: quiet or not, JSON or not. out: stdout for tables; err: stderr.
+
+    told_to_stop: a signal has come. Libraries in C turn the KeyboardInterrupt that they are struck by into errors of
+    their own (SystemError, a query cancelled); whatever fails after the signal fails by it.
+    """
 
     quiet: bool = False
     as_json: bool = False
     log_format: str = "text"
+    told_to_stop: bool = False
 
     def __post_init__(self) -> None:
         self.out = Console(quiet=self.as_json)
@@ -107,10 +112,12 @@ def app(help_text: str) -> typer.Typer:
 def main(verbs: typer.Typer, name: str) -> NoReturn:
     """Run one command line, and exit as docs/operations.md says. SIGTERM ends it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     sys.exit(run(verbs, name, sys.argv[1:]))
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
+    TALK.told_to_stop = True
     raise KeyboardInterrupt
 
 
@@ -130,18 +137,22 @@ def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return int(result or 0)
     except FedwarnError as error:
-        return _tell(error)
+        return _tell(_stopped(name) if TALK.told_to_stop else error)
     except typer.Exit as ended:
         return ended.exit_code
     except TyperException as error:
         thing = error.format_message().rstrip(".")
         return _tell(UsageError(name, thing, f"see `{name} --help`")) if thing else USAGE  # no verb: help was shown
     except (KeyboardInterrupt, typer.Abort):
-        return _tell(Interrupted(name, "it was interrupted", "run it again"))
+        return _tell(_stopped(name))
     except BrokenPipeError:
         return 0
     except Exception:
-        return _bug(name)
+        return _tell(_stopped(name)) if TALK.told_to_stop else _bug(name)
+
+
+def _stopped(name: str) -> Interrupted:
+    return Interrupted(name, "it was interrupted", "run it again")
 
 
 def _everywhere(arguments: list[str]) -> list[str] | None:
@@ -161,7 +172,7 @@ def _everywhere(arguments: list[str]) -> list[str] | None:
             log_format = argument.partition("=")[2] or next(given, "")
         else:
             rest.append(argument)
-    TALK.__init__(quiet, as_json, log_format)  # type: ignore[misc]
+    TALK.__init__(quiet, as_json, log_format, TALK.told_to_stop)  # type: ignore[misc]
     if log_format not in ("text", "json"):
         raise UsageError("--log-format", f"{log_format!r} is no format", "give text or json")
     if version:

@@ -7,6 +7,7 @@ from protocol.he.base import Guard, OneHot, PublicEvaluator, SecretKit
 from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit
 from protocol.he.plaintext import PlaintextEvaluator, PlaintextKit
+from protocol.he.streams import derive
 from protocol.messages import U64
 
 ENCRYPTED: Final = {"blind": True, "plaintext": False}
@@ -27,7 +28,7 @@ def evaluator(engine: str, bank: str, key: bytes, matrix: OneHot, seed: bytes, g
     if engine == "blind":
         return BlindEvaluator(bank, key, matrix, seed, guard)
     if engine == "plaintext":
-        return PlaintextEvaluator(bank, matrix, guard)
+        return PlaintextEvaluator(bank, derive(key, "queries", matrix.digest), matrix, guard)
     raise _unknown(engine)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from protocol.errors import IntegrityError
 from protocol.he.base import Body, Cleartext, Guard, OneHot, Sealed, request_digest
 from protocol.he.kernels import sum_words
-from protocol.he.streams import digest
+from protocol.he.streams import tag
 from protocol.messages import I64, U64
 
 
@@ -39,6 +39,7 @@ class PlaintextEvaluator:
     """The partner's half: it sees the vectors, and answers exact sums with noise."""
 
     bank: str
+    key: bytes = field(repr=False)
     matrix: OneHot = field(repr=False)
     guard: Guard = field(repr=False)
 
@@ -56,6 +57,6 @@ class PlaintextEvaluator:
             )
         self.matrix.require_columns(columns, self.bank)
         for label, values, added in zip(labels, body.values, noise, strict=True):
-            request = request_digest(digest(values.data), columns, added)
+            request = request_digest(tag(self.key, values.data), columns, added)
             self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
         return sum_words(self.matrix, columns, body.values.view(np.uint64)) + noise.view(np.uint64)

@@ -36,6 +36,24 @@ def digest(*parts: bytes | memoryview) -> bytes:
     return state.digest()
 
 
+def tag(key: bytes, *parts: bytes | memoryview) -> bytes:
+    """16 bytes that name the parts, each preceded by its length, to the holder of the key: AES-256-GMAC, nonce zero.
+
+    Ten times as fast as SHA-256, and good for one use: to be the context of `derive`, or compared, by the holder of
+    the key. To everyone else two lists of at most L blocks of 16 bytes share a tag with probability (L + 1) / 2^128
+    (a universal hash: Carter and Wegman 1981; Shoup, CRYPTO 1996). Never show a tag: they stand under one nonce.
+    Source: NIST SP 800-38D.
+    """
+    state = Cipher(algorithms.AES(key), modes.GCM(bytes(12))).encryptor()
+    for part in parts:
+        octets = memoryview(part)
+        state.authenticate_additional_data(octets.nbytes.to_bytes(8, "little"))
+        if octets.nbytes:
+            state.authenticate_additional_data(octets.cast("B"))
+    state.finalize()
+    return state.tag
+
+
 def derive(key: bytes, purpose: str, *context: bytes) -> bytes:
     """A key for one purpose and context: HKDF-SHA256, info = "fedwarn.v1 " + purpose, salt = digest(context)."""
     info = b"fedwarn.v1 " + purpose.encode()

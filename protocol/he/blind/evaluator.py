@@ -22,7 +22,7 @@ from protocol.he.blind.packing import DELTA_SHIFT
 from protocol.he.blind.public import hint_id
 from protocol.he.kernels import join_fives, small_times_words, sum_words
 from protocol.he.parameters import LIMBS, LOW_BITS, MAX_ROWS, N
-from protocol.he.streams import I8, centred_binomial, derive, digest, ternary
+from protocol.he.streams import I8, centred_binomial, derive, tag, ternary
 from protocol.messages import F64, I64, U64
 
 _LOW_MASK: Final = np.int64((1 << LOW_BITS) - 1)
@@ -56,6 +56,11 @@ class BlindEvaluator:
             out[r] = ternary(self._row_key("rho", r), N)
         return out
 
+    @cached_property
+    def _naming(self) -> bytes:
+        """The key under which queries are named: the bank cannot make two of one name."""
+        return derive(self.key, "queries", self.hint_id)
+
     def hint(self) -> U64:
         """The masked rows, top 64 bits, shape (R, N): once a matrix; it takes about as long as 100 answers."""
         blocks = -(-self.matrix.n // N)
@@ -70,7 +75,7 @@ class BlindEvaluator:
         """The sealed sums of the columns' rows, top 64 bits, shape (B, K)."""
         body = self._checked(body, len(labels), columns)
         rows = self.matrix.rows_of(columns)
-        queries = [digest(high.data, low.data) for high, low in zip(body.high, body.low, strict=True)]
+        queries = [tag(self._naming, high.data, low.data) for high, low in zip(body.high, body.low, strict=True)]
         for label, query, added in zip(labels, queries, noise, strict=True):
             request = request_digest(query, columns, added)
             self.guard.admit_answer(self.hint_id, label, request, self._cost(len(columns), len(rows)))

@@ -8,6 +8,7 @@ Source: docs/protocols/blind-product.md; SimplePIR, eprint 2022/949.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from protocol.he.base import PLAINTEXT_BITS, Ciphertext, Sealed
 from protocol.he.blind.packing import DELTA_SHIFT, pack
 from protocol.he.kernels import words_times_small
 from protocol.he.parameters import MAX_ROWS, N
-from protocol.he.streams import I8, binomial, derive, digest, ternary, words
+from protocol.he.streams import I8, binomial, derive, tag, ternary, words
 from protocol.messages import I64, U8, U64
 
 _SHIFT: Final = np.uint64(DELTA_SHIFT)
@@ -45,6 +46,11 @@ class BlindSecretKit:
             raise RefusedError(self.party, f"has more rows than the {MAX_ROWS} of one hint", "align fewer rows")
         object.__setattr__(self, "_public", ring.public_transform(self.seed, -(-self.n // N)))
 
+    @cached_property
+    def _naming(self) -> bytes:
+        """The key under which vectors are named."""
+        return derive(self.master, "vectors", self.seed)
+
     def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
         """Seal B vectors, shape (B, n), |entries of M·u| < 2^41. The same vector and label give the same bytes."""
         if vectors.shape != (len(labels), self.n):
@@ -53,7 +59,7 @@ class BlindSecretKit:
         low = np.empty((len(labels), self.n + N, 5), dtype=np.uint8)
         secrets = np.empty((len(labels), N), dtype=np.int8)
         for k, (vector, label) in enumerate(zip(vectors, labels, strict=True)):
-            content = digest(np.ascontiguousarray(vector, dtype="<i8").data)
+            content = tag(self._naming, np.ascontiguousarray(vector, dtype="<i8").data)
             key = derive(self.master, "query", self.seed, label.encode(), content)
             secrets[k] = ternary(derive(key, "secret"), N)
             self._encrypt(secrets[k], key, vector, high[k], low[k])

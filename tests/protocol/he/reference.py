@@ -1,7 +1,7 @@
 """The blind product in whole numbers, written from docs/protocols/blind-product.md and not from `protocol/he`.
 
 Polynomials are lists of N Python integers; a product is one multiplication of two big integers (Kronecker
-substitution). Only SHA-256, HMAC and AES come from libraries. Slow, exact, and the judge of the fast one.
+substitution). Only SHA-256, HMAC, AES and GMAC come from libraries. Slow, exact, and the judge of the fast one.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 N, Q, DELTA, CUT = 4096, 1 << 104, 1 << 62, 40
 SLOT = 152  # bits a coefficient in Kronecker substitution: 104 + 12 for the sum, 32 for small multipliers, a sign
@@ -24,6 +25,11 @@ def derive(key: bytes, purpose: str, *context: bytes) -> bytes:
     """HKDF-SHA256 (RFC 5869) with one block of output."""
     extracted = hmac.digest(digest(*context), key, "sha256")
     return hmac.digest(extracted, b"fedwarn.v1 " + purpose.encode() + b"\x01", "sha256")
+
+
+def tag(key: bytes, *parts: bytes) -> bytes:
+    content = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+    return AESGCM(key).encrypt(bytes(12), b"", content)
 
 
 def stream(key: bytes, count: int) -> bytes:
@@ -125,7 +131,7 @@ class Partner:
         n = len(self.matrix[0])
         high = b"".join((value >> CUT).to_bytes(8, "little") for value in b)
         low = b"".join((value % (1 << CUT)).to_bytes(5, "little") for value in b)
-        flood = self.flooding(label, digest(high, low))
+        flood = self.flooding(label, tag(derive(self.key, "queries", self.hint_id), high, low))
         out = []
         for r, row in enumerate(self.matrix):
             total = sum(value for value, one in zip(b[:n], row, strict=True) if one)
@@ -139,7 +145,8 @@ class Bank:
         self.master, self.seed, self.n = master, seed, n
 
     def key(self, vector: list[int], label: str) -> bytes:
-        content = digest(b"".join(value.to_bytes(8, "little", signed=True) for value in vector))
+        octets = b"".join(value.to_bytes(8, "little", signed=True) for value in vector)
+        content = tag(derive(self.master, "vectors", self.seed), octets)
         return derive(self.master, "query", self.seed, label.encode(), content)
 
     def secret(self, vector: list[int], label: str) -> list[int]:

@@ -74,14 +74,14 @@ def test_a_malformed_query_is_refused_before_any_work(
 @pytest.mark.parametrize("engine", ["blind", "plaintext"])
 def test_columns_that_do_not_exist_are_refused(made: Product, columns: list[int], engine: str) -> None:
     """The compiled loops do not check bounds: this is where it is done."""
-    plain = PlaintextEvaluator("bank", made.evaluator.matrix, made.budgets)
+    plain = PlaintextEvaluator("bank", PARTNER_KEY, made.evaluator.matrix, made.budgets)
     body = _query(made) if engine == "blind" else Cleartext(values=np.zeros((1, ROWS), dtype=np.int64))
     with pytest.raises(IntegrityError, match="columns that do not exist"):
         (made.evaluator if engine == "blind" else plain).answer(body, ["label"], columns, _noise(4))
 
 
 def test_plaintext_refuses_what_is_not_its_own(made: Product) -> None:
-    plain = PlaintextEvaluator("bank", made.evaluator.matrix, made.budgets)
+    plain = PlaintextEvaluator("bank", PARTNER_KEY, made.evaluator.matrix, made.budgets)
     with pytest.raises(IntegrityError, match="another engine"):
         plain.answer(_query(made), ["label"], [0], _noise(2))
     with pytest.raises(IntegrityError, match="another length"):

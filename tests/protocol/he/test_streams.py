@@ -65,6 +65,20 @@ def test_digests_of_different_lists_differ(first: list[bytes], second: list[byte
     assert (streams.digest(*first) == streams.digest(*second)) == (first == second)
 
 
+@given(st.lists(st.binary(max_size=40), max_size=4), st.lists(st.binary(max_size=40), max_size=4))
+def test_tags_are_gmac_and_tell_lists_apart(first: list[bytes], second: list[bytes]) -> None:
+    found = [streams.tag(KEY, *parts) for parts in (first, second)]
+    assert found == [reference.tag(KEY, *parts) for parts in (first, second)]
+    assert (found[0] == found[1]) == (first == second)
+    assert streams.tag(bytes(32), *first) != found[0]
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0, 5), (7,), (3, 5)])
+def test_arrays_are_tagged_by_their_bytes(shape: tuple[int, ...]) -> None:
+    values = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
+    assert streams.tag(KEY, values.data) == streams.tag(KEY, values.tobytes())
+
+
 @pytest.mark.parametrize("change", [lambda k, p, c: (b"x" + k[1:], p, c), lambda k, p, c: (k, p + "'", c)])
 def test_another_key_or_purpose_gives_another_stream(change: Callable[..., tuple[bytes, str, bytes]]) -> None:
     key, purpose, context = change(KEY, "rho", b"row")

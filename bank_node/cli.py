@@ -10,10 +10,10 @@ from bank_node.connect import connected
 from bank_node.doctor import examine
 from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.report import write_report
-from bank_node.job import load_job
 from bank_node.scoring import load_model, parties_absent, read_rows
 from protocol.command import TALK, app
 from protocol.findings import as_dict, as_table
+from protocol.job import load_job
 from protocol.key_verb import keys
 
 verbs = app(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from bank_node.config import BankConfig
 from bank_node.federation import Federation, Progress
-from bank_node.job import Job
 from bank_node.models.trees import TreeModel
 from bank_node.outcome import write_outcome
 from bank_node.scoring import Scored, score
@@ -12,6 +11,7 @@ from bank_node.training import read_own_table, train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.files import own_folder
+from protocol.job import Job
 from protocol.ledger import Ledger
 from protocol.messages import Message
 from protocol.table import Table

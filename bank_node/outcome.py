@@ -26,13 +26,13 @@ from bank_node.evaluation.facts import (
     Text,
     write_facts,
 )
-from bank_node.ladder import folder_of
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.agreement import Welcome
 from protocol.files import write_whole
 from protocol.he.engines import ENCRYPTED
 from protocol.he.noise import zcdp
 from protocol.he.parameters import FLOOD_BUDGET_LOG2, ONE_HOT, STATISTICAL_BITS_TOTAL, N
+from protocol.ladder import folder_of
 
 _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "rbcl", "msgspec")
 

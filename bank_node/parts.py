@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.job import Split
 from protocol.draws import draw
 from protocol.errors import DataError
+from protocol.job import Split
 from protocol.table import Table
 
 Parts = npt.NDArray[np.str_]

@@ -12,24 +12,24 @@ import numpy as np
 
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
 from bank_node.algorithms.objective import Logistic
-from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.config import BankConfig
 from bank_node.evaluation.facts import DisclosureRow
 from bank_node.federation import Federation, load_known, save_known
-from bank_node.job import Job
 from bank_node.journal import Journal
-from bank_node.ladder import Rung, rungs
 from bank_node.parts import Parts, assign_parts
 from bank_node.tally import Tally
 from bank_node.timing import Stopwatch
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import apply_rule, fit_rule
 from protocol.algorithms.boosting import Kept, Opened, Opening
+from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
 from protocol.errors import DataError, UsageError
 from protocol.files import own_folder
 from protocol.he.streams import digest
+from protocol.job import Job
+from protocol.ladder import Rung, rungs
 from protocol.messages import F64, encode
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
 from protocol.table import Table, read_table

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from bank_node.evaluation.headline import headline_table
-from bank_node.job import load_job
 from experiments.benchmarks import BENCHMARKS
 from experiments.compare import compare as compare_runs
 from experiments.prepare import prepare, write_demo
@@ -15,6 +14,7 @@ from experiments.verify import require_verified
 from experiments.warm import warm_kernels
 from protocol.command import TALK, app
 from protocol.errors import UsageError
+from protocol.job import load_job
 
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
 new = app("Begin something: the parties' node folders of a scenario.")

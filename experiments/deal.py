@@ -15,12 +15,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from bank_node.job import Job, JobParty
 from experiments.data import ensure
 from protocol.draws import draw
 from protocol.errors import DataError
 from protocol.files import own_folder
 from protocol.ids import id_order, normalise_ids
+from protocol.job import Job, JobParty
 from protocol.messages import I64
 from protocol.scan import Scan, as_text, id_text, quoted, text, values_of
 from protocol.table import Source, TableSpec, feature_names, file_sha256, nearest

@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
 from bank_node.algorithms.objective import Logistic
-from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
 from partner_node.budgets import Budgets
 from protocol.algorithms.binning import apply_rule, fit_rule
 from protocol.algorithms.boosting import Opening
+from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.he.engines import evaluator, secret_kit
 from protocol.he.streams import fresh_key

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from bank_node.config import load_config as load_bank
-from bank_node.job import Job
 from bank_node.node import BankNode
 from experiments.nodes import Nodes
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
 from protocol.command import TALK
 from protocol.errors import FedwarnError, TransportError
+from protocol.job import Job
 from protocol.transport.in_process import InProcess
 
 Progress = Callable[[str, int, int], None]

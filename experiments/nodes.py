@@ -7,9 +7,9 @@ from typing import Any
 
 import tomli_w
 
-from bank_node.job import Job
 from experiments.deal import Dealt, DealtParty
 from protocol.files import write_whole
+from protocol.job import Job
 from protocol.table import TableSpec
 
 

@@ -4,12 +4,12 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from bank_node.job import Job, names_budgets
 from experiments.deal import Dealt, deal
 from experiments.nodes import Nodes, write_nodes
 from protocol.errors import UsageError
 from protocol.files import own_folder, write_whole
 from protocol.identity import create_demo_identities
+from protocol.job import Job, names_budgets
 
 _PARTS = ("nodes", "ca", "models", "receipts", "logs")
 _FILES = ("job.toml", "scores.csv", "facts.json", "report.json", "report.html")

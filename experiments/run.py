@@ -6,11 +6,11 @@ from pathlib import Path
 from bank_node.evaluation.document import Report
 from bank_node.evaluation.facts import PartyFacts, RunFacts, read_facts, write_facts
 from bank_node.evaluation.report import write_report
-from bank_node.job import Run, load_job
 from experiments.deal import Dealt
 from experiments.launch import Peaks, train_between_processes, train_in_process
 from experiments.prepare import prepare, write_parties
 from protocol.files import own_folder
+from protocol.job import Run, load_job
 from protocol.ledger import export_receipt
 from protocol.settings import check_settings
 

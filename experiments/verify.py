@@ -17,11 +17,11 @@ from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.report import build_report, read_report
 from bank_node.evaluation.scores import read_scores
 from bank_node.evaluation.uplift import key_of
-from bank_node.ladder import folder_of
 from experiments.recompute import read_rows, recompute
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
 from protocol.he.engines import ENCRYPTED
+from protocol.ladder import folder_of
 from protocol.receipts import read_receipt, reconcile
 
 TOLERANCE = 1e-9

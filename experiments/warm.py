@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bank_node.algorithms.parameters import BoostingParams
 from experiments.laboratory import Laboratory
+from protocol.algorithms.parameters import BoostingParams
 from protocol.table import Column
 
 _ROWS = 200

@@ -11,7 +11,6 @@ import numpy as np
 
 from bank_node.algorithms.growing import Node, Workspace
 from bank_node.algorithms.objective import Logistic
-from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.splits import leaf_weight
 from bank_node.algorithms.tree_columns import TreeColumns
@@ -28,6 +27,7 @@ from protocol.algorithms.boosting import (
     Sums,
     SumsQuery,
 )
+from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
 from protocol.errors import IntegrityError
 from protocol.he.base import Sealed

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.algorithms.histogram import sums_per_bin, total_of
-from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import LEFT, SPECIAL, PartnerView
 from bank_node.algorithms.splits import MIN_GAIN, Candidate, Scored, score_cuts, score_subsets
 from bank_node.algorithms.tree_columns import Columns, TreeColumns
 from bank_node.models.trees import HandleBook, TreeNode
 from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery
+from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import RefusedError
 from protocol.he.base import Sealed
 from protocol.he.plan import NOISE_CUT, PACKED_BITS, WHOLE_BITS, Plan

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.parameters import BoostingParams
 from protocol.algorithms.binning import ColumnShape
+from protocol.algorithms.parameters import BoostingParams
 from protocol.messages import F64, I64
 
 Bools = npt.NDArray[np.bool_]

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.parameters import BoostingParams
 from bank_node.evaluation.metrics import Ranking, evaluate
-from bank_node.job import Job, load_job
-from bank_node.ladder import rungs
 from bank_node.parts import assign_parts
 from experiments.benchmarks.tree import CSX, csx_columns, joined, xgboost_model
 from experiments.laboratory import OPEN, Laboratory
+from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
+from protocol.job import Job, load_job
+from protocol.ladder import rungs
 from protocol.messages import F64, I64
 from protocol.table import Column
 

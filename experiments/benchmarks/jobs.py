@@ -7,9 +7,9 @@ import duckdb
 import numpy as np
 import tomli_w
 
-from bank_node.job import Job, load_job
 from experiments.benchmarks.tree import CSX
 from experiments.data import ensure
+from protocol.job import Job, load_job
 from protocol.settings import parse_toml
 
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bank_node.job import load_job
 from bank_node.parts import assign_parts
 from experiments.benchmarks.accuracy import metrics_of, positions_of
 from experiments.benchmarks.tree import CSX, csx_columns
 from experiments.laboratory import Laboratory
+from protocol.job import load_job
 
 BUDGETS = (0.15, 0.35, 1.0)
 

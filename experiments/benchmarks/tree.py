@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from bank_node.algorithms.parameters import BoostingParams
-from bank_node.job import Job, load_job
 from experiments.data import ensure
 from experiments.laboratory import Laboratory
 from experiments.warm import warm_kernels
+from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import UsageError
+from protocol.job import Job, load_job
 from protocol.messages import F64
 from protocol.table import Column, Table, TableSpec, read_table
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_node.job import Split
 from bank_node.parts import assign_parts
 from protocol.errors import DataError
+from protocol.job import Split
 from protocol.table import Source, Table, TableSpec, read_table
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.algorithms.boosting import Boosted
-from bank_node.algorithms.parameters import BoostingParams
 from bank_node.algorithms.partner_view import LEFT, SPECIAL
 from bank_node.models.trees import TreeModel, TreeNode
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.boosting import Opening, SplitQuery, Sums, SumsQuery
+from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.draws import draw
 from protocol.errors import IntegrityError, RefusedError

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from bank_node.algorithms.parameters import BoostingParams
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.boosting import Sums, SumsQuery
+from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
 from protocol.he.base import Ciphertext
 from protocol.he.plan import make_plan

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tomli_w
 
-from bank_node.job import load_job
 from experiments.deal import Dealt, deal, folder_name
 from protocol.errors import DataError, UsageError
+from protocol.job import load_job
 from protocol.table import Table, read_table
 
 ROWS = 300

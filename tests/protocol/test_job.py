@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import tomli_w
 
-from bank_node.algorithms.parameters import BoostingParams
-from bank_node.job import (
+from protocol.algorithms.parameters import BoostingParams
+from protocol.contract import Contract
+from protocol.errors import UsageError
+from protocol.job import (
     Job,
     JobData,
     JobModel,
@@ -22,8 +24,6 @@ from bank_node.job import (
     load_job,
     names_budgets,
 )
-from protocol.contract import Contract
-from protocol.errors import UsageError
 from protocol.table import Source
 
 Values = dict[str, Any]

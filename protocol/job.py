@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bank_node.algorithms.parameters import BoostingParams
+from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.settings import check_settings, parse_toml, resolve
 from protocol.table import Sentinel, Source, nearest

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bank_node.ladder import Rung, folder_of, rungs
 from protocol.errors import UsageError
+from protocol.ladder import Rung, folder_of, rungs
 
 
 def test_auto_is_the_bank_then_each_partner_then_all_and_a_placebo():

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bank_node.config import BankConfig
-from bank_node.federation import Progress
 from bank_node.node import BankNode
+from bank_node.standing import Progress
 from protocol.identity import load_identity
 from protocol.transport.over_grpc import GrpcTransport
 

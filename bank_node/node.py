@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from bank_node.config import BankConfig
-from bank_node.federation import Federation, Progress
 from bank_node.models.trees import TreeModel
 from bank_node.outcome import write_outcome
 from bank_node.scoring import Scored, score
-from bank_node.training import read_own_table, train
+from bank_node.standing import Progress, Standing
+from bank_node.training import Training, read_own_table, train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.files import own_folder
@@ -38,21 +38,23 @@ class BankNode:
     def align(self, job: Job, anew: bool) -> dict[str, BankAlignment]:
         """Align with the job's partners, and keep the alignments. anew: also where one is kept already."""
         table = read_own_table(self._config, job)
-        federation = Federation(self._config, table, self._session.exchange, self._progress)
-        federation.agree(job.partners, job.sha256)
-        return federation.align(job.partners, anew)
+        standing = Standing(self._config, table, self._session.exchange, self._progress)
+        standing.agree(job.partners, job.sha256)
+        return standing.align(job.partners, anew)
 
     def greet(self, partner: str, table: Table) -> Welcome:
         """Agree on terms with one partner, and no more. Raises: PeerError, RefusedError, TransportError."""
-        federation = Federation(self._config, table, self._session.exchange, self._progress)
-        federation.agree([partner], "")
-        return federation.welcomes[partner]
+        standing = Standing(self._config, table, self._session.exchange, self._progress)
+        standing.agree([partner], "")
+        return standing.welcomes[partner]
 
     def train(self, job: Job, job_text: str, out: Path) -> None:
         """Train the job's ladder, and leave scores, models and facts in `out`."""
-        table = read_own_table(self._config, job)
-        training = train(self._config, job, table, self._session.exchange, self._progress)
-        write_outcome(training, out, job_text)
+        write_outcome(self.fit(job, read_own_table(self._config, job)), out, job_text)
+
+    def fit(self, job: Job, table: Table) -> Training:
+        """Train the job's ladder on a table that is read already; nothing is written but this node's own state."""
+        return train(self._config, job, table, self._session.exchange, self._progress)
 
     def score(self, model: TreeModel, table: Table, without: set[str]) -> Scored:
         """Score rows by a model; `without` some partners, their splits take the default directions."""

@@ -13,7 +13,7 @@ SMALL_SAMPLE: Final = 10_000
 
 def warnings(training: Training) -> list[Text]:
     """What opens the page."""
-    noise = max((c.histogram_noise for c in training.federation.contracts.values()), default=0.0)
+    noise = max((c.histogram_noise for c in training.standing.contracts.values()), default=0.0)
     rows = int((training.parts == "train").sum())
     small = [say("run_small_sample", rows=f"{rows:,}", noise=f"{noise:g}")] if noise and rows < SMALL_SAMPLE else []
     return small + [_half_spent(training, p) for p in training.alignments if _is_half_spent(training, p)]
@@ -22,7 +22,7 @@ def warnings(training: Training) -> list[Text]:
 def notes(training: Training) -> list[Text]:
     """What stands under the headline."""
     out = []
-    for partner, welcome in training.federation.welcomes.items():
+    for partner, welcome in training.standing.welcomes.items():
         if welcome.noise_key.startswith("derived"):
             out.append(say("run_derived_noise", party=partner))
         if welcome.equation_budget == "counted":
@@ -36,7 +36,7 @@ def _rungs_of(training: Training, partner: str) -> list[TrainedRung]:
 
 def _is_half_spent(training: Training, partner: str) -> bool:
     last = _rungs_of(training, partner)[-1].spent[partner]
-    enforced = training.federation.welcomes[partner].equation_budget == "enforced"
+    enforced = training.standing.welcomes[partner].equation_budget == "enforced"
     return enforced and last.equations > last.equations_limit / 2
 
 

@@ -42,7 +42,7 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "scores.csv", _scores(training), 0o644)
     for trained in training.rungs:
-        _write_model(training, trained, out / "models" / folder_of(trained.rung.name) / trained.model)
+        write_model(training, trained, out / "models" / folder_of(trained.rung.name) / trained.model)
     facts = _facts(training, job_text, unused)
     write_facts(out, facts)
     return facts
@@ -65,7 +65,7 @@ def _scores(training: Training) -> bytes:
     return text.getvalue().encode()
 
 
-def _write_model(training: Training, trained: TrainedRung, folder: Path) -> None:
+def write_model(training: Training, trained: TrainedRung, folder: Path) -> None:
     """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.boosted.model
@@ -84,37 +84,37 @@ def _write_model(training: Training, trained: TrainedRung, folder: Path) -> None
 
 
 def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFacts:
-    job, federation = training.job, training.federation
+    job, standing = training.job, training.standing
     used = {p for t in training.rungs for p in t.rung.partners}
-    engine = federation.config.engine
+    engine = standing.config.engine
     return RunFacts(
         schema=1,
         name=job.name,
         title=Text(en=job.titles.en, zh=job.titles.zh),
         synthetic=job.synthetic,
         engine=engine,
-        label_party=federation.config.party,
+        label_party=standing.config.party,
         security=_security(training) if ENCRYPTED[engine] else Security(),
         data=DataFacts(
             parties={
-                federation.config.party: _own_facts(training),
+                standing.config.party: _own_facts(training),
                 **{p: _partner_facts(training, p) for p in sorted(used)},
             },
             unused=list(unused),
-            unverified=[] if federation.config.data.source.sha256 else [federation.config.party],
+            unverified=[] if standing.config.data.source.sha256 else [standing.config.party],
         ),
         rungs=[_rung_facts(training, t) for t in training.rungs],
         alert_rates=list(job.report.alert_rates),
         bootstrap=job.report.bootstrap,
         seed=job.run.seed,
-        budgets={p: _budgets(training, p) for p in sorted(used)},
+        budgets={p: budgets(training, p) for p in sorted(used)},
         warnings=notes.warnings(training),
         notes=notes.notes(training),
         job=job_text,
         job_sha256=job.sha256,
         data_sha256={
-            federation.config.party: training.table.sha256,
-            **{p: w.data for p, w in federation.welcomes.items()},
+            standing.config.party: training.table.sha256,
+            **{p: w.data for p, w in standing.welcomes.items()},
         },
         seeds={"run": job.run.seed, "split": job.split.seed},
         measured=_measured(training),
@@ -152,7 +152,7 @@ def _own_facts(training: Training) -> PartyFacts:
 
 def _partner_facts(training: Training, partner: str) -> PartyFacts:
     """What a partner has told: numbers, not names."""
-    welcome: Welcome = training.federation.welcomes[partner]
+    welcome: Welcome = training.standing.welcomes[partner]
     view = next(v for (p, _), v in training.views.items() if p == partner)
     kept = {shape.number for shape in view.columns}
     dropped = [f"column {k + 1}" for k in range(welcome.columns) if k not in kept]
@@ -168,18 +168,19 @@ def _partner_facts(training: Training, partner: str) -> PartyFacts:
 def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
     return RungFacts(
         name=trained.rung.name,
-        parties=[training.federation.config.party, *trained.rung.partners],
+        parties=[training.standing.config.party, *trained.rung.partners],
         model=trained.model,
         placebo=trained.rung.placebo,
         model_sha256=trained.boosted.model.sha256,
         importance=trained.boosted.model.importance(),
         disclosure=trained.disclosure,
-        leakage={p: _leakage(training, trained, p) for p in trained.rung.partners},
+        leakage={p: leakage(training, trained, p) for p in trained.rung.partners},
     )
 
 
-def _leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
-    noise = training.federation.contracts[partner].histogram_noise
+def leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
+    """What a partner's answers gave away in a rung."""
+    noise = training.standing.contracts[partner].histogram_noise
     view = next(v for (p, _), v in training.views.items() if p == partner)
     return Leakage(
         queries=trained.boosted.queries,
@@ -194,12 +195,13 @@ def _fitted(training: Training, partner: str) -> int:
     return int((training.alignments[partner].positions[training.parts == "train"] >= 0).sum())
 
 
-def _budgets(training: Training, partner: str) -> dict[str, Budget]:
+def budgets(training: Training, partner: str) -> dict[str, Budget]:
+    """What is spent of a partner's budgets at the end of a training, by clause."""
     contract, last = (
-        training.federation.contracts[partner],
+        training.standing.contracts[partner],
         [t for t in training.rungs if partner in t.rung.partners][-1],
     )
-    enforced = training.federation.welcomes[partner].equation_budget == "enforced"
+    enforced = training.standing.welcomes[partner].equation_budget == "enforced"
     return {
         "max_equations_share": Budget(
             limit=contract.max_equations_share,
@@ -228,5 +230,5 @@ def _measured(training: Training) -> Measured:
         machine={"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count() or 1},
         seconds=seconds,
         seconds_per_tree=per_tree,
-        peak_rss_mib={training.federation.config.party: float(np.round(peak, 1))},
+        peak_rss_mib={training.standing.config.party: float(np.round(peak, 1))},
     )

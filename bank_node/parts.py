@@ -1,5 +1,7 @@
 """Which rows are trained on, judged on for early stopping, and tested: the same on every rung."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,7 @@ def assign_parts(split: Split, table: Table) -> Parts:
 
     Rows are drawn in order of id; by time, the last rows are the test, those just before the validation, and rows
     of one moment stay together.
+    Without a test share, all rows that do not validate are trained on.
     Raises: DataError: a part has no rows, or only one class; a declared part is none of the three.
     """
     n = table.rows
@@ -33,7 +36,7 @@ def assign_parts(split: Split, table: Table) -> Parts:
         parts[order[test : test + validation]] = "validation"
         if split.kind == "time" and table.time is not None:
             _keep_moments_together(parts, table.time, order)
-    _require_both_classes(parts, table)
+    _require_both_classes(parts, table, ("train", "test") if split.kind == "column" or split.test else ("train",))
     return parts
 
 
@@ -56,9 +59,9 @@ def _keep_moments_together(parts: Parts, time: npt.NDArray[np.datetime64], newes
             parts[np.isin(parts, earlier) & (time >= time[rows[-1]])] = later
 
 
-def _require_both_classes(parts: Parts, table: Table) -> None:
+def _require_both_classes(parts: Parts, table: Table, names: Sequence[str]) -> None:
     assert table.label is not None
-    for name in ("train", "test"):
+    for name in names:
         labels = table.label[parts == name]
         if not labels.size or labels.min() == labels.max():
             raise DataError(table.party, f"the {name} part has not both classes", "change [split], or give more rows")

@@ -12,8 +12,8 @@ import numpy as np
 from bank_node.algorithms.objective import Logistic
 from bank_node.algorithms.scoring import Told, absent, ask_for_bits, handles_of, margins
 from bank_node.config import BankConfig
-from bank_node.federation import Federation, Progress
 from bank_node.models.trees import TreeModel
+from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, IntegrityError, UsageError
 from protocol.files import write_whole
@@ -108,9 +108,9 @@ def score(
     alignments: dict[str, BankAlignment] = {}
     told: dict[str, Told] = {p: absent(model, p, table.rows) for p in needed if p in without}
     if asked:
-        federation = Federation(config, table, exchange, progress)
-        federation.agree(asked, "")
-        alignments = federation.align(asked)
+        standing = Standing(config, table, exchange, progress)
+        standing.agree(asked, "")
+        alignments = standing.align(asked)
         told |= drive(ask_for_bits(model, alignments), exchange)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     margin = margins(model, config.party, columns, told, table.rows)

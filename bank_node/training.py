@@ -15,9 +15,9 @@ from bank_node.algorithms.objective import Logistic
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.config import BankConfig
 from bank_node.evaluation.facts import DisclosureRow
-from bank_node.federation import Federation, load_known, save_known
 from bank_node.journal import Journal
 from bank_node.parts import Parts, assign_parts
+from bank_node.standing import Standing, load_known, save_known
 from bank_node.tally import Tally
 from bank_node.timing import Stopwatch
 from protocol.algorithms.alignment import BankAlignment
@@ -59,7 +59,7 @@ class Training:
     job: Job
     table: Table
     parts: Parts
-    federation: Federation
+    standing: Standing
     alignments: dict[str, BankAlignment]
     rungs: list[TrainedRung] = field(default_factory=list)
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -89,11 +89,11 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     parts, tally, clock = assign_parts(job.split, table), Tally(config.party), Stopwatch()
     own_folder(config.state)
     observed = _observed(exchange, tally)
-    federation = Federation(config, table, observed, progress)
+    standing = Standing(config, table, observed, progress)
     with clock("align"):
-        federation.agree(partners, job.sha256)
-        alignments = federation.align(partners)
-    training = Training(job, table, parts, federation, alignments)
+        standing.agree(partners, job.sha256)
+        alignments = standing.align(partners)
+    training = Training(job, table, parts, standing, alignments)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)
     return training
 
@@ -102,7 +102,7 @@ def _grow_ladder(
     training: Training, ladder: list[Rung], exchange: Exchange, tally: Tally, clock: Stopwatch, progress: Progress
 ) -> None:
     """Every rung under every model, through the journal."""
-    config, job = training.federation.config, training.job
+    config, job = training.standing.config, training.job
     folder = own_folder(config.state / "journals" / _journal_name(training))
     with clock("hint"):
         _open_views(training, ladder, folder)
@@ -115,7 +115,7 @@ def _grow_ladder(
                 training.rungs.append(trained)
                 clock = Stopwatch()
         for view in training.views.values():
-            path = training.federation.known_file(view.layout)
+            path = training.standing.known_file(view.layout)
             save_known(path, view.known.with_all_of(load_known(path, view.known.rows)))
     finally:
         journal.close()
@@ -127,11 +127,11 @@ def _open_views(training: Training, ladder: list[Rung], folder: Path) -> None:
         for partner, alignment in training.alignments.items():
             key = partner, params.max_bin
             if key not in training.views:
-                training.views[key] = _view(training.federation, partner, alignment, params.max_bin, folder)
+                training.views[key] = _view(training.standing, partner, alignment, params.max_bin, folder)
 
 
-def _view(federation: Federation, partner: str, alignment: BankAlignment, max_bin: int, folder: Path) -> PartnerView:
-    view = federation.view(partner, alignment, max_bin)
+def _view(standing: Standing, partner: str, alignment: BankAlignment, max_bin: int, folder: Path) -> PartnerView:
+    view = standing.view(partner, alignment, max_bin)
     at_start = folder / f"{view.layout}.npz"
     if not at_start.exists():
         save_known(at_start, view.known)
@@ -180,10 +180,10 @@ def _task(
     job, table, fitted = training.job, training.table, training.parts == "train"
     assert table.label is not None
     weights = np.ones(table.rows) if table.weight is None else table.weight
-    contracts = [training.federation.contracts[p] for p in rung.partners]
+    contracts = [training.standing.contracts[p] for p in rung.partners]
     return Task(
         label=f"{job.sha256}/{rung.name}/{model}/0/0",
-        bank=training.federation.config.party,
+        bank=training.standing.config.party,
         objective=Logistic(table.label, weights * np.where(table.label > 0, params.scale_pos_weight, 1.0)),
         train=fitted,
         validation=training.parts == "validation",
@@ -225,7 +225,7 @@ def _own_columns(training: Training, max_bin: int) -> BankColumns:
 def _journal_name(training: Training) -> str:
     """One journal a job and set of alignments."""
     names = [training.alignments[p].alignment.encode() for p in sorted(training.alignments)]
-    return digest(training.job.sha256.encode(), training.federation.config.engine.encode(), *names).hex()
+    return digest(training.job.sha256.encode(), training.standing.config.engine.encode(), *names).hex()
 
 
 def _observed(exchange: Exchange, tally: Tally) -> Exchange:

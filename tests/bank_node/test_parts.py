@@ -76,3 +76,11 @@ def test_parts_belong_to_ids_whatever_the_order_of_the_file(tmp_path):
         kinds = [Split(test=0.3, validation=0.1), Split(kind="time", test=0.3)]
         by_id.append([dict(zip(read.ids, assign_parts(split, read), strict=True)) for split in kinds])
     assert by_id[0] == by_id[1] == by_id[2]
+
+
+def test_without_a_test_share_all_rows_are_trained_on():
+    split = Split(test=0.1).model_copy(update={"test": 0.0, "validation": 0.2})
+    parts = assign_parts(split, table(100))
+    assert [(parts == name).sum() for name in ("train", "validation", "test")] == [80, 20, 0]
+    with pytest.raises(DataError, match="the train part has not both classes"):
+        assign_parts(split, table(1))

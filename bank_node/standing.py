@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass
-class Federation:
+class Standing:
     """One bank, its partners by name, and a way to exchange messages with them."""
 
     config: BankConfig

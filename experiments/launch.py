@@ -96,14 +96,21 @@ def _serve(nodes: Nodes, partner: str) -> list[str]:
 def _process(command: list[str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
     """A child process, stopped at the end: asked first, then made to. log: of its stderr, else it is ours.
 
-    Its stdout is a pipe for the one JSON object that it ends with: a full disk cannot swallow the reason.
+    Its stdout is a pipe for the one JSON object that it ends with: a full disk cannot swallow the reason. Its stdin is
+    a pipe that nothing is written to: should we be killed, it is closed, and the child ends by itself.
     """
     with ExitStack() as stack:
         errors = stack.enter_context(log.open("wb")) if log else None
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=_environment()
+            [*command, "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_environment(),
         )
+        assert process.stdin
         assert process.stdout
+        stack.enter_context(process.stdin)
         stack.enter_context(process.stdout)
         try:
             yield process

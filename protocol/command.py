@@ -4,6 +4,7 @@
     --quiet              no progress, no talk
     --log-format json    log lines as JSON objects
     --version            of the software and of the protocol
+    --until-stdin-closes end when whoever holds the other end of stdin is gone (protocol/lifeline.py)
 
 Data go to stdout, talk goes to stderr. A command returns what `--json` prints; everything else it says through the
 `Talk` it asks for.
@@ -27,6 +28,7 @@ from typer.exceptions import TyperException
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.errors import FedwarnError, UsageError
 from protocol.files import machine_told
+from protocol.lifeline import end_with_stdin
 
 EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."
 USAGE: Final = 2
@@ -168,6 +170,8 @@ def _everywhere(arguments: list[str]) -> list[str] | None:
             quiet = True
         elif argument == "--version":
             version = True
+        elif argument == "--until-stdin-closes":
+            end_with_stdin()
         elif argument.split("=")[0] == "--log-format":
             log_format = argument.partition("=")[2] or next(given, "")
         else:

@@ -19,6 +19,11 @@ from protocol.messages import I64, U8, U64
 KEY_BYTES: Final = 32
 _TRITS: Final = np.array([[(v // 3**k) % 3 - 1 for k in range(5)] for v in range(243)], dtype=np.int8)
 
+ERROR_BITS: Final = np.uint64((1 << 2 * ETA) - 1)
+"""The bits of a word of which an error is made."""
+FLIPPED: Final = np.uint64(((1 << ETA) - 1) << ETA)
+"""Those that count as less."""
+
 I8 = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
 
@@ -90,10 +95,9 @@ def centred_binomial(key: bytes, count: int) -> I64:
 
 
 def binomial(drawn: U64) -> I64:
-    """The error of each uniform word."""
-    mask = np.uint64((1 << ETA) - 1)
-    up, down = np.bitwise_count(drawn & mask), np.bitwise_count((drawn >> np.uint64(ETA)) & mask)
-    errors: I64 = up.astype(np.int64) - down.astype(np.int64)
+    """The error of each uniform word: the bits to be taken away are flipped, so that one count does for both."""
+    ones = np.bitwise_count((drawn ^ FLIPPED) & ERROR_BITS)
+    errors: I64 = ones.astype(np.int64) - ETA
     return errors
 
 

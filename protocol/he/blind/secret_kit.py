@@ -19,7 +19,7 @@ from protocol.he.base import PLAINTEXT_BITS, Ciphertext, Sealed
 from protocol.he.blind.packing import DELTA_SHIFT, pack
 from protocol.he.kernels import words_times_small
 from protocol.he.parameters import MAX_ROWS, N
-from protocol.he.streams import I8, binomial, derive, tag, ternary, words
+from protocol.he.streams import I8, derive, tag, ternary, words
 from protocol.messages import I64, U8, U64
 
 _SHIFT: Final = np.uint64(DELTA_SHIFT)
@@ -86,8 +86,8 @@ class BlindSecretKit:
         for first in range(0, n, _ROUND):
             some, blocks = slice(first, min(first + _ROUND, n)), public[1 + first // N : 1 + (first + _ROUND) // N]
             folded = _product(blocks, factor, points[: len(blocks)])
-            pack(folded, binomial(drawn[some]), vector[some], high[some], low[some])
-        last = binomial(words(derive(key, "error'"), N))
+            pack(folded, drawn[some], vector[some], high[some], low[some])
+        last = words(derive(key, "error'"), N)
         pack(_product(public[:1], factor, points[:1]), last, np.zeros(N, dtype=np.int64), high[n:], low[n:])
 
 

@@ -84,12 +84,12 @@ def test_packing_is_one_thing_in_both(m: int) -> None:
     blocks = -(-m // N)
     public = np.stack([ring.transform(rng.integers(-(2**25), 2**25, (4, N)).astype(float)) for _ in range(blocks)])
     folded = np.fft.ifft(public * ring.transform(rng.integers(-1, 2, N).astype(float)))
-    errors, values = rng.integers(-21, 22, m), rng.integers(-(2**41), 2**41, m)
+    drawn, values = _words(rng, m), rng.integers(-(2**41), 2**41, m)
     found = []
     for run in (packing._pack, packing._pack_numpy):
         high, low = np.zeros(m, dtype=np.uint64), np.zeros((m, 5), dtype=np.uint8)
         points = folded.copy()
-        run(points.view(np.float64).reshape(*points.shape, 2), packing._UNTWIST, errors, values, high, low)
+        run(points.view(np.float64).reshape(*points.shape, 2), packing._UNTWIST, drawn, values, high, low)
         found.append((high.tolist(), low.tolist()))
     assert found[0] == found[1]
 

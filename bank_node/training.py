@@ -184,7 +184,7 @@ def _task(
     return Task(
         label=f"{job.sha256}/{rung.name}/{model}/0/0",
         bank=training.standing.config.party,
-        objective=Logistic(table.label, weights * np.where(table.label > 0, params.scale_pos_weight, 1.0)),
+        objective=Logistic(table.label, weights, params.scale_pos_weight),
         train=fitted,
         validation=training.parts == "validation",
         params=params,

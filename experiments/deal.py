@@ -104,6 +104,7 @@ def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
         part=job.split.column if bank and job.split.kind == "column" else "",
         missing=data.missing,
         categorical=listed,
+        monotone=party.monotone,
     )
 
 

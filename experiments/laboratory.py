@@ -45,7 +45,8 @@ class Laboratory:
     """One training at a time over the parties given.
 
     y: labels, shape (n,). bank: its columns. partners: columns by name. positions: where each of the bank's rows
-    stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets.
+    stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets. weights: of the rows,
+    shape (n,). directions: that partners declare of their columns, by column.
     """
 
     y: F64
@@ -57,6 +58,8 @@ class Laboratory:
     engine: str = "plaintext"
     split_rows: str = "all"
     noise_key: bytes = b"n" * 32
+    weights: F64 | None = None
+    directions: Mapping[str, int] = field(default_factory=dict)
     answerers: dict[str, BoostingAnswerer] = field(default_factory=dict)
 
     def train(
@@ -88,11 +91,11 @@ class Laboratory:
     ) -> Task:
         rules = tuple(fit_rule(column, params.max_bin, 1) for column in self.bank)
         bins = [apply_rule(rule, column) for rule, column in zip(rules, self.bank, strict=True)]
-        weights = np.where(self.y > 0, params.scale_pos_weight, 1.0)
+        weights = np.ones(len(self.y)) if self.weights is None else self.weights
         return Task(
             label=f"{JOB}/{rung}/boosting/0/0",
             bank="bank",
-            objective=Logistic(self.y, weights),
+            objective=Logistic(self.y, weights, params.scale_pos_weight),
             train=train,
             validation=~train,
             params=params,
@@ -105,7 +108,8 @@ class Laboratory:
 
     def _partner(self, name: str, params: BoostingParams) -> PartnerView:
         """Both ends of one partner, aligned by `positions`."""
-        table = bin_table(name, self.partners[name], params.max_bin, self.contract.min_rows_per_bin)
+        own = {c.name: self.directions[c.name] for c in self.partners[name] if c.name in self.directions}
+        table = bin_table(name, self.partners[name], params.max_bin, self.contract.min_rows_per_bin, own)
         rows, positions = len(table.bins), self.positions[name].astype(np.int64)
         matrix, seed = table.aligned(np.arange(rows)), fresh_key()
         budgets = Budgets(self.folder / f"{name}.sqlite", name)

@@ -60,7 +60,7 @@ def _data(party: DealtParty) -> dict[str, Any]:
     inside = path.name if path.parent == party.folder else str(path)
     source = {"kind": party.source.kind, "path": inside, "sha256": party.source.sha256}
     spec: TableSpec = party.spec
-    values = {key: value for key, value in spec.model_dump(mode="json").items() if value not in (None, "")}
+    values = {key: value for key, value in spec.model_dump(mode="json").items() if value not in (None, "", {})}
     return {"source": source, **values}
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from partner_node.algorithms.alignment import AlignmentAnswerer
-from partner_node.algorithms.binning import BinnedTable, bin_table
+from partner_node.algorithms.binning import BinnedTable, bin_table, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.budgets import Budgets
@@ -45,6 +45,7 @@ class PartnerNode:
         self.config = config
         own_folder(config.state)
         self.table = read_table(config.data.source, config.data, config.party)
+        require_ordered(config.party, self.table.columns, config.data.monotone)
         self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
         self._lock = threading.Lock()
         self._agreement = config.state / "agreement.json"
@@ -133,7 +134,7 @@ class PartnerNode:
     def _bins(self, max_bin: int) -> BinnedTable:
         key = max_bin, self._contract.min_rows_per_bin
         if key not in self._binned:
-            self._binned[key] = bin_table(self.config.party, self.table.columns, *key)
+            self._binned[key] = bin_table(self.config.party, self.table.columns, *key, self.config.data.monotone)
         return self._binned[key]
 
     def _lay_out(self, query: binning.LayoutQuery) -> binning.Layout:

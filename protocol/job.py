@@ -50,7 +50,8 @@ class JobData(_Section):
 class JobParty(_Section):
     """[parties.X]: its columns. coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
 
-    source, id: where a party brings its own table.
+    source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
+    is told, the bank learns which of its column numbers have one.
     """
 
     columns: tuple[str, ...] = Field(min_length=1)
@@ -58,6 +59,7 @@ class JobParty(_Section):
     strangers: float = Field(default=0.0, ge=0, le=10)
     source: Source | None = None
     id: tuple[str, ...] = ()
+    monotone: dict[str, Literal[-1, 1]] = {}
 
 
 class Split(_Section):
@@ -146,6 +148,8 @@ class Job(_Section):
         values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
         for place in (values["data"], *values["parties"].values()):
             place["source"] = (place["source"] or {}).get("sha256", "")
+            if not place.get("monotone"):
+                place.pop("monotone", None)  # jobs from before there were directions keep their digest
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(b"fedwarn.v1 job " + text.encode()).hexdigest()
 
@@ -159,6 +163,8 @@ class Job(_Section):
         if self.run.split_rows == "node" and self.run.alignment != "shared":
             raise ValueError('run.split_rows "node" names rows to the partner, and needs run.alignment "shared"')
         self._check_columns()
+        self._check_directions()
+        self._check_interactions()
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')
         if self.split.kind == "time" and not self.data.time:
@@ -186,6 +192,32 @@ class Job(_Section):
                     raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
                 if party.columns.count(column) > 1:
                     raise ValueError(f"column {column!r} is given to {name} twice")
+
+    def _check_directions(self) -> None:
+        """Each party declares the directions of its own columns, and of no other's."""
+        for name, party in self.parties.items():
+            for column in party.monotone:
+                if name == self.bank:
+                    raise ValueError("the bank's directions stand in monotone_constraints, under a model's params")
+                self._require_own(name, column, "monotone")
+        for model in self.models:
+            for column in model.params.monotone_constraints:
+                self._require_own(self.bank, column, "monotone_constraints")
+
+    def _check_interactions(self) -> None:
+        """Groups name columns of the bank, or parties."""
+        for model in self.models:
+            for name in (name for group in model.params.interaction_constraints for name in group):
+                if name in self.parties and name in self.parties[self.bank].columns:
+                    raise ValueError(f"{name!r} in interaction_constraints is both a party and a column; rename one")
+                if name not in self.parties:
+                    self._require_own(self.bank, name, "interaction_constraints")
+
+    def _require_own(self, party: str, column: str, key: str) -> None:
+        """A column of the party, or a part of a date that it has."""
+        columns = self.parties[party].columns
+        if column not in columns and column.rpartition(".")[0] not in columns:
+            raise ValueError(f"{key} names {column!r}, which is no column of {party}{nearest(column, list(columns))}")
 
 
 def load_job(path: Path) -> Job:

@@ -42,7 +42,10 @@ Texts = npt.NDArray[np.object_]
 
 
 class TableSpec(BaseModel):
-    """How to read a table. columns: features, all the others if None. Names of special columns, "" if none."""
+    """How to read a table. columns: features, all the others if None. Names of special columns, "" if none.
+
+    monotone: a partner's own columns by direction: 1 where risk must not fall as the column grows, -1 not rise.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,6 +58,7 @@ class TableSpec(BaseModel):
     part: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    monotone: dict[str, Literal[-1, 1]] = {}
 
     @property
     def special(self) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bank_node.algorithms.growing import Node, Workspace
+from bank_node.algorithms.interactions import Interactions
+from bank_node.algorithms.leaves import Leaves
 from bank_node.algorithms.objective import Logistic
 from bank_node.algorithms.partner_view import PartnerView
-from bank_node.algorithms.splits import leaf_weight
+from bank_node.algorithms.stopping import Watch
 from bank_node.algorithms.tree_columns import TreeColumns
 from bank_node.models.trees import BankSplit, HandleBook, TreeModel, TreeNode
 from bank_node.timing import Stopwatch
@@ -29,7 +31,7 @@ from protocol.algorithms.boosting import (
 )
 from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
-from protocol.errors import IntegrityError
+from protocol.errors import DataError, IntegrityError
 from protocol.he.base import Sealed
 from protocol.he.plan import Plan, make_plan
 from protocol.messages import F64, I64, U8
@@ -45,6 +47,17 @@ class BankColumns:
     names: tuple[str, ...]
     rules: tuple[Rule, ...]
     bins: U8
+
+    def directions(self, params: BoostingParams) -> tuple[int, ...]:
+        """Which way the margin may go as each column grows: 1 up, -1 down, 0 free."""
+        return tuple(params.monotone_constraints.get(name, 0) for name in self.names)
+
+    def require_ordered(self, params: BoostingParams, bank: str) -> None:
+        """Raises: DataError: a column of categories was given a direction."""
+        for name, rule, direction in zip(self.names, self.rules, self.directions(params), strict=True):
+            if direction and isinstance(rule, CategoryRule):
+                thing = f"column {name!r} holds categories, which have no direction"
+                raise DataError(bank, thing, "take it out of monotone_constraints")
 
     def split(self, split: Split) -> BankSplit:
         """A split by its values, as the model file keeps it."""
@@ -96,19 +109,19 @@ def boost(task: Task) -> Script[Boosted]:
     """Train one model.
 
     Raises:
+        DataError: a direction for categories; validation rows that do not admit the metric.
         IntegrityError: a partner's sums do not add up to the node's totals.
         RefusedError: a partner's budget is spent, or the plaintext budget does not fit.
     """
     params, n = task.params, len(task.train)
-    weights = task.train.astype(float) * task.objective.weights
+    task.columns.require_ordered(params, task.bank)
     base = (
-        task.objective.base(weights)
+        task.objective.base(task.train.astype(float))
         if params.base_score is None
         else float(np.log(params.base_score / (1 - params.base_score)))
     )
     margin = np.full(n, base)
-    book, trees, queries = HandleBook(), [], 0
-    losses: list[float] = []
+    book, trees, queries, watch = HandleBook(), [], 0, _watch(task)
     margins = [margin]
     for number in range(params.n_estimators):
         tree, values, asked = yield from _grow(task, number, margin, book)
@@ -116,14 +129,12 @@ def boost(task: Task) -> Script[Boosted]:
         trees.append(tree)
         queries += asked
         task.progress(number + 1, params.n_estimators)
-        if params.early_stopping_rounds and task.validation.any():
-            losses.append(task.objective.loss(margin, task.validation * task.objective.weights))
+        if watch:
             margins.append(margin)
-            if len(losses) - 1 - int(np.argmin(losses)) >= params.early_stopping_rounds:
+            if watch.enough(margin):
                 break
-    if losses:
-        best = int(np.argmin(losses)) + 1
-        trees, margin = trees[:best], margins[best]
+    if watch:
+        trees, margin = trees[: watch.best], margins[watch.best]
     model = TreeModel(
         objective=task.objective.name,
         base=base,
@@ -134,6 +145,15 @@ def boost(task: Task) -> Script[Boosted]:
     handles = {p.name: book.splits(p.name) for p in task.partners}
     kept = yield from _leave_handles(task, model, handles)
     return Boosted(model, margin, queries, handles, kept)
+
+
+def _watch(task: Task) -> Watch | None:
+    """What early stopping goes by; None where there is none."""
+    if not (task.params.early_stopping_rounds and task.validation.any()):
+        return None
+    watch = Watch(task.params.eval_metric, task.objective, task.validation, task.params.early_stopping_rounds)
+    watch.require_rows(task.bank)
+    return watch
 
 
 def _leave_handles(task: Task, model: TreeModel, handles: Mapping[str, tuple[Split, ...]]) -> Script[dict[str, Kept]]:
@@ -161,7 +181,7 @@ def _grow(task: Task, number: int, margin: F64, book: HandleBook) -> Script[tupl
         values = np.zeros(len(margin))
         for node in nodes:
             if node.choice is None:
-                node.value = task.params.learning_rate * leaf_weight(*work.total(node), task.params)
+                node.value = task.params.learning_rate * work.weight(node)
                 values[node.rows] = node.value
     return work.export(nodes, book), values, asked
 
@@ -177,15 +197,25 @@ def _prepare(task: Task, number: int, margin: F64) -> Workspace:
     plan: Plan = make_plan(g[sampled], h[sampled], task.histogram_noise if task.partners else 0.0, task.bank)
     uniforms = draw(seed, "rounding", number).random((2, len(margin)))
     quantised = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
+    directions = task.columns.directions(params)
     work = Workspace(
         task.bank, params, plan, quantised * sampled[:, None], sampled, task.columns.bins,
-        TreeColumns.draw(task.columns.rules, task.partners, params.colsample_bytree, draw(seed, "columns", number)),
+        TreeColumns.draw(
+            task.columns.rules, directions, task.partners, params.colsample_bytree, draw(seed, "columns", number)
+        ),
         task.partners,
         f"{task.label}/{number}",
         task.min_rows_per_node,
+        _interactions(task),
+        Leaves(params, any(directions) or any(shape.increasing for p in task.partners for shape in p.columns)),
     )  # fmt: skip
     work.check_budget(task.histogram_noise)
     return work
+
+
+def _interactions(task: Task) -> Interactions:
+    partners = {p.name: len(p.columns) for p in task.partners}
+    return Interactions.of(task.params.interaction_constraints, task.bank, task.columns.names, partners)
 
 
 def _sum_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[int]:

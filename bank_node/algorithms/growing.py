@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.algorithms.histogram import sums_per_bin, total_of
+from bank_node.algorithms.interactions import Interactions, Path
+from bank_node.algorithms.leaves import Leaves
 from bank_node.algorithms.partner_view import LEFT, SPECIAL, PartnerView
 from bank_node.algorithms.splits import MIN_GAIN, Candidate, Scored, score_cuts, score_subsets
 from bank_node.algorithms.tree_columns import Columns, TreeColumns
@@ -39,6 +41,7 @@ class Node:
     """A node while it grows.
 
     fit: rows that are fitted on; rows: all that arrive, scored ones too. totals: exact integer (G, H) of fit.
+    leaves: how they are valued below. path: columns split on above.
     """
 
     number: int
@@ -46,6 +49,8 @@ class Node:
     fit: I64
     rows: I64
     totals: I64
+    leaves: Leaves
+    path: Path = frozenset()
     parent: "Node | None" = None
     sibling: "Node | None" = None
     sums: dict[str, I64] = field(default_factory=dict)
@@ -70,6 +75,8 @@ class Workspace:
     partners: tuple[PartnerView, ...]
     label: str
     min_rows_per_node: int
+    interactions: Interactions
+    leaves: Leaves
 
     def __post_init__(self) -> None:
         self.units = np.array([self.plan.g.unit, self.plan.h.unit])
@@ -92,15 +99,17 @@ class Workspace:
 
     def root(self, fit: I64, rows: I64) -> Node:
         """The node of all rows."""
-        return self._node(1, 0, fit.astype(np.int64), rows.astype(np.int64))
+        fit, rows = fit.astype(np.int64), rows.astype(np.int64)
+        return Node(1, 0, fit, rows, total_of(fit, self.values), self.leaves)
 
     def total(self, node: Node) -> tuple[float, float]:
         """Exact (G, H) of a node."""
         g, h = node.totals * self.units
         return float(g), float(h)
 
-    def _node(self, number: int, depth: int, fit: I64, rows: I64, parent: Node | None = None) -> Node:
-        return Node(number, depth, fit, rows, total_of(fit, self.values), parent)
+    def weight(self, node: Node) -> float:
+        """A node's value as a leaf, before shrinkage."""
+        return node.leaves.value(*self.total(node))
 
     def view(self, party: str) -> PartnerView:
         """The partner of that name."""
@@ -202,7 +211,13 @@ class Workspace:
         if not columns.places or self.bank not in node.sums:
             return None
         scored = self._score(self.bank, columns, node, total)
-        return self._as_choice(self.bank, columns, scored.best(np.zeros(scored.gains.shape[:2])))
+        return self._as_choice(self.bank, columns, scored.best(self._barred(self.bank, columns, scored, node)))
+
+    def _barred(self, party: str, columns: Columns, scored: Scored, node: Node) -> F64:
+        """Infinite at the cuts of columns that may not stand below the node's path, 0 elsewhere."""
+        penalty = np.zeros(scored.gains.shape[:2])
+        penalty[~self.interactions.allowed(node.path, party, columns.places)] = np.inf
+        return penalty
 
     def _best_of(self, view: PartnerView, node: Node, total: F64) -> tuple[Choice, float] | None:
         columns = self.columns.partners[view.name]
@@ -219,29 +234,30 @@ class Workspace:
 
     def _score(self, party: str, columns: Columns, node: Node, total: F64) -> Scored:
         return score_cuts(
-            columns.grid, node.sums[party] * self.units, node.not_held[party] * self.units, total, self.params
+            columns.grid, node.sums[party] * self.units, node.not_held[party] * self.units, total, node.leaves
         )
 
     def _penalty(self, view: PartnerView, columns: Columns, scored: Scored, node: Node) -> F64:
-        """What a cut costs beyond its gain: reveal_cost if new, everything if no new one is on offer."""
-        penalty = np.zeros(scored.gains.shape[:2])
+        """What a cut costs beyond its gain: reveal_cost if new, everything if it is not on offer."""
+        barred = self._barred(view.name, columns, scored, node)
         cost = np.inf if view.known.spent else self.params.reveal_cost
         if not cost:
-            return penalty
+            return barred
         known = view.known_cuts(columns.places, scored.gains.shape[1], node.rows)
-        penalty[~known] = cost
-        return penalty
+        return np.where(known, barred, np.maximum(barred, cost))
 
     def _better_known_subset(
         self, view: PartnerView, columns: Columns, node: Node, total: F64, best: tuple[Choice, float] | None
     ) -> tuple[Choice, float] | None:
         """Known subsets of categories, which need not be cuts of this node's order."""
         sums, not_held = node.sums[view.name] * self.units, node.not_held[view.name] * self.units
+        allowed = self.interactions.allowed(node.path, view.name, columns.places)
         for j, (place, shape) in enumerate(zip(columns.places, columns.shapes, strict=True)):
-            known = [s for s in view.known.of(place) if view.knows(s, node.rows)] if shape.categorical else []
+            offered = shape.categorical and allowed[j]
+            known = [s for s in view.known.of(place) if view.knows(s, node.rows)] if offered else []
             if not known:
                 continue
-            gains = score_subsets([s.left for s in known], j, columns.grid, sums, not_held, total, self.params)
+            gains = score_subsets([s.left for s in known], j, columns.grid, sums, not_held, total, node.leaves)
             k, default_left = np.unravel_index(int(np.argmax(gains)), gains.shape)
             gain = float(gains[k, default_left])
             if gain > (best[1] if best else MIN_GAIN):
@@ -281,17 +297,31 @@ class Workspace:
         choice = node.choice
         assert choice
         if choice.party == self.bank:
-            sides = self._own_sides(choice.split, node.rows)
+            told = self._own_sides(choice.split, node.rows)
         else:
-            sides = self.view(choice.party).sides(choice.split, node.rows)
-        left = (sides == LEFT) | ((sides == SPECIAL) & choice.default_left)
+            told = self.view(choice.party).sides(choice.split, node.rows)
+        left = (told == LEFT) | ((told == SPECIAL) & choice.default_left)
         rows_left, rows_right = node.rows[left], node.rows[~left]
         fit_left, fit_right = self._sampled_of(rows_left), self._sampled_of(rows_right)
-        left_child = self._node(2 * node.number, node.depth + 1, fit_left, rows_left, node)
-        right_child = self._node(2 * node.number + 1, node.depth + 1, fit_right, rows_right, node)
+        left_child = self._child(node, choice, 2 * node.number, fit_left, rows_left)
+        right_child = self._child(node, choice, 2 * node.number + 1, fit_right, rows_right)
         left_child.sibling, right_child.sibling = right_child, left_child
+        sides = self.weight(left_child), self.weight(right_child)
+        left_child.leaves, right_child.leaves = node.leaves.beside(*sides, self._direction(choice, sides))
         node.children = (left_child, right_child)
-        return node.children[0], node.children[1]
+        return left_child, right_child
+
+    def _child(self, node: Node, choice: Choice, number: int, fit: I64, rows: I64) -> Node:
+        path = node.path | {(choice.party, choice.split.column)}
+        return Node(number, node.depth + 1, fit, rows, total_of(fit, self.values), node.leaves, path, node)
+
+    def _direction(self, choice: Choice, sides: tuple[float, float]) -> int:
+        """The way from left to right; of the special bins from all others, whichever way it turned out."""
+        columns = self.columns.bank if choice.party == self.bank else self.columns.partners[choice.party]
+        place = columns.places.index(choice.split.column)
+        if len(choice.split.left) < columns.shapes[place].ordinary or not columns.directions[place]:
+            return columns.directions[place]
+        return 1 if sides[1] > sides[0] else -1
 
     def _sampled_of(self, rows: I64) -> I64:
         """Those rows that are fitted on."""

@@ -5,7 +5,8 @@ A column's ordinary bins are laid in order (categories by G/H) and cut after eac
 
     T(G_L)^2 / (H_L + lambda) + T(G_R)^2 / (H_R + lambda) - T(G)^2 / (H + lambda),
 
-T the soft threshold at alpha; a side below min_child_weight is no split. A noisy h below 0 counts as 0.
+T the soft threshold at alpha; a side below min_child_weight is no split. A noisy h below 0 counts as 0. How a
+leaf is valued where its value is capped or bounded: leaves.py.
 Source: Chen and Guestrin, arXiv:1603.02754, eq. 7; XGBoost `src/tree/hist/evaluate_splits.h`.
 """
 
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.algorithms.leaves import Leaves
 from protocol.algorithms.binning import ColumnShape
-from protocol.algorithms.parameters import BoostingParams
 from protocol.messages import F64, I64
 
 Bools = npt.NDArray[np.bool_]
@@ -42,14 +43,17 @@ class Grid:
 
     shapes: the d columns that take part. index: place of bin k of column j in the histogram, shape (d, K), where
     padding points at one slot past its end. special: place of `missing`, the same slot if there is none.
+    directions: shape (d,): 1 where the right side of a cut must not be valued below the left, -1 not above, 0 free;
+    a cut of the special bins from all others has none.
     """
 
     shapes: tuple[ColumnShape, ...]
     index: I64
     special: I64
+    directions: I64
 
     @classmethod
-    def of(cls, shapes: Sequence[ColumnShape]) -> "Grid":
+    def of(cls, shapes: Sequence[ColumnShape], directions: Sequence[int]) -> "Grid":
         """The grid of columns whose histograms stand one after another."""
         sizes = np.array([shape.size for shape in shapes], dtype=np.int64)
         ordinary = np.array([shape.ordinary for shape in shapes], dtype=np.int64)
@@ -57,29 +61,13 @@ class Grid:
         k = np.arange(max(ordinary, default=0))
         index = np.where(k < ordinary[:, None], starts[:, None] + k, end)
         missing = np.array([shape.missing for shape in shapes], dtype=bool)
-        return cls(tuple(shapes), index.astype(np.int64), np.where(missing, starts + ordinary, end).astype(np.int64))
+        special = np.where(missing, starts + ordinary, end).astype(np.int64)
+        return cls(tuple(shapes), index.astype(np.int64), special, np.array(directions, dtype=np.int64))
 
     @property
     def ordinary(self) -> I64:
         """Ordinary bins a column, shape (d,)."""
         return np.array([shape.ordinary for shape in self.shapes], dtype=np.int64)
-
-
-def thresholded(g: F64, alpha: float) -> F64:
-    """Soft threshold of a gradient sum: what L1 leaves of it."""
-    return np.sign(g) * np.maximum(np.abs(g) - alpha, 0.0)
-
-
-def leaf_score(g: F64, h: F64, params: BoostingParams) -> F64:
-    """Twice the loss that a leaf's best weight saves, shape as g."""
-    h = np.maximum(h, 0.0) + params.reg_lambda
-    return np.divide(thresholded(g, params.reg_alpha) ** 2, h, out=np.zeros_like(g), where=h > 0)
-
-
-def leaf_weight(g: float, h: float, params: BoostingParams) -> float:
-    """A leaf's value before shrinkage: -T(G) / (H + lambda)."""
-    below = h + params.reg_lambda
-    return float(-thresholded(np.array([g]), params.reg_alpha)[0] / below) if h > 0 and below > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -110,23 +98,25 @@ class Scored:
         return Candidate(gain, score, int(column), self.left_of(int(column), int(cut)), bool(default_left))
 
 
-def score_cuts(grid: Grid, sums: F64, not_held: F64, total: F64, params: BoostingParams) -> Scored:
+def score_cuts(grid: Grid, sums: F64, not_held: F64, total: F64, leaves: Leaves) -> Scored:
     """Gains of every cut of every column of one party.
 
     sums: (G, H) a bin, shape (R, 2). not_held: of the node's rows that the party does not hold, shape (2,).
-    total: of the node, shape (2,). Units: those of g and h.
+    total: of the node, shape (2,). leaves: how they are valued there. Units: those of g and h.
     """
     padded = np.vstack((sums, np.zeros(2)))
     bins = padded[grid.index]
     special = padded[grid.special] + not_held
-    order = _order(grid, bins, params)
+    order = _order(grid, bins, leaves)
     left = np.cumsum(np.take_along_axis(bins, order[:, :, None], axis=1), axis=1)
     left = np.stack((left, left + special[:, None, :]), axis=2)
-    return Scored(_gains(left, total, params, _offered(grid)), order, grid)
+    offered = _offered(grid)
+    along = grid.directions[:, None, None] * offered[:, :, 1:] if grid.directions.any() else None
+    return Scored(_gains(left, total, leaves, offered, along), order, grid)
 
 
 def score_subsets(
-    subsets: Sequence[Sequence[int]], j: int, grid: Grid, sums: F64, not_held: F64, total: F64, params: BoostingParams
+    subsets: Sequence[Sequence[int]], j: int, grid: Grid, sums: F64, not_held: F64, total: F64, leaves: Leaves
 ) -> F64:
     """Gains of given subsets of the bins of column j, shape (subsets, 2): special bins right or left."""
     padded = np.vstack((sums, np.zeros(2)))
@@ -135,16 +125,16 @@ def score_subsets(
         member[k, list(subset)] = 1.0
     left = member @ padded[grid.index[j, : grid.shapes[j].ordinary]]
     both = np.stack((left, left + padded[grid.special[j]] + not_held), axis=1)
-    return _gains(both, total, params, np.ones(both.shape[:2], dtype=bool))
+    return _gains(both, total, leaves, np.ones(both.shape[:2], dtype=bool))
 
 
-def _order(grid: Grid, bins: F64, params: BoostingParams) -> I64:
+def _order(grid: Grid, bins: F64, leaves: Leaves) -> I64:
     """Bins in the order of cutting: as they come; categories by G / (H + lambda); padding last."""
     d, k = grid.index.shape
     order = np.broadcast_to(np.arange(k, dtype=np.int64), (d, k)).copy()
     for j, shape in enumerate(grid.shapes):
         if shape.categorical:
-            g, h = bins[j, : shape.ordinary, 0], np.maximum(bins[j, : shape.ordinary, 1], 0) + params.reg_lambda
+            g, h = bins[j, : shape.ordinary, 0], np.maximum(bins[j, : shape.ordinary, 1], 0) + leaves.params.reg_lambda
             ratio = np.divide(g, h, out=np.zeros_like(g), where=h > 0)
             order[j, : shape.ordinary] = np.argsort(ratio, kind="stable")
     return order
@@ -157,11 +147,16 @@ def _offered(grid: Grid) -> Bools:
     return np.stack((inner | whole, inner), axis=2)
 
 
-def _gains(left: F64, total: F64, params: BoostingParams, offered: Bools) -> F64:
+def _gains(left: F64, total: F64, leaves: Leaves, offered: Bools, along: I64 | None = None) -> F64:
+    """Gains of cuts by the sums on their left, shape (..., 2), less the last axis; -inf where there is none.
+
+    along: the way in which a cut's right side must differ from its left, 0 for any; shape as the gains.
+    """
     g_left, h_left = left[..., 0], np.maximum(left[..., 1], 0.0)
     g_right, h_right = total[0] - g_left, np.maximum(total[1] - left[..., 1], 0.0)
-    parent = leaf_score(total[:1], total[1:], params)[0]
-    gains = leaf_score(g_left, h_left, params) + leaf_score(g_right, h_right, params) - parent
-    weight = max(params.min_child_weight, np.finfo(float).tiny)
-    valid = offered & (h_left >= weight) & (h_right >= weight) & (gains >= params.gamma)
+    gains = leaves.scores(g_left, h_left) + leaves.scores(g_right, h_right) - leaves.scores(total[:1], total[1:])[0]
+    weight = max(leaves.params.min_child_weight, np.finfo(float).tiny)
+    valid = offered & (h_left >= weight) & (h_right >= weight) & (gains >= leaves.params.gamma)
+    if along is not None:
+        valid &= (leaves.weights(g_right, h_right) - leaves.weights(g_left, h_left)) * along >= 0
     return np.where(valid, gains, -np.inf)

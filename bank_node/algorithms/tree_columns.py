@@ -14,25 +14,29 @@ from protocol.messages import I64
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of one party that a tree may use. places: in the party's list, ascending."""
+    """The columns of one party that a tree may use. places: in the party's list, ascending.
+
+    rows: their rows of the party's matrix, in order. directions: as `Grid` has them.
+    """
 
     places: tuple[int, ...]
     shapes: tuple[ColumnShape, ...]
     rows: I64
-    """Their rows of the party's matrix, in order."""
+    directions: tuple[int, ...]
 
     @classmethod
-    def of(cls, shapes: Sequence[ColumnShape], places: Sequence[int]) -> "Columns":
+    def of(cls, shapes: Sequence[ColumnShape], directions: Sequence[int], places: Sequence[int]) -> "Columns":
         """The given places of a party's columns."""
         starts = np.concatenate(([0], np.cumsum([s.size for s in shapes])))
         rows = [np.arange(starts[j], starts[j + 1]) for j in places]
         joined = np.concatenate(rows) if rows else np.zeros(0)
-        return cls(tuple(places), tuple(shapes[j] for j in places), joined.astype(np.int64))
+        picked = tuple(shapes[j] for j in places), tuple(directions[j] for j in places)
+        return cls(tuple(places), picked[0], joined.astype(np.int64), picked[1])
 
     @cached_property
     def grid(self) -> Grid:
         """Laid out for scoring."""
-        return Grid.of(self.shapes)
+        return Grid.of(self.shapes, self.directions)
 
     @cached_property
     def offsets(self) -> I64:
@@ -49,9 +53,14 @@ class TreeColumns:
 
     @classmethod
     def draw(
-        cls, rules: Sequence[Rule], partners: Sequence[PartnerView], share: float, generator: np.random.Generator
+        cls,
+        rules: Sequence[Rule],
+        directions: Sequence[int],
+        partners: Sequence[PartnerView],
+        share: float,
+        generator: np.random.Generator,
     ) -> "TreeColumns":
-        """A random share of all columns, at least one; XGBoost's colsample_bytree."""
+        """A random share of all columns, at least one; XGBoost's colsample_bytree. rules, directions: the bank's."""
         shapes = [[shape_of(j, rule) for j, rule in enumerate(rules)], *(p.columns for p in partners)]
         owners = [(k, j) for k, columns in enumerate(shapes) for j in range(len(columns))]
         count = max(1, int(share * len(owners)))
@@ -59,5 +68,6 @@ class TreeColumns:
             sorted(generator.permutation(len(owners))[:count].tolist()) if count < len(owners) else range(len(owners))
         )
         places = [[owners[c][1] for c in drawn if owners[c][0] == k] for k in range(len(shapes))]
-        picked = [Columns.of(columns, chosen) for columns, chosen in zip(shapes, places, strict=True)]
+        ways = [list(directions), *([int(shape.increasing) for shape in p.columns] for p in partners)]
+        picked = [Columns.of(*party) for party in zip(shapes, ways, places, strict=True)]
         return cls(picked[0], {p.name: c for p, c in zip(partners, picked[1:], strict=True)})

@@ -1,13 +1,13 @@
 """The partner's half of binning: its columns become one-hot bins over the rows of an alignment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
 import numpy as np
 
-from protocol.algorithms.binning import ColumnShape, Rule, apply_rule, fit_rule, shape_of, sizes_of
+from protocol.algorithms.binning import ColumnShape, NumberRule, Rule, apply_rule, fit_rule, shape_of, sizes_of
 from protocol.errors import DataError
 from protocol.he.base import OneHot
 from protocol.he.streams import digest
@@ -20,7 +20,7 @@ class BinnedTable:
     """All columns of the partner's table in bins, in the table's own order of rows.
 
     names, rules: of the d columns kept. bins: shape (rows of the table, d), uint8. dropped: numbers of columns
-    left with one bin, which tell nothing.
+    left with one bin, which tell nothing. monotone: places, among those kept, of the columns that have a direction.
     """
 
     names: tuple[str, ...]
@@ -28,11 +28,13 @@ class BinnedTable:
     numbers: tuple[int, ...]
     bins: U8
     dropped: tuple[int, ...]
+    monotone: frozenset[int] = frozenset()
 
     @cached_property
     def shapes(self) -> tuple[ColumnShape, ...]:
         """What the bank is told."""
-        return tuple(shape_of(number, rule) for number, rule in zip(self.numbers, self.rules, strict=True))
+        pairs = enumerate(zip(self.numbers, self.rules, strict=True))
+        return tuple(shape_of(number, rule, place in self.monotone) for place, (number, rule) in pairs)
 
     @cached_property
     def digest(self) -> bytes:
@@ -46,12 +48,18 @@ class BinnedTable:
         return OneHot(bins, sizes_of(self.shapes), len(order), positions.astype(np.int64))
 
 
-def bin_table(party: str, columns: Sequence[Column], max_bin: int, min_rows: int) -> BinnedTable:
+def bin_table(
+    party: str, columns: Sequence[Column], max_bin: int, min_rows: int, directions: Mapping[str, int] | None = None
+) -> BinnedTable:
     """Bin every column over all rows of the table, so that bins do not depend on an alignment's order.
 
-    Raises: DataError: no column has two bins.
+    directions: 1 where risk must not fall as the column grows, -1 where it must not rise; the bins of such a column
+    are numbered along it, so that the bank is not told which.
+    Raises: DataError: no column has two bins; a direction for categories, or for no column.
     """
-    fitted = [fit_rule(column, max_bin, min_rows) for column in columns]
+    ways = directions or {}
+    require_ordered(party, columns, ways)
+    fitted = [_along(fit_rule(column, max_bin, min_rows), ways.get(column.name, 0)) for column in columns]
     kept = [j for j, rule in enumerate(fitted) if rule.ordinary + rule.missing >= 2]
     if not kept:
         raise DataError(party, "has no usable column: each is constant or missing", "give columns that vary")
@@ -62,4 +70,18 @@ def bin_table(party: str, columns: Sequence[Column], max_bin: int, min_rows: int
         tuple(kept),
         np.ascontiguousarray(bins),
         tuple(j for j in range(len(columns)) if j not in kept),
+        frozenset(place for place, j in enumerate(kept) if ways.get(columns[j].name)),
     )
+
+
+def _along(rule: Rule, direction: int) -> Rule:
+    return rule.reversed() if direction < 0 and isinstance(rule, NumberRule) else rule
+
+
+def require_ordered(party: str, columns: Sequence[Column], directions: Mapping[str, int]) -> None:
+    kinds = {column.name: column.kind for column in columns}
+    for name, direction in directions.items():
+        if name not in kinds:
+            raise DataError(party, f"declares a direction of {name!r}, which is no column of its", "correct monotone")
+        if direction and kinds[name] != "number":
+            raise DataError(party, f"column {name!r} holds categories, which have no direction", "correct monotone")

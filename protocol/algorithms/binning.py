@@ -10,8 +10,9 @@ Each party bins its own columns with the rules below. Ordinary bins come first, 
 column that has missing values; `not_held` is no row of a partner's matrix, since the bank sums it over its own
 unmatched rows.
 
-What each learns beyond the output: the bank, how many bins each column keeps, which columns are categorical
-and which have missing values (not their names); the partner, the settings.
+What each learns beyond the output: the bank, how many bins each column keeps, which columns are categorical,
+which have missing values and which a direction (not their names, nor the direction: a column with one has its bins
+numbered so that risk must not fall as the number grows); the partner, the settings.
 """
 
 from collections.abc import Sequence
@@ -32,12 +33,14 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     number: place in the partner's list of columns. ordinary: bins but for `missing`.
     missing: whether there is a `missing` bin. categorical: bins have no order, splits are subsets.
+    increasing: the margin must not fall as the bin's number grows.
     """
 
     number: int
     ordinary: int
     missing: bool
     categorical: bool
+    increasing: bool = False
 
     @property
     def size(self) -> int:
@@ -59,7 +62,7 @@ class LayoutQuery(Message, frozen=True):
 
 @declared(
     "binning.layout",
-    content="bins a column, whether categorical, whether with missing values; numbers of the columns dropped",
+    content="bins a column, whether categorical, with missing values, monotone; numbers of the columns dropped",
     purpose="tell the bank the shape of the sums",
 )
 class Layout(Message, frozen=True):
@@ -93,8 +96,8 @@ class Hint(Message, frozen=True):
     hint: U64
 
 
-class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="number"):
-    """Ordered bins: bin = how many cuts are <= the value.
+class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="number"):
+    """Ordered bins: bin = how many cuts are <= the value; how many are > the value, if descending.
 
     cuts: ascending, shape (ordinary - 1,). missing: whether missing values have a bin of their own.
     missing_as: the bin that a few missing values joined, or None.
@@ -103,6 +106,7 @@ class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="n
     cuts: tuple[float, ...]
     missing: bool
     missing_as: int | None
+    descending: bool = False
 
     @property
     def ordinary(self) -> int:
@@ -112,8 +116,15 @@ class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="n
     def apply(self, values: F64) -> U8:
         """Bins of the values, shape (n,); a missing value gets the number `ordinary`."""
         bins = np.searchsorted(self.cuts, values, side="right").astype(np.uint8)
+        if self.descending:
+            bins = (len(self.cuts) - bins).astype(np.uint8)
         bins[np.isnan(values)] = self.ordinary if self.missing_as is None else self.missing_as
         return bins
+
+    def reversed(self) -> "NumberRule":
+        """The same bins, numbered from the other end."""
+        joined = None if self.missing_as is None else len(self.cuts) - self.missing_as
+        return NumberRule(self.cuts, self.missing, joined, not self.descending)
 
 
 class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="category"):
@@ -196,9 +207,9 @@ def apply_rule(rule: Rule, column: Column) -> U8:
     return rule.apply(column.codes, column.categories)
 
 
-def shape_of(number: int, rule: Rule) -> ColumnShape:
-    """What may be told of a rule."""
-    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule))
+def shape_of(number: int, rule: Rule, increasing: bool = False) -> ColumnShape:
+    """What may be told of a rule. increasing: the column has a direction, and the rule is numbered along it."""
+    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule), increasing)
 
 
 def sizes_of(shapes: Sequence[ColumnShape]) -> I64:

@@ -1,106 +1,24 @@
 """Boosted trees against XGBoost, engine against engine, and within the contract."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_node.algorithms.boosting import Boosted
-from bank_node.algorithms.partner_view import LEFT, SPECIAL
-from bank_node.models.trees import TreeModel, TreeNode
+from bank_node.models.trees import TreeModel
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.boosting import Opening, SplitQuery, Sums, SumsQuery
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
-from protocol.draws import draw
 from protocol.errors import IntegrityError, RefusedError
-from protocol.he.plan import make_plan
+from tests.conformance.oracle import make, margins_of, oracle, require_alike
 from tests.laboratory import categories, some_columns
 
-
-def make(folder: Path, seed: int, n: int, d_bank: int, d_partner: int, missing: float, coverage: float) -> Laboratory:
-    """A bank and one partner whose first columns tell something of the label."""
-    rng = np.random.default_rng(seed)
-    bank, partner = some_columns(rng, n, d_bank, missing), some_columns(rng, n + 7, d_partner, missing)
-    positions = rng.permutation(n + 7)[:n]
-    signal = np.nan_to_num(bank[0].numbers) - np.nan_to_num(partner[0].numbers[positions]) + rng.normal(0, 3, n)
-    positions = np.where(rng.random(n) < coverage, positions, -1)
-    y = (signal > np.median(signal)).astype(float)
-    return Laboratory(y, bank, {"telecom": partner}, {"telecom": positions}, folder)
-
-
 # -- XGBoost as the oracle --------------------------------------------------------------------------------------
-
-
-def joined_bins(lab: Laboratory) -> np.ndarray:
-    """The bins of all parties on the bank's rows, nan for missing and not held: XGBoost's input."""
-    columns = lab.task.columns
-    parts = [np.where(columns.bins == [r.ordinary for r in columns.rules], np.nan, columns.bins.astype(float))]
-    for view in lab.task.partners:
-        bins = lab.answerers[view.name].table.bins[view.positions].astype(float)
-        bins[bins == [s.ordinary for s in view.columns]] = np.nan
-        bins[view.positions < 0] = np.nan
-        parts.append(bins)
-    return np.concatenate(parts, axis=1)
-
-
-def margins_of(lab: Laboratory, trained: Boosted) -> list[np.ndarray]:
-    """Our margin of every row before each tree, and after the last."""
-    out = [np.full(len(lab.y), trained.model.base)]
-    for tree in trained.model.trees:
-        out.append(out[-1] + values_of(lab, trained, tree))
-    return out
-
-
-def values_of(lab: Laboratory, trained: Boosted, tree: tuple[TreeNode, ...]) -> np.ndarray:
-    """Leaf value of every row, walked by the model file alone, with the partner's answers at hand."""
-    out = np.empty(len(lab.y))
-    waiting = [(0, np.arange(len(lab.y)))]
-    while waiting:
-        place, rows = waiting.pop()
-        node = tree[place]
-        if node.left < 0:
-            out[rows] = node.value
-        else:
-            left = goes_left(lab, trained, node, rows)
-            waiting += [(node.left, rows[left]), (node.right, rows[~left])]
-    return out
-
-
-def goes_left(lab: Laboratory, trained: Boosted, node: TreeNode, rows: np.ndarray) -> np.ndarray:
-    """Which rows go left at a node."""
-    if node.party == "bank":
-        split = trained.model.bank_splits[node.handle]
-        values = next(c for c in lab.bank if c.name == split.column).numbers[rows]
-        return np.where(np.isnan(values), node.default_left, values < (np.inf if split.below is None else split.below))
-    view = next(v for v in lab.task.partners if v.name == node.party)
-    told = view.sides(trained.handles[node.party][node.handle], rows)
-    return (told == LEFT) | ((told == SPECIAL) & node.default_left)
-
-
-def oracle(lab: Laboratory, params: BoostingParams, seed: int, margins: list[np.ndarray]) -> xgboost.Booster:
-    """XGBoost on our bins, with our quantised g and h as its custom objective."""
-    rounds = iter(range(params.n_estimators))
-
-    def quantised(margin: np.ndarray, _: xgboost.DMatrix) -> tuple[np.ndarray, np.ndarray]:
-        number = next(rounds)
-        g, h = lab.task.objective.gradients(margins[number])
-        plan, uniforms = make_plan(g, h, 0.0), draw(seed, "rounding", number).random((2, len(g)))
-        return plan.g.quantise(g, uniforms[0]) * plan.g.unit, plan.h.quantise(h, uniforms[1]) * plan.h.unit
-
-    theirs = {
-        "tree_method": "hist", "max_bin": 256, "max_depth": params.max_depth, "eta": params.learning_rate,
-        "lambda": params.reg_lambda, "alpha": params.reg_alpha, "gamma": params.gamma, "nthread": 1,
-        "min_child_weight": params.min_child_weight, "base_score": 0.0, "disable_default_eval_metric": 1,
-    }  # fmt: skip
-    return xgboost.train(theirs, xgboost.DMatrix(joined_bins(lab), label=lab.y), params.n_estimators, obj=quantised)
-
 
 TIES = {"trees": 0, "tied": 0}
 
@@ -120,47 +38,14 @@ def check_against_xgboost(seed, n, d_bank, d_partner, missing, coverage, depth, 
     with TemporaryDirectory() as folder:
         lab = make(Path(folder), seed, n, d_bank, d_partner, missing, coverage)
         trained = lab.train(params, seed)
-        margins = margins_of(lab, trained)
-        assert np.allclose(margins[-1], trained.margin, atol=1e-12), "the model file scores as the training did"
-        booster, rows = oracle(lab, params, seed, margins), xgboost.DMatrix(joined_bins(lab))
-        for k in range(params.n_estimators):
-            ours, theirs = margins[k + 1] - margins[k], booster[k : k + 1].predict(rows, output_margin=True)
-            TIES["trees"] += 1
-            if np.abs(ours - theirs).max() > 1e-6:
-                theirs_in_full = json.loads(booster.get_dump(with_stats=True, dump_format="json")[k])
-                tie = differ_by_a_tie(trained.model.trees[k], 0, theirs_in_full)
-                assert tie or mirrored(trained.model.trees[k], theirs_in_full), "another tree, and no tie"
-                TIES["tied"] += 1
-                return
+        alike = require_alike(lab, trained, oracle(lab, params, seed, margins_of(lab, trained)))
+        TIES["trees"] += len(trained.model.trees)
+        TIES["tied"] += not alike
 
 
 def test_grows_the_trees_of_xgboost():
     check_against_xgboost()
     assert TIES["tied"] < TIES["trees"] / 10, f"ties must not hide differences: {TIES}"
-
-
-def mirrored(ours: tuple[TreeNode, ...], theirs: dict) -> bool:
-    """Whether two trees have the same leaves, on sides that were exchanged by a tie of equal covers."""
-    waiting, leaves = [theirs], []
-    while waiting:
-        node = waiting.pop()
-        waiting += node.get("children", [])
-        leaves += [node["leaf"]] if "leaf" in node else []
-    return sorted(n.value for n in ours if n.left < 0) == pytest.approx(sorted(leaves), abs=1e-6)
-
-
-def differ_by_a_tie(ours: tuple[TreeNode, ...], place: int, theirs: dict) -> bool:
-    """Whether two trees first part at a node where both found a split of the same gain."""
-    node = ours[place]
-    if node.left < 0 or "children" not in theirs:
-        return False
-    if node.gain != pytest.approx(theirs["gain"], rel=1e-4):
-        return False
-    children = {child["nodeid"]: child for child in theirs["children"]}
-    left, right = children[theirs["yes"]], children[theirs["no"]]
-    if ours[node.left].cover != pytest.approx(left["cover"], rel=1e-5):
-        return True
-    return differ_by_a_tie(ours, node.left, left) or differ_by_a_tie(ours, node.right, right)
 
 
 # -- engines ----------------------------------------------------------------------------------------------------

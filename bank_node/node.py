@@ -10,9 +10,9 @@ from bank_node.standing import Progress, Standing
 from bank_node.training import Training, read_own_table, train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
-from protocol.files import own_folder
+from protocol.files import folder_name, own_folder
 from protocol.job import Job
-from protocol.ledger import Ledger
+from protocol.ledger import Ledger, export_receipt
 from protocol.messages import Message
 from protocol.table import Table
 from protocol.transport.base import Transport
@@ -51,6 +51,7 @@ class BankNode:
     def train(self, job: Job, job_text: str, out: Path) -> None:
         """Train the job's ladder, and leave scores, models and facts in `out`."""
         write_outcome(self.fit(job, read_own_table(self._config, job)), out, job_text)
+        self._leave_receipt(out)
 
     def fit(self, job: Job, table: Table) -> Training:
         """Train the job's ladder on a table that is read already; nothing is written but this node's own state."""
@@ -59,6 +60,11 @@ class BankNode:
     def score(self, model: TreeModel, table: Table, without: set[str]) -> Scored:
         """Score rows by a model; `without` some partners, their splits take the default directions."""
         return score(self._config, model, table, self._session.exchange, without, self._progress)
+
+    def _leave_receipt(self, out: Path) -> None:
+        """This node's own receipt; whoever has the partners' too can hold them against each other."""
+        receipt = own_folder(out / "receipts") / f"{folder_name(self._config.party)}.jsonl"
+        export_receipt(self._ledger.path, receipt, self._config.party)
 
     def _sent(self, peer: str, envelope: Envelope, message: Message) -> None:
         self._ledger.record("sent", peer, envelope, message)

@@ -10,7 +10,7 @@ from experiments.benchmarks import BENCHMARKS
 from experiments.compare import compare as compare_runs
 from experiments.prepare import prepare, write_demo
 from experiments.run import run as run_scenario
-from experiments.verify import require_verified
+from experiments.verify import receipts_held, require_verified
 from experiments.warm import warm_kernels
 from protocol.command import TALK, app
 from protocol.errors import UsageError
@@ -59,8 +59,9 @@ def nodes(
 def verify(folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> dict[str, Any]:
     """Recompute every figure of a run from its scores, and hold the receipts of both sides together (exit 7)."""
     require_verified(folder)
-    TALK.out.print("every figure follows from scores.csv, and the receipts agree")
-    return {"verified": True}
+    held = receipts_held(folder)
+    TALK.out.print(f"every figure follows from scores.csv; {held}")
+    return {"verified": True, "receipts": {"agree": [list(pair) for pair in held.pairs], "lacking": list(held.lacking)}}
 
 
 @verbs.command()

@@ -5,9 +5,6 @@ holds a share of the bank's rows, and strangers: rows drawn again from the table
 in a shuffled order, so that nothing can hang on it.
 """
 
-import hashlib
-import re
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +15,7 @@ import numpy as np
 from experiments.data import ensure
 from protocol.draws import draw
 from protocol.errors import DataError
-from protocol.files import own_folder
+from protocol.files import folder_name, own_folder
 from protocol.ids import id_order, normalise_ids
 from protocol.job import Job, JobParty
 from protocol.messages import I64
@@ -49,13 +46,6 @@ class Dealt:
         """Names of the features that a party's columns become."""
         dealt = self.parties[party]
         return feature_names(dealt.source, dealt.spec, party)
-
-
-def folder_name(party: str) -> str:
-    """A folder's name for a party of any name: its letters and digits, and a hash if that leaves something out."""
-    plain = unicodedata.normalize("NFKD", party).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()
-    return slug if slug == party else f"{slug or 'party'}-{hashlib.sha256(party.encode()).hexdigest()[:12]}"
 
 
 def deal(job: Job, folder: Path) -> Dealt:

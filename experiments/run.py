@@ -31,7 +31,8 @@ def run(scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides
     progress("deal", 1, 1)
     train = train_in_process if job.run.transport == "in-process" else train_between_processes
     peaks = train(job, nodes, out, progress)
-    for name, config in nodes.configs.items():
+    for name in job.partners:  # the bank's node has left its own
+        config = nodes.configs[name]
         receipt = own_folder(out / "receipts") / f"{config.parent.name}.jsonl"
         export_receipt(config.parent / "state" / "ledger.sqlite", receipt, name)
     write_facts(out, completed(read_facts(out), dealt, peaks))

@@ -1,8 +1,11 @@
 """Files of a node: secrets that only their owner reads, and writes that are whole or not at all."""
 
 import errno
+import hashlib
 import os
+import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,3 +75,10 @@ def own_folder(path: Path) -> Path:
     """The folder, made if need be, for the owner's eyes only."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
+
+
+def folder_name(party: str) -> str:
+    """A folder's name for a party of any name: its letters and digits, and a hash if that leaves something out."""
+    plain = unicodedata.normalize("NFKD", party).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()
+    return slug if slug == party else f"{slug or 'party'}-{hashlib.sha256(party.encode()).hexdigest()[:12]}"

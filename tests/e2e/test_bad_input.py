@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -229,6 +230,17 @@ def not_trained(hand: ByHand, code: int, *words: str, **options: Any) -> str:
 def test_by_hand(uninterrupted):
     assert set(uninterrupted.models()) == {"bank", "bank+telecom"}
     assert uninterrupted.partner("doctor").code == 0
+
+
+def test_a_run_by_hand_is_verified_with_the_receipts_that_are_there(uninterrupted, tmp_path):
+    out = shutil.copytree(uninterrupted.out, tmp_path / "out")
+    alone = call("experiments", "verify", out)
+    assert (alone.code, alone.json["receipts"]) == (0, {"agree": [], "lacking": ["telecom"]}), alone
+    receipt = ("ledger", "receipt", out / "receipts" / "telecom.jsonl")
+    handed = call("partner_node", *receipt, "--config", uninterrupted.node("telecom") / "node.toml")
+    assert handed.code == 0, handed
+    both = call("experiments", "verify", out)
+    assert (both.code, both.json["receipts"]) == (0, {"agree": [["bank", "telecom"]], "lacking": []}), both
 
 
 def test_unknown_keys_of_nodes(hand):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tomli_w
 
-from experiments.deal import Dealt, deal, folder_name
+from experiments.deal import Dealt, deal
 from protocol.errors import DataError, UsageError
+from protocol.files import folder_name
 from protocol.job import load_job
 from protocol.table import Table, read_table
 

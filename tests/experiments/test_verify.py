@@ -18,7 +18,7 @@ from bank_node.evaluation.metrics import Ranking, evaluate
 from bank_node.evaluation.report import write_report
 from experiments.compare import compare
 from experiments.recompute import Row, recompute
-from experiments.verify import require_verified, verify
+from experiments.verify import Held, receipts_held, require_verified, verify
 from protocol.errors import IntegrityError, UsageError
 from protocol.ledger import Ledger, export_receipt
 from protocol.messages import Refusal, encode
@@ -136,8 +136,22 @@ def test_receipts_are_reconciled(run: Path, honest: Path, tmp_path: Path) -> Non
             message = Refusal(code=3, party="bank", thing="a thing" if party == "bank" else heard, remedy="none")
             _receipt(folder, party, message)
     assert verify(run) == []
+    held = receipts_held(run)
+    assert held == Held((("bank", "telecom"),), ("bureau",))
+    assert str(held) == "the receipts of bank and telecom agree; no receipt of bureau"
     (found,) = verify(tmp_path / "other")
     assert found.startswith("telecom: received another message than bank sent")
+
+
+def test_one_receipt_alone_is_said_to_be_alone_and_must_hold_together(run: Path) -> None:
+    assert str(receipts_held(run)) == "no two receipts were there to be compared; no receipt of bank, bureau, telecom"
+    _receipt(run, "bank", Refusal(code=3, party="bank", thing="a thing", remedy="none"))
+    assert verify(run) == []
+    assert str(receipts_held(run)) == "no two receipts were there to be compared; no receipt of bureau, telecom"
+    path = run / "receipts" / "bank.jsonl"
+    path.write_text(path.read_text().replace('"refusal"', '"approval"'))
+    (found,) = verify(run)
+    assert "was changed" in found
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=2, max_size=60))

@@ -194,7 +194,8 @@ def _prepare(task: Task, number: int, margin: F64) -> Workspace:
         sampled = sampled & (draw(seed, "rows", number).random(len(margin)) < params.subsample)
     g, h = task.objective.gradients(margin)
     g, h = np.where(sampled, g, 0.0), np.where(sampled, h, 0.0)
-    plan: Plan = make_plan(g[sampled], h[sampled], task.histogram_noise if task.partners else 0.0, task.bank)
+    noise = task.histogram_noise if task.partners else 0.0
+    plan: Plan = make_plan(g[sampled], h[sampled], noise, task.bank)
     uniforms = draw(seed, "rounding", number).random((2, len(margin)))
     quantised = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
     directions = task.columns.directions(params)
@@ -209,7 +210,7 @@ def _prepare(task: Task, number: int, margin: F64) -> Workspace:
         _interactions(task),
         Leaves(params, any(directions) or any(shape.increasing for p in task.partners for shape in p.columns)),
     )  # fmt: skip
-    work.check_budget(task.histogram_noise)
+    work.check_budget(noise)
     return work
 
 

@@ -28,5 +28,5 @@ class Benchmark:
 
 
 BENCHMARKS: Final = {
-    name: Benchmark(name) for name in ("tree", "node", "align", "wire", "memory", "accuracy", "sharing")
+    name: Benchmark(name) for name in ("tree", "node", "align", "wire", "memory", "accuracy", "tables", "sharing")
 }

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bank_node.evaluation.metrics import Ranking, evaluate
 from bank_node.parts import assign_parts
-from experiments.benchmarks.tree import CSX, csx_columns, joined, xgboost_model
+from experiments.benchmarks.tree import CSX, joined, scenario_columns, xgboost_model
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
@@ -32,7 +32,7 @@ Bools = npt.NDArray[np.bool_]
 def benchmark_accuracy(trees: int = 100) -> dict[str, Any]:
     """AUC and precision at 5% of ours and XGBoost's, and the largest differences, both ways."""
     job = load_job(CSX)
-    table, columns = csx_columns(job)
+    table, columns = scenario_columns(job)
     fitted = assign_parts(job.split, table) == "train"
     params = job.models[0].params.model_copy(update={"n_estimators": trees})
     positions = {p: positions_of(job, p, table.rows) for p in job.partners}
@@ -40,7 +40,7 @@ def benchmark_accuracy(trees: int = 100) -> dict[str, Any]:
     assert table.label is not None
     for rung in rungs(job.bank, job.partners, job.run.ladder, False):
         partners = {p: columns[p] for p in rung.partners}
-        gaps = [_with_gaps(c, positions[p] >= 0) for p, own in partners.items() for c in own]
+        gaps = [with_gaps(c, positions[p] >= 0) for p, own in partners.items() for c in own]
         x = joined([*columns[job.bank], *gaps])
         theirs = _reference(params, x, table.label, fitted)
         ours = {}
@@ -90,7 +90,7 @@ def positions_of(job: Job, partner: str, rows: int) -> I64:
     return positions
 
 
-def _with_gaps(column: Column, held: Bools) -> Column:
+def with_gaps(column: Column, held: Bools) -> Column:
     if column.kind == "number":
         return Column(column.name, "number", numbers=np.where(held, column.numbers, np.nan))
     return Column(column.name, "category", codes=np.where(held, column.codes, -1).astype(np.int32))

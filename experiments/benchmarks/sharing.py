@@ -11,7 +11,7 @@ from typing import Any
 
 from bank_node.parts import assign_parts
 from experiments.benchmarks.accuracy import metrics_of, positions_of
-from experiments.benchmarks.tree import CSX, csx_columns
+from experiments.benchmarks.tree import CSX, scenario_columns
 from experiments.laboratory import Laboratory
 from protocol.job import load_job
 
@@ -21,7 +21,7 @@ BUDGETS = (0.15, 0.35, 1.0)
 def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
     """AUC on the test part, and every partner's information share, by split_rows and budget; the bank alone besides."""
     job = load_job(CSX)
-    table, columns = csx_columns(job)
+    table, columns = scenario_columns(job)
     assert table.label is not None
     fitted = assign_parts(job.split, table) == "train"
     positions = {p: positions_of(job, p, table.rows) for p in job.partners}

@@ -85,20 +85,21 @@ def xgboost_model(params: BoostingParams) -> Any:
 def _csx(rows: int) -> tuple[F64, list[Column], dict[str, list[Column]]]:
     """The first rows of the main job's table, in order of id."""
     job = load_job(CSX)
-    table, columns = csx_columns(job)
+    table, columns = scenario_columns(job)
     assert table.label is not None
     chosen = np.arange(table.rows) < rows
     kept = {name: [c.rows(chosen) for c in own] for name, own in columns.items()}
     return table.label[chosen], kept.pop(job.bank), kept
 
 
-def csx_columns(job: Job) -> tuple[Table, dict[str, list[Column]]]:
-    """The main job's whole table in order of id, and its columns by party."""
+def scenario_columns(job: Job) -> tuple[Table, dict[str, list[Column]]]:
+    """A scenario's whole table in order of id, and its columns by party."""
     assert job.data.source
     ensure(job.data.source.path)
     every = tuple(c for party in job.parties.values() for c in party.columns)
-    spec = TableSpec(id=job.data.id, columns=every, label=job.data.label, missing=job.data.missing)
-    table = read_table(job.data.source, spec, "csx")
+    data = job.data
+    spec = TableSpec(id=data.id, columns=every, label=data.label, missing=data.missing, categorical=data.categorical)
+    table = read_table(job.data.source, spec, "data")
     return table, {n: [c for c in table.columns if c.name.split(".")[0] in p.columns] for n, p in job.parties.items()}
 
 

@@ -34,6 +34,13 @@ def test_a_known_set_is_joined_from_its_wheel_as_the_same_bytes(tmp_path, wheel)
     assert [path.name for path in first.parent.iterdir()] == ["loans.csv.gz"]
 
 
+def test_a_file_without_header_gets_names_and_rows_are_chosen(tmp_path, wheel, monkeypatch):
+    chosen = {"names": ("a", "b", "c"), "columns": "a || c AS made", "where": "b != '9'", "members": ("data/test.csv",)}
+    monkeypatch.setattr(known, "KNOWN", (dataclasses.replace(wheel, **chosen),))
+    known.ensure(tmp_path / "loans.csv.gz")
+    assert gzip.decompress((tmp_path / "loans.csv.gz").read_bytes()).decode() == "made\nidname\n"
+
+
 def test_a_file_that_is_there_or_not_known_is_left_alone(tmp_path, wheel):
     there = tmp_path / "loans.csv.gz"
     there.write_bytes(b"mine")
@@ -51,5 +58,5 @@ def test_another_wheel_is_refused_and_leaves_nothing(tmp_path, wheel, monkeypatc
 
 
 def test_the_sets_that_scenarios_use_are_pinned():
-    assert [k.file for k in known.KNOWN] == ["csx.csv.gz", "sba.csv.gz"]
+    assert [k.file for k in known.KNOWN] == [f"{name}.csv.gz" for name in ("csx", "sba", "taiwan", "german", "kazakh")]
     assert all(len(k.sha256) == 64 and "==" in k.requirement for k in known.KNOWN)

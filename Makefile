@@ -1,5 +1,6 @@
 # make uplift   set up, train on real loans across three processes, and write the uplift report
 # make test     set up and pass the tests
+# make partner-bundle   the wheel for partners, with its lock and checksums, in dist/partner
 # make help     the rest
 
 PYTHON ?= python3
@@ -7,12 +8,12 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env uplift test bench-env check lock clean
+.PHONY: help env partner-bundle uplift test bench-env check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 
-env: .venv/core.stamp
+env: .venv/core.stamp .venv-partner/stamp
 
 .venv/core.stamp: requirements/core.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -23,6 +24,17 @@ env: .venv/core.stamp
 	@echo "environment: $$(du -sm .venv | cut -f1) MB in .venv"
 	@touch $@
 
+# The partners' environment: a wheel of two packages, what they import, and nothing of the above.
+BUNDLED := $(shell find protocol partner_node bundle -type f ! -name '*.pyc' ! -name '*.nb?' ! -path '*/__pycache__/*')
+
+partner-bundle: .venv/core.stamp
+	$(BIN)/python bundle/make_wheel.py
+
+.venv-partner/stamp: $(BUNDLED) requirements/partner.lock requirements/build.lock | .venv/core.stamp
+	$(BIN)/python bundle/make_wheel.py
+	$(BIN)/python bundle/make_environment.py .venv-partner
+	@touch $@
+
 .venv/dev.stamp: requirements/dev.lock .venv/core.stamp
 	$(PIP) install --no-compile --require-hashes -r requirements/dev.lock
 	@touch $@
@@ -30,7 +42,7 @@ env: .venv/core.stamp
 uplift: env
 	$(BIN)/python -m experiments run experiments/scenarios/csx.toml --out out/uplift --fresh
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp env
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # make bench-env   what the benchmarks need besides (XGBoost); make test installs it too
@@ -44,11 +56,13 @@ check: .venv/dev.stamp
 
 # make lock     resolve the dependencies anew (needs uv)
 LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	--python-version 3.11 --universal pyproject.toml
+	--python-version 3.11 --universal
 lock:
-	$(LOCK) -o requirements/core.lock
-	$(LOCK) --extra bench --extra dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml -o requirements/core.lock
+	$(LOCK) pyproject.toml --extra bench --extra dev -o requirements/dev.lock
+	$(LOCK) bundle/pyproject.toml --constraint requirements/core.lock -o requirements/partner.lock
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' bundle/pyproject.toml | $(LOCK) - -o requirements/build.lock
 
-# make clean    remove what runs left behind; the environment and downloads stay
+# make clean    remove what runs left behind; the environments and downloads stay
 clean:
 	rm -rf out dist build

@@ -20,6 +20,7 @@ from protocol.key_verb import keys
 from protocol.ledger import Disclosed, export_receipt, read_ledger
 from protocol.receipts import reconcile as compare_receipts
 from protocol.transport.over_grpc import serve_grpc
+from protocol.warm import warm_kernels
 
 verbs = app(
     "The feature holder's node: answers one bank within its contract, and keeps a ledger of all that left.\n\n"
@@ -64,6 +65,13 @@ def contract(config: Config = HERE) -> dict[str, Any]:
     for clause, value in clauses.items():
         TALK.out.print(f"{clause} = {value}")
     return dict(clauses)
+
+
+@verbs.command()
+def warm() -> dict[str, Any]:
+    """Compile the kernels, so that the first query does not wait for them."""
+    warm_kernels()
+    return {"warm": True}
 
 
 @ledger.command()

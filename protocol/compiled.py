@@ -23,11 +23,17 @@ if COMPILED:
 
 
 def compiled(fallback: F) -> Callable[[Callable[..., Any]], F]:
-    """Decorator: compile the loop (without the GIL, cached on disk), or take `fallback` in its place."""
+    """Decorator: compile the loop (without the GIL, cached on disk), or take `fallback` in its place.
+
+    A user who may write neither beside the code nor at home has no cache: the loop is then compiled at every start.
+    """
 
     def choose(kernel: Callable[..., Any]) -> F:
         if not COMPILED:
             return fallback
-        return cast(F, numba.njit(nogil=True, cache=True)(kernel))
+        try:
+            return cast(F, numba.njit(nogil=True, cache=True)(kernel))
+        except RuntimeError:  # numba has found no folder for its cache
+            return cast(F, numba.njit(nogil=True)(kernel))
 
     return choose

@@ -1,0 +1,41 @@
+"""Compiling numba's kernels once, into their cache on disk: products too small to notice, of every kind of query."""
+
+from typing import Final
+
+import numpy as np
+
+from protocol.he.base import OneHot
+from protocol.he.engines import ENCRYPTED, evaluator, secret_kit
+from protocol.he.streams import fresh_key
+
+_ROWS: Final = 200
+_BINS: Final = 8
+_BATCHES: Final = (1, 2, 5)
+"""Vectors a query: their numbers choose the kernel."""
+
+
+class _NoBudget:
+    """Nothing is released here."""
+
+    def admit_seed(self, seed: bytes, matrix: bytes) -> None:
+        """Any."""
+
+    def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
+        """Any."""
+
+
+def warm_kernels() -> None:
+    """Seal, answer and open on all engines, so that every kernel of the encryption is compiled and loaded."""
+    bins = (np.arange(2 * _ROWS).reshape(_ROWS, 2) % _BINS).astype(np.uint8)
+    matrix = OneHot(bins, np.full(2, _BINS, dtype=np.int64), _ROWS, np.arange(_ROWS))
+    for engine in ENCRYPTED:
+        seed = fresh_key()
+        answers = evaluator(engine, "warm", fresh_key(), matrix, seed, _NoBudget())
+        kit = secret_kit(engine, "warm", fresh_key(), seed, answers.hint(), _ROWS)
+        for count in _BATCHES:
+            vectors = np.arange(count * _ROWS).reshape(count, _ROWS)
+            labels = [f"warm {count} {k}" for k in range(count)]
+            sealed, rows = kit.seal(vectors, labels), matrix.rows_of([0, 1])
+            noise = np.zeros((count, len(rows)), dtype=np.int64)
+            opened = kit.open(sealed, rows, answers.answer(sealed.body, labels, [0, 1], noise))
+            assert opened.sum() == 2 * vectors.sum()

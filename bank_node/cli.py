@@ -32,7 +32,7 @@ HERE = Path("node.toml")
 def doctor(config: Config = HERE) -> dict[str, Any]:
     """Check settings, table, certificates, and that every partner answers and is set alike."""
     findings = examine(load_config(config))
-    TALK.out.print(as_table(findings))
+    TALK.show(as_table(findings))
     return as_dict(findings)
 
 

@@ -109,7 +109,7 @@ def score(
     told: dict[str, Told] = {p: absent(model, p, table.rows) for p in needed if p in without}
     if asked:
         standing = Standing(config, table, exchange, progress)
-        standing.agree(asked, "")
+        standing.agree(asked, job="", model=model.sha256)
         alignments = standing.align(asked)
         told |= drive(ask_for_bits(model, alignments), exchange)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}

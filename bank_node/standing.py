@@ -56,9 +56,12 @@ class Standing:
         config = self.config
         return agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
 
-    def agree(self, partners: Sequence[str], job: str) -> None:
-        """The first exchange with each partner. Raises: PeerError, RefusedError: the nodes are not set alike."""
-        hellos = {p: Hello(terms=self.terms, job=job) for p in partners}
+    def agree(self, partners: Sequence[str], job: str, model: str = "") -> None:
+        """The first exchange with each partner. job, model: digest of what is about to be run or scored by.
+
+        Raises: PeerError: the nodes are not set alike. RefusedError: a partner has not approved the job.
+        """
+        hellos = {p: Hello(terms=self.terms, job=job, model=model) for p in partners}
         for party, welcome in drive(ask(hellos, Welcome), self.exchange).items():
             self.contracts[party] = agreement.agree(self.terms, welcome.terms)
             self.welcomes[party] = welcome

@@ -33,6 +33,7 @@ from protocol.ladder import Rung, rungs
 from protocol.messages import F64, encode
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
 from protocol.table import Table, read_table
+from protocol.workload import workload
 
 Progress = Callable[[str, int, int], None]
 """Told a phase ("align", "rung all"), how much of it is done, and how much there is."""
@@ -109,7 +110,7 @@ def _grow_ladder(
     journal = Journal(folder / "replies", exchange, tally.observe)
     try:
         for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
-            opened = drive(_open(training, model.params, ladder), journal)
+            opened = drive(_open(training, number), journal)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
                 trained = _train_rung(training, rung, name, model.params, journal, tally, clock, opened, progress)
                 training.rungs.append(trained)
@@ -138,19 +139,18 @@ def _view(standing: Standing, partner: str, alignment: BankAlignment, max_bin: i
     return replace(view, known=load_known(at_start, view.known.rows))
 
 
-def _open(training: Training, params: BoostingParams, ladder: list[Rung]) -> Script[dict[str, Opened]]:
-    """Declare the job to every partner: rows that take part, and the sums that all its rungs may need."""
+def _open(training: Training, number: int) -> Script[dict[str, Opened]]:
+    """Declare a model of the job to every partner: rows that take part, and the sums that all its rungs may need."""
     fitted = training.parts == "train"
-    a_tree = 2 * 2 ** (params.max_depth - 1)
     messages = {}
     for partner, alignment in training.alignments.items():
-        trees = sum(params.n_estimators for rung in ladder if partner in rung.partners)
+        plan = workload(training.job, partner).models[number]
         messages[partner] = Opening(
             job=training.job.sha256,
-            layout=training.views[partner, params.max_bin].layout,
+            layout=training.views[partner, plan.max_bin].layout,
             rows=int((alignment.positions[fitted] >= 0).sum()),
-            equations=trees * a_tree,
-            equations_a_tree=a_tree,
+            equations=plan.equations,
+            equations_a_tree=plan.equations_a_tree,
         )
     return (yield from ask(messages, Opened))
 

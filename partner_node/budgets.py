@@ -2,10 +2,14 @@
 
 Every amount is entered once under the key of what it was spent on, so that a retry, a resumed run or a restart
 spends nothing twice, and nothing is forgotten.
+
+All is kept under an account, which a partner's operator names (`[policy] account`): one changed byte of a file begins
+no new budget. Which files were served under an account is recorded with it.
 """
 
 import threading
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +23,7 @@ from protocol.store import open_database
 
 FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
 _TABLES: Final = """
+CREATE TABLE IF NOT EXISTS files (account TEXT, sha256 TEXT, since TEXT NOT NULL, PRIMARY KEY (account, sha256));
 CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (hint BLOB, label TEXT, query BLOB NOT NULL, cost REAL NOT NULL,
     PRIMARY KEY (hint, label));
@@ -28,6 +33,15 @@ CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignme
     UNIQUE (bank, data, binning, alignment, split, rows));
 CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
     PRIMARY KEY (bank, data, binning));
+"""
+
+_ADOPT: Final = """
+UPDATE OR IGNORE equations SET data = $account;
+UPDATE equations SET label = label || ' ' || data, data = $account WHERE data != $account;
+UPDATE OR IGNORE revealed SET data = $account;
+DELETE FROM revealed WHERE data != $account;
+UPDATE OR IGNORE shares SET data = $account;
+UPDATE shares SET binning = CAST(data || hex(binning) AS BLOB), data = $account WHERE data != $account;
 """
 
 
@@ -42,6 +56,21 @@ class Budgets:
     def close(self) -> None:
         """Close the file."""
         self._base.close()
+
+    def open_account(self, account: str, sha256: str) -> None:
+        """Record that a file is served under an account. What was released before there were accounts, under the
+        SHA-256 of each file, joins the first one."""
+        with self._lock:
+            if not self._base.execute("SELECT 1 FROM files LIMIT 1").fetchone():
+                self._base.executescript("BEGIN;" + _ADOPT.replace("$account", _quoted(account)) + "COMMIT;")
+            self._base.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?)", (account, sha256, _today()))
+
+    def files(self, account: str) -> list[tuple[str, str]]:
+        """The files served under an account, the first first: SHA-256, day since when."""
+        with self._lock:
+            return self._base.execute(
+                "SELECT sha256, since FROM files WHERE account = ? ORDER BY rowid", (account,)
+            ).fetchall()
 
     def admit_seed(self, seed: bytes, matrix: bytes) -> None:
         """A seed serves one matrix. Raises: IntegrityError for a second one."""
@@ -78,17 +107,21 @@ class Budgets:
 
     def equations(self, bank: str, data: str, prefix: str = "") -> int:
         """Sums released to a bank on a table, all or under labels that begin with `prefix`."""
-        query = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ? AND substr(label, 1, ?) = ?"
         with self._lock:
-            (total,) = self._base.execute(query, (bank, data, len(prefix), prefix)).fetchone()
+            return self._under(bank, data, prefix)
+
+    def _under(self, bank: str, data: str, prefix: str) -> int:
+        query = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ? AND substr(label, 1, ?) = ?"
+        (total,) = self._base.execute(query, (bank, data, len(prefix), prefix)).fetchone()
         return int(total)
 
     def spend_equations(
-        self, bank: str, data: str, alignment: str, labels: Iterable[str], each: int, limit: int | None
-    ) -> None:
-        """Enter sums before they are released.
+        self, bank: str, data: str, alignment: str, labels: Iterable[str], each: int, limit: int | None,
+        job: str = "", approved: int | None = None,
+    ) -> None:  # fmt: skip
+        """Enter sums before they are released. approved: of the job, as its approved file plans them.
 
-        Raises: RefusedError: the limit would be passed. IntegrityError: a label was used under another alignment,
+        Raises: RefusedError: a limit would be passed. IntegrityError: a label was used under another alignment,
         in whose order of rows the same noise would hide another query.
         """
         with self._lock:
@@ -96,7 +129,7 @@ class Budgets:
             used = {label: self._base.execute(known, (bank, data, label)).fetchone() for label in labels}
             if any(row and row[0] != alignment for row in used.values()):
                 raise IntegrityError(
-                    self._party, "was asked under a label of another alignment", "give the run another seed"
+                    self._party, "was asked under a label of another alignment or file", "give the run another seed"
                 )
             new = [label for label, row in used.items() if row is None]
             if not new:
@@ -107,6 +140,11 @@ class Budgets:
                 raise refuse(
                     self._party, "max_equations_share", f"{spent} of {limit} equations are released for life",
                     "train fewer or shallower trees",
+                )  # fmt: skip
+            if approved is not None and self._under(bank, data, f"{job}/") + each * len(new) > approved:
+                raise refuse(
+                    self._party, "approve", f"the job's approved file plans {approved} equations, and more are asked",
+                    "run the job as it was approved",
                 )  # fmt: skip
             self._base.execute("BEGIN")
             self._base.executemany(
@@ -141,3 +179,12 @@ class Budgets:
         with self._lock:
             (total,) = self._base.execute(query, (bank, data, binning)).fetchone()
         return float(total)
+
+
+def _quoted(value: str) -> str:
+    """A text in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

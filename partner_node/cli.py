@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +10,14 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from partner_node.approving import approvals_table, as_row, decide
 from partner_node.config import load_config
 from partner_node.doctor import examine
+from partner_node.policy import APPROVALS, Approvals
 from partner_node.service import PartnerService
 from protocol.command import TALK, app
-from protocol.errors import IntegrityError
+from protocol.errors import IntegrityError, UsageError
+from protocol.files import own_folder
 from protocol.findings import as_dict, as_table
 from protocol.identity import load_identity
 from protocol.key_verb import keys
@@ -54,8 +58,27 @@ def serve(config: Config = HERE) -> dict[str, Any]:
 def doctor(config: Config = HERE) -> dict[str, Any]:
     """Check settings, table and certificate."""
     findings = examine(load_config(config))
-    TALK.out.print(as_table(findings))
+    TALK.show(as_table(findings))
     return as_dict(findings)
+
+
+@verbs.command()
+def approve(
+    job: Annotated[str, typer.Argument(help="The job's file, or its SHA-256.")] = "",
+    config: Config = HERE,
+    list_: Annotated[bool, typer.Option("--list", help="Show jobs approved, withdrawn, and held.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the approval back.")] = False,
+) -> dict[str, Any]:
+    """Approve a job, where [policy] approve is "manual"; `preview` says first what would leave."""
+    settings = load_config(config)
+    if bool(job) == list_:
+        raise UsageError(settings.party, "approve needs a job or --list", "give one of the two")
+    with closing(Approvals(own_folder(settings.state) / APPROVALS, settings.party)) as approvals:
+        if job:
+            decide(approvals, settings.party, job, withdraw)
+        known = approvals.all()
+    TALK.show(approvals_table(known))
+    return {"approve": settings.policy.approve, "jobs": [as_row(approval) for approval in known]}
 
 
 @verbs.command()
@@ -79,7 +102,7 @@ def show(config: Config = HERE) -> dict[str, Any]:
     """What was sent and received, added up by kind."""
     reader = read_ledger(load_config(config).state / "ledger.sqlite")
     rows = reader.summary()
-    TALK.out.print(_table(rows))
+    TALK.show(_table(rows))
     return {"ledger": rows}
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from protocol.node_settings import NodeSettings, load_node_settings
 
@@ -11,12 +11,17 @@ from protocol.node_settings import NodeSettings, load_node_settings
 class Policy(BaseModel):
     """What this partner enforces.
 
+    approve: "auto", or "manual": a job waits until `partner-node approve` has been run for it.
+    account: the name under which all that is released is added up, whatever the file that holds the table. Another
+    name begins new budgets, and is a decision: take one for a table that does not say what the last one said.
     equation_budget: "enforced", or only "counted" (for a table dealt out in one place).
     noise_seed: for experiments in one hand only; without it the noise key comes from the operating system.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    approve: Literal["auto", "manual"] = "auto"
+    account: str = Field(default="table", min_length=1)
     equation_budget: Literal["enforced", "counted"] = "enforced"
     noise_seed: str = ""
 

@@ -6,6 +6,7 @@ only after that bank has agreed to the terms.
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,24 +18,38 @@ from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, Ke
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.budgets import Budgets
 from partner_node.config import PartnerConfig
+from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
 from protocol.algorithms import agreement, alignment, binning, boosting
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.algorithms.scoring import ScoringQuery
-from protocol.contract import Contract
-from protocol.errors import IntegrityError, PeerError
+from protocol.contract import Contract, refuse
+from protocol.errors import IntegrityError, PeerError, RefusedError
 from protocol.files import kept_key, own_folder, write_whole
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import Message
 from protocol.table import read_table
+from protocol.workload import Workload
 
 
 class KeptModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A bank's model as this partner keeps it. data: SHA-256 of the table it was trained on. handles: by number."""
+    """A bank's model as this partner keeps it.
+
+    data: SHA-256 of the table it was trained on. handles: by number. job: digest of the job that trained it.
+    """
 
     data: str
     handles: tuple[KeptHandle, ...]
+    job: str = ""
+
+
+class Agreed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was agreed last: on disk, so that a restarted node goes on under it. job: what is asked for is asked for
+    this job, "" if the bank only greeted."""
+
+    contract: dict[str, float]
+    job: str
 
 
 class PartnerNode:
@@ -47,6 +62,8 @@ class PartnerNode:
         self.table = read_table(config.data.source, config.data, config.party)
         require_ordered(config.party, self.table.columns, config.data.monotone)
         self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
+        self.budgets.open_account(config.policy.account, self.table.sha256)
+        self.approvals = Approvals(config.state / APPROVALS, config.party)
         self._lock = threading.Lock()
         self._agreement = config.state / "agreement.json"
         self._key = kept_key(config.state / "partner.key")
@@ -71,6 +88,7 @@ class PartnerNode:
                 return self._welcome(message)
             if not self._agreement.exists():
                 raise PeerError(peer, "has not agreed to the terms", "begin with `bank-node align`")
+            self._approved(self._agreed.job)
             match message:
                 case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
                     return self._aligning.handle(message)
@@ -93,14 +111,18 @@ class PartnerNode:
         )
 
     def close(self) -> None:
-        """Close the budgets."""
+        """Close budgets and approvals."""
         self.budgets.close()
+        self.approvals.close()
 
     # -- agreement ---------------------------------------------------------------------------------------------
 
     def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         contract = agreement.agree(self._terms, hello.terms)
-        _write_json(self._agreement, contract.model_dump())
+        job = self._kept_model(hello.model).job if hello.model else hello.job
+        if hello.job or hello.model:
+            self._approved(job)
+        write_whole(self._agreement, msgspec.json.encode(Agreed(contract.model_dump(), job)))
         for answerer in self._layouts.values():
             answerer.contract = contract
         policy = self.config.policy
@@ -113,10 +135,17 @@ class PartnerNode:
             noise_key="derived from the run's seed" if policy.noise_seed else "from the operating system",
         )
 
+    def _approved(self, job: str) -> Approval | None:
+        """The job's approval, None where none is needed. Raises: RefusedError: it is needed, and not there."""
+        return self.approvals.require(job) if self.config.policy.approve == "manual" else None
+
+    @property
+    def _agreed(self) -> Agreed:
+        return msgspec.json.decode(self._agreement.read_bytes(), type=Agreed)
+
     @property
     def _contract(self) -> Contract:
-        """The contract agreed last; on disk, so that a restarted node goes on under it."""
-        return Contract.model_validate_json(self._agreement.read_text())
+        return Contract.model_validate(self._agreed.contract)
 
     # -- alignment ---------------------------------------------------------------------------------------------
 
@@ -141,6 +170,9 @@ class PartnerNode:
         """Bin the columns, and give the result a name."""
         if not 2 <= query.max_bin <= binning.MAX_BIN:
             raise IntegrityError(self.config.bank, "asked for an impossible number of bins", "run the same version")
+        plan = self._plan()
+        if plan and query.max_bin not in plan.bins:
+            raise self._not_as_approved(f"does not bin its columns into {query.max_bin}")
         aligned, table = self._alignment(query.alignment), self._bins(query.max_bin)
         name = digest(b"fedwarn.v1 layout", query.alignment.encode(), table.digest).hex()
         path = self._layout_file(name)
@@ -179,10 +211,25 @@ class PartnerNode:
 
     def _open(self, opening: boosting.Opening) -> Message:
         """Open a job, and remember it: after a restart, a training goes on in its middle."""
-        reply = self._answerer(opening.layout).handle(opening)
+        if opening.job != self._agreed.job:
+            raise PeerError(self.config.bank, "opens another job than it agreed on", "run the job again")
+        plan = self._plan()
+        if plan and not plan.admits(int(self._facts(opening.layout)["max_bin"]), opening.equations):
+            raise self._not_as_approved(f"does not plan {opening.equations} equations for one model")
+        answerer = self._answerer(opening.layout)
+        answerer.state = replace(answerer.state, approved=plan.equations if plan else None)
+        reply = answerer.handle(opening)
         opened = {"job": opening.job, "opened_rows": str(opening.rows)}
         _write_json(self._layout_file(opening.layout), {**self._facts(opening.layout), **opened})
         return reply
+
+    def _plan(self) -> Workload | None:
+        """What the approved file of the job plans; None where no file was approved."""
+        approval = self._approved(self._agreed.job)
+        return approval.workload if approval else None
+
+    def _not_as_approved(self, thing: str) -> RefusedError:
+        return refuse(self.config.party, CLAUSE, f"the job's approved file {thing}", "run the job as it was approved")
 
     def _answerer(self, layout: str) -> BoostingAnswerer:
         """The role that answers for a layout; built anew from disk after a restart."""
@@ -194,7 +241,7 @@ class PartnerNode:
         return self._layouts[layout]
 
     def _build(self, facts: dict[str, str]) -> BoostingAnswerer:
-        config, contract = self.config, self._contract
+        config, contract, plan = self.config, self._contract, self._plan()
         aligned, table = self._alignment(facts["alignment"]), self._bins(int(facts["max_bin"]))
         nonces = [bytes.fromhex(facts["bank_nonce"]), bytes.fromhex(facts["nonce"])]
         seed = public_seed(facts["alignment"], [config.bank, config.party], nonces)
@@ -203,11 +250,12 @@ class PartnerNode:
             party=config.party,
             state=BoostingState(
                 bank=config.bank,
-                data=self.table.sha256,
+                data=config.policy.account,
                 alignment=facts["alignment"],
                 matches=aligned.matches,
                 rows=int(facts.get("opened_rows", 0)),
                 job=facts.get("job", ""),
+                approved=plan.equations if plan else None,
             ),
             table=table,
             matrix=matrix,
@@ -228,20 +276,19 @@ class PartnerNode:
         return derive(self._key, "noise key")
 
     def _keep_model(self, model: str, handles: bytes) -> None:
-        kept = KeptModel(self.table.sha256, msgspec.json.decode(handles, type=tuple[KeptHandle, ...]))
+        decoded = msgspec.json.decode(handles, type=tuple[KeptHandle, ...])
+        kept = KeptModel(self.table.sha256, decoded, self._agreed.job)
         write_whole(self._model_file(model), msgspec.json.encode(kept))
 
     # -- scoring -----------------------------------------------------------------------------------------------
 
     def _score(self, query: ScoringQuery) -> Message:
-        path = self._model_file(query.model)
-        if not path.exists():
-            raise IntegrityError(self.config.bank, "names a model that was not trained here", "train it again")
-        kept = msgspec.json.decode(path.read_bytes(), type=KeptModel)
+        kept = self._kept_model(query.model)
+        self._approved(kept.job)
         answerer = ScoringAnswerer(
             party=self.config.party,
             bank=self.config.bank,
-            data=self.table.sha256,
+            data=self.config.policy.account,
             model=query.model,
             handles=kept.handles,
             columns=self.table.columns,
@@ -251,6 +298,12 @@ class PartnerNode:
         )
         told = kept.data == self.table.sha256 and self.config.split_rows == "all"
         return answerer.answer(told)
+
+    def _kept_model(self, model: str) -> KeptModel:
+        path = self._model_file(model)
+        if not path.exists():
+            raise IntegrityError(self.config.bank, "names a model that was not trained here", "train it again")
+        return msgspec.json.decode(path.read_bytes(), type=KeptModel)
 
     def _model_file(self, model: str) -> Path:
         return own_folder(self.config.state / "models") / f"{digest(model.encode()).hex()}.json"

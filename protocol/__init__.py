@@ -4,5 +4,5 @@ from typing import Final
 
 __version__: Final = "0.1.0"
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 """Two nodes talk only if this number is the same at both."""

@@ -22,7 +22,9 @@ from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 from typer.exceptions import TyperException
 
 from protocol import PROTOCOL_VERSION, __version__
@@ -32,6 +34,8 @@ from protocol.lifeline import end_with_stdin
 
 EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."
 USAGE: Final = 2
+_WIDEST: Final = 10_000
+"""Columns of a table that goes into a file or a pipe."""
 
 
 class Interrupted(FedwarnError):
@@ -56,6 +60,12 @@ class Talk:
     def __post_init__(self) -> None:
         self.out = Console(quiet=self.as_json)
         self.err = Console(stderr=True, quiet=self.quiet, highlight=False)
+
+    def show(self, table: Table) -> None:
+        """A table on stdout, as wide as it needs where there is no terminal to cut it at."""
+        wide = self.out.options.update(max_width=_WIDEST)
+        whole = None if self.out.is_terminal else Measurement.get(self.out, wide, table).maximum
+        self.out.print(table, width=whole, crop=False)
 
     def say(self, text: str) -> None:
         """One line of talk."""

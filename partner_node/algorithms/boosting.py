@@ -43,8 +43,8 @@ class KeptHandle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BoostingState:
     """All that the partner remembers of one layout between messages.
 
-    bank, data: whose table and for whom the budgets count. rows: matched rows that the bank declared, the most
-    that it may declare being `matches`. job: opened last.
+    bank, data: for whom, and under which account, the budgets count. rows: matched rows that the bank declared, the
+    most that it may declare being `matches`. job: opened last. approved: equations that its approved file plans.
     """
 
     bank: str
@@ -53,6 +53,7 @@ class BoostingState:
     matches: int
     rows: int = 0
     job: str = ""
+    approved: int | None = None
 
 
 @dataclass
@@ -121,7 +122,9 @@ class BoostingAnswerer:
         limit = self._limit() if self.enforced else None
         each = 2 if query.packed else 1
         state = self.state
-        self.budgets.spend_equations(state.bank, state.data, state.alignment, query.labels, each, limit)
+        self.budgets.spend_equations(
+            state.bank, state.data, state.alignment, query.labels, each, limit, state.job, state.approved
+        )
         sums = self.evaluator.answer(query.body, query.labels, query.columns, self._noise(query))
         return Sums(plaintext=isinstance(query.body, Cleartext), sums=sums)
 

@@ -1,8 +1,12 @@
 """Agreement: the first exchange. Do both nodes mean the same?
 
     bank                                         partner
-     |-- Hello (version, engine, settings, contract) ->|  the same? then the stricter clauses hold
+     |-- Hello (version, engine, settings, contract, --|  the same? then the stricter clauses hold;
+     |          digest of the job or model) ---------->|  does this partner want that job to be approved first?
      |<- Welcome (the partner's, data digest) ---------|  the bank checks the same
+
+All that follows is asked for the job of the last Hello: an Opening of another job is refused, and so is a query
+label that does not begin with its digest. A job that a partner has not approved cannot ride on one that it has.
 
 What each learns beyond that: the other's version, contract and settings; the bank, a digest of the partner's file.
 """
@@ -26,13 +30,19 @@ class Terms(Message, frozen=True):
 
 
 @declared(
-    "agreement.hello", content="version, engine, settings, contract clauses, job digest", purpose="agree on a run"
+    "agreement.hello",
+    content="version, engine, settings, contract clauses, digest of the job or of the model to score by",
+    purpose="agree on a run",
 )
 class Hello(Message, frozen=True):
-    """The bank's terms. job: digest of the job it is about to run."""
+    """The bank's terms. job: digest of the job it is about to run; model: of the model it is about to score by.
+
+    Both are empty in a greeting, after which nothing of a table may be asked where jobs need approval.
+    """
 
     terms: Terms
     job: str
+    model: str = ""
 
 
 @declared(

@@ -112,3 +112,18 @@ def test_a_node_tells_only_of_its_rows():
     told = Information(OneHot(bins, np.array([2]), 100, np.arange(100)), [2], True)
     told.reveal(Split(0, (0,)), np.arange(100) % 2 == 0)
     assert told.share == pytest.approx(0.5)
+
+
+def test_what_was_released_before_there_were_accounts_joins_the_first_one(path):
+    budgets = Budgets(path, "telecom")
+    for data in ("a" * 64, "b" * 64):  # as earlier versions kept it, by the SHA-256 of each file
+        budgets.spend_equations("bank", data, "alignment", ["job/1"], 2, None)
+        budgets.set_share("bank", data, b"bins", 0.1)
+    budgets.open_account("table", "c" * 64)
+    assert budgets.equations("bank", "table", "job/") == 4
+    assert budgets.other_shares("bank", "table", b"") == pytest.approx(0.2)
+    budgets.open_account("table", "d" * 64)
+    budgets.open_account("another table", "d" * 64)
+    assert [sha256 for sha256, _ in budgets.files("table")] == ["c" * 64, "d" * 64]
+    assert budgets.equations("bank", "table") == 4
+    assert budgets.equations("bank", "another table") == 0

@@ -1,5 +1,6 @@
 """The bank's verbs."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,13 @@ from bank_node.connect import connected
 from bank_node.doctor import examine
 from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.report import write_report
-from bank_node.scoring import load_model, parties_absent, read_rows
+from bank_node.models.export import exported
+from bank_node.models.folder import load_model
+from bank_node.models.show import as_table as model_table
+from bank_node.models.show import as_tree, summary
+from bank_node.scoring import parties_absent, read_rows
 from protocol.command import TALK, app
+from protocol.files import write_whole
 from protocol.findings import as_dict, as_table
 from protocol.job import load_job
 from protocol.key_verb import keys
@@ -21,10 +27,13 @@ verbs = app(
     "what their data are worth.\n\nA run by hand: `keys`, `doctor`, `align`, `train`, `report`, `score`."
 )
 verbs.command()(keys)
+model_verbs = app("Look into a model folder, or hand its bank's part on.")
+verbs.add_typer(model_verbs, name="model")
 
 JobFile = Annotated[Path, typer.Argument(help="The job: a scenario file (docs/scenario-file.md).")]
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
 Out = Annotated[Path, typer.Option("--out", help="The run's folder: scores, models, report.")]
+ModelArgument = Annotated[Path, typer.Argument(metavar="DIR", help="models/RUNG/MODEL of a finished run.")]
 HERE = Path("node.toml")
 
 
@@ -77,14 +86,38 @@ def score(
     ] = None,
 ) -> dict[str, Any]:
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
-    settings, trees = load_config(config), load_model(model)
-    without = parties_absent(absent or [], trees)
-    table = read_rows(settings, trees, data)
+    settings, folder = load_config(config), load_model(model)
+    without = parties_absent(absent or [], folder.trees)
+    table = read_rows(settings, folder.trees, data)
     with TALK.progress() as progress, connected(settings, progress) as node:
-        scored = node.score(trees, table, without)
+        scored = node.score(folder, table, without)
     scored.write(out)
     TALK.out.print(f"{len(scored.ids):,} rows scored: {out}")
     return {"out": str(out), "rows": len(scored.ids), "absent": sorted(without)}
+
+
+@model_verbs.command()
+def show(
+    folder: ModelArgument,
+    trees: Annotated[int, typer.Option(help="How many trees to draw, from the first.", min=0)] = 1,
+) -> dict[str, Any]:
+    """What the model is, what each party brings to it, and its first trees."""
+    model = load_model(folder)
+    TALK.out.print(model_table(model))
+    for number in range(min(trees, len(model.trees.trees))):
+        TALK.out.print(as_tree(model, number))
+    return summary(model)
+
+
+@model_verbs.command()
+def export(
+    folder: ModelArgument, out: Annotated[Path, typer.Option("--out", help="The JSON file to write.")]
+) -> dict[str, Any]:
+    """Write the bank's part as one JSON file that other software can score (docs/model-folder.md)."""
+    document = json.dumps(exported(load_model(folder)), ensure_ascii=False, indent=1)
+    write_whole(out, document.encode() + b"\n", 0o644)
+    TALK.out.print(str(out), soft_wrap=True)
+    return {"out": str(out)}
 
 
 @verbs.command(name="report")

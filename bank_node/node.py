@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bank_node.config import BankConfig
-from bank_node.models.trees import TreeModel
+from bank_node.models.folder import ModelFolder
 from bank_node.outcome import write_outcome
 from bank_node.scoring import Scored, score
 from bank_node.standing import Progress, Standing
@@ -57,7 +57,7 @@ class BankNode:
         """Train the job's ladder on a table that is read already; nothing is written but this node's own state."""
         return train(self._config, job, table, self._session.exchange, self._progress)
 
-    def score(self, model: TreeModel, table: Table, without: set[str]) -> Scored:
+    def score(self, model: ModelFolder, table: Table, without: set[str]) -> Scored:
         """Score rows by a model; `without` some partners, their splits take the default directions."""
         return score(self._config, model, table, self._session.exchange, without, self._progress)
 

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from math import log2
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from bank_node import notes
@@ -26,6 +25,9 @@ from bank_node.evaluation.facts import (
     Text,
     write_facts,
 )
+from bank_node.evaluation.intervals import point_estimates
+from bank_node.evaluation.scores import Scored
+from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.agreement import Welcome
 from protocol.files import write_whole
@@ -67,20 +69,42 @@ def _scores(training: Training) -> bytes:
 
 def write_model(training: Training, trained: TrainedRung, folder: Path) -> None:
     """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model = trained.boosted.model
-    write_whole(folder / "trees.json", model.to_json(), 0o644)
-    about = {
-        "schema": 1,
-        "kind": "boosting",
-        "rung": trained.rung.name,
-        "placebo": trained.rung.placebo,
-        "sha256": model.sha256,
-        "job_sha256": training.job.sha256,
-        "alignment": {p: training.alignments[p].alignment for p in trained.rung.partners},
-        "handles": {p: len(handles) for p, handles in trained.boosted.handles.items()},
-    }
-    write_whole(folder / "model.json", msgspec.json.format(msgspec.json.encode(about), indent=2), 0o644)
+    model, standing, partners = trained.boosted.model, training.standing, trained.rung.partners
+    about = About(
+        kind="boosting",
+        model=trained.model,
+        rung=trained.rung.name,
+        placebo=trained.rung.placebo,
+        bank=standing.config.party,
+        sha256=model.sha256,
+        job_sha256=training.job.sha256,
+        alignment_setting=standing.config.alignment,
+        split_rows=standing.config.split_rows,
+        alignment={p: training.alignments[p].alignment for p in partners},
+        contract={p: standing.contracts[p].digest for p in partners},
+        bins={standing.config.party: trained.bins, **{p: _layout(training, trained, p) for p in partners}},
+        handles={p: len(handles) for p, handles in trained.boosted.handles.items()},
+        data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
+        metrics=_metrics(training, trained),
+    )
+    ModelFolder(about, model).write(folder)
+
+
+def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
+    """The digest under which the partner has committed itself to its bins."""
+    number = training.job.model_names.index(trained.model)
+    return training.views[partner, training.job.models[number].params.max_bin].layout
+
+
+def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
+    """Of the test part; none where there is no test part of both classes."""
+    assert training.table.label is not None
+    test = training.parts == "test"
+    label, weight = training.table.label[test].astype(np.uint8), training.table.weight
+    if not label.size or label.min() == label.max():
+        return {}
+    scored = Scored(label, None if weight is None else weight[test], {("", ""): trained.score[test]}, {})
+    return point_estimates(scored, training.job.report.alert_rates)["", ""]
 
 
 def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFacts:

@@ -2,20 +2,21 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from bank_node.algorithms.objective import Logistic
 from bank_node.algorithms.scoring import Told, absent, ask_for_bits, handles_of, margins
 from bank_node.config import BankConfig
+from bank_node.models.folder import ModelFolder
 from bank_node.models.trees import TreeModel
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
-from protocol.errors import DataError, IntegrityError, UsageError
+from protocol.errors import DataError, RefusedError, TransportError, UsageError
 from protocol.files import write_whole
 from protocol.messages import F64
 from protocol.role import Exchange, drive
@@ -37,23 +38,6 @@ class Scored:
         rows.writerow(["id", "score", "parties_used"])
         rows.writerows(zip((i.decode() for i in self.ids), self.score.tolist(), self.parties_used, strict=True))
         write_whole(path, text.getvalue().encode(), 0o644)
-
-
-def load_model(folder: Path) -> TreeModel:
-    """The model of a folder.
-
-    Raises: UsageError: there is none. IntegrityError: it is not what its checksum says.
-    """
-    try:
-        trees, about = (folder / "trees.json").read_bytes(), msgspec.json.decode((folder / "model.json").read_bytes())
-        model = TreeModel.from_json(trees)
-    except OSError:
-        raise UsageError("model", f"there is none in {folder}", "give models/RUNG/MODEL of a finished run") from None
-    except msgspec.MsgspecError:
-        raise IntegrityError("model", f"the one in {folder} cannot be read", "take it from the run again") from None
-    if about.get("sha256") != model.sha256:
-        raise IntegrityError("model", f"the one in {folder} was changed", "take it from the run again")
-    return model
 
 
 def parties_absent(given: Sequence[str], model: TreeModel) -> set[str]:
@@ -94,12 +78,14 @@ def read_rows(config: BankConfig, model: TreeModel, data: Path) -> Table:
 
 
 def score(
-    config: BankConfig, model: TreeModel, table: Table, exchange: Exchange, without: set[str], progress: Progress
+    config: BankConfig, folder: ModelFolder, table: Table, exchange: Exchange, without: set[str], progress: Progress
 ) -> Scored:
     """Score the rows. without: partners not to be asked, whose splits take their default directions.
 
     Raises: FedwarnError of a partner that is needed and cannot be asked.
     """
+    model = folder.trees
+    folder.require_settings(config)
     needed = [p for p in model.parties if p != config.party and handles_of(model, p)]
     asked = [p for p in needed if p not in without]
     for partner in asked:
@@ -109,13 +95,26 @@ def score(
     told: dict[str, Told] = {p: absent(model, p, table.rows) for p in needed if p in without}
     if asked:
         standing = Standing(config, table, exchange, progress)
-        standing.agree(asked, job="", model=model.sha256)
-        alignments = standing.align(asked)
-        told |= drive(ask_for_bits(model, alignments), exchange)
+        with _absence_offered():
+            standing.agree(asked, job="", model=model.sha256)
+            for partner in asked:
+                folder.require_contract(partner, standing.contracts[partner])
+            alignments = standing.align(asked)
+            told |= drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     margin = margins(model, config.party, columns, told, table.rows)
     probability = Logistic(np.empty(0), np.empty(0)).predict(margin)
     return Scored(table.ids, probability, _parties_used(config.party, alignments, table.rows))
+
+
+@contextmanager
+def _absence_offered() -> Iterator[None]:
+    """Name, in the error of a partner that is down or refuses, the way to do without it."""
+    try:
+        yield
+    except (TransportError, RefusedError) as error:
+        remedy = f"{error.remedy}; or score without it: --absent {error.party}=missing"
+        raise type(error)(error.party, error.thing, remedy) from error
 
 
 def _parties_used(bank: str, alignments: Mapping[str, BankAlignment], rows: int) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
@@ -41,7 +42,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class TrainedRung:
-    """One rung under one model. score: probability of a bad, a row. equations, shares: by partner, so far."""
+    """One rung under one model. score: probability of a bad, a row. equations, shares: by partner, so far.
+
+    bins: digest of the bank's own.
+    """
 
     rung: Rung
     model: str
@@ -51,6 +55,7 @@ class TrainedRung:
     disclosure: list[DisclosureRow]
     spent: dict[str, Opened | Kept]
     information: dict[str, float]
+    bins: str
 
 
 @dataclass
@@ -166,6 +171,7 @@ def _train_rung(
     return TrainedRung(
         rung, model, boosted, score, dict(clock.seconds), tally.take(), {**opened, **boosted.kept},
         {v.name: v.known.information_share for v in task.partners},
+        digest(msgspec.json.encode(task.columns.rules)).hex(),
     )  # fmt: skip
 
 

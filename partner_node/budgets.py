@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignme
     UNIQUE (bank, data, binning, alignment, split, rows));
 CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
     PRIMARY KEY (bank, data, binning));
+CREATE TABLE IF NOT EXISTS releases (bank TEXT, alignment TEXT, label TEXT, PRIMARY KEY (bank, alignment, label));
 """
 
 _ADOPT: Final = """
@@ -151,6 +152,23 @@ class Budgets:
                 "INSERT INTO equations VALUES (?, ?, ?, ?, ?)", [(bank, data, label, alignment, each) for label in new]
             )
             self._base.execute("COMMIT")
+
+    def spend_release(self, bank: str, alignment: str, label: str, limit: int) -> None:
+        """Enter a vector that scores are made of before it is released; the same one again is free.
+
+        Raises: RefusedError: the limit of the alignment would be passed.
+        """
+        with self._lock:
+            query = "SELECT label FROM releases WHERE bank = ? AND alignment = ?"
+            released = {row[0] for row in self._base.execute(query, (bank, alignment))}
+            if label in released:
+                return
+            if len(released) + 1 > limit:
+                raise refuse(
+                    self._party, "score_releases", f"{len(released)} of {limit} releases on this alignment are spent",
+                    "score by a model used before, or agree on more releases",
+                )  # fmt: skip
+            self._base.execute("INSERT INTO releases VALUES (?, ?, ?)", (bank, alignment, label))
 
     def reveal(self, bank: str, data: str, binning: bytes, alignment: str, split: Split, rows: bytes) -> None:
         """Enter a split before its bits are released. rows: of the node, b"" for all."""

@@ -16,6 +16,7 @@ class Policy(BaseModel):
     name begins new budgets, and is a decision: take one for a table that does not say what the last one said.
     equation_budget: "enforced", or only "counted" (for a table dealt out in one place).
     noise_seed: for experiments in one hand only; without it the noise key comes from the operating system.
+    revoked_models: sha256 of models that are no longer scored by; "all" revokes every model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,6 +25,7 @@ class Policy(BaseModel):
     account: str = Field(default="table", min_length=1)
     equation_budget: Literal["enforced", "counted"] = "enforced"
     noise_seed: str = ""
+    revoked_models: tuple[str, ...] = ()
 
 
 class PartnerConfig(NodeSettings):

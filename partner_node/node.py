@@ -7,6 +7,7 @@ only after that bank has agreed to the terms.
 import json
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, Ke
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.budgets import Budgets
 from partner_node.config import PartnerConfig
+from partner_node.models import AGAIN, KeptModels
 from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
 from protocol.algorithms import agreement, alignment, binning, boosting
 from protocol.algorithms.alignment import PartnerAlignment
@@ -31,17 +33,6 @@ from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import Message
 from protocol.table import read_table
 from protocol.workload import Workload
-
-
-class KeptModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A bank's model as this partner keeps it.
-
-    data: SHA-256 of the table it was trained on. handles: by number. job: digest of the job that trained it.
-    """
-
-    data: str
-    handles: tuple[KeptHandle, ...]
-    job: str = ""
 
 
 class Agreed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +55,7 @@ class PartnerNode:
         self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
         self.budgets.open_account(config.policy.account, self.table.sha256)
         self.approvals = Approvals(config.state / APPROVALS, config.party)
+        self._models = KeptModels(config.state / "models", config.party)
         self._lock = threading.Lock()
         self._agreement = config.state / "agreement.json"
         self._key = kept_key(config.state / "partner.key")
@@ -119,7 +111,7 @@ class PartnerNode:
 
     def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         contract = agreement.agree(self._terms, hello.terms)
-        job = self._kept_model(hello.model).job if hello.model else hello.job
+        job = self._models.job_of(hello.model) if hello.model else hello.job
         if hello.job or hello.model:
             self._approved(job)
         write_whole(self._agreement, msgspec.json.encode(Agreed(contract.model_dump(), job)))
@@ -265,7 +257,7 @@ class PartnerNode:
             split_rows=config.split_rows,
             enforced=config.policy.equation_budget == "enforced",
             noise_key=self._noise_key(),
-            keep=self._keep_model,
+            keep=partial(self._keep_model, facts["alignment"]),
         )
 
     def _noise_key(self) -> bytes:
@@ -275,15 +267,16 @@ class PartnerNode:
             return derive(digest(seed.encode()), "noise key", self.config.party.encode())
         return derive(self._key, "noise key")
 
-    def _keep_model(self, model: str, handles: bytes) -> None:
-        decoded = msgspec.json.decode(handles, type=tuple[KeptHandle, ...])
-        kept = KeptModel(self.table.sha256, decoded, self._agreed.job)
-        write_whole(self._model_file(model), msgspec.json.encode(kept))
+    def _keep_model(self, aligned: str, model: str, handles: bytes) -> None:
+        kept = msgspec.json.decode(handles, type=tuple[KeptHandle, ...])
+        self._models.keep(model, self.table.sha256, aligned, self._agreed.job, self._contract, kept)
 
     # -- scoring -----------------------------------------------------------------------------------------------
 
     def _score(self, query: ScoringQuery) -> Message:
-        kept = self._kept_model(query.model)
+        if {query.model, "all"} & set(self.config.policy.revoked_models):
+            raise RefusedError(self.config.party, "has revoked the model", AGAIN)
+        kept, contract = self._models.find(query.model, query.trained, self._contract), self._contract
         self._approved(kept.job)
         answerer = ScoringAnswerer(
             party=self.config.party,
@@ -294,19 +287,12 @@ class PartnerNode:
             columns=self.table.columns,
             order=np.asarray(self._alignment(query.alignment).order),
             budgets=self.budgets,
-            max_information_share=self._contract.max_information_share,
+            max_information_share=contract.max_information_share,
+            score_releases=contract.score_releases,
+            alignment=query.alignment,
         )
         told = kept.data == self.table.sha256 and self.config.split_rows == "all"
         return answerer.answer(told)
-
-    def _kept_model(self, model: str) -> KeptModel:
-        path = self._model_file(model)
-        if not path.exists():
-            raise IntegrityError(self.config.bank, "names a model that was not trained here", "train it again")
-        return msgspec.json.decode(path.read_bytes(), type=KeptModel)
-
-    def _model_file(self, model: str) -> Path:
-        return own_folder(self.config.state / "models") / f"{digest(model.encode()).hex()}.json"
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -4,6 +4,9 @@ Defaults are those of a partner that knows what sums and split bits give away (S
 number stands where it does).
 """
 
+import hashlib
+import json
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocol.errors import RefusedError
@@ -28,6 +31,12 @@ class Contract(BaseModel):
     max_information_share: float = Field(0.35, ge=0, le=1)
     histogram_noise: float = Field(4.0, ge=0, le=1024)
     score_releases: int = Field(60, ge=0)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all clauses: names the contract that a model was trained under."""
+        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def stricter(self, other: "Contract") -> "Contract":
         """Clause by clause the stricter of two contracts: lower limits, higher minima, more noise."""

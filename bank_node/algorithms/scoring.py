@@ -23,10 +23,15 @@ class Told:
     sides: npt.NDArray[np.int8]
 
 
-def ask_for_bits(model: TreeModel, alignments: Mapping[str, BankAlignment]) -> Script[dict[str, Told]]:
-    """The sides of all rows at every handle, by partner. Raises: IntegrityError: another number of answers."""
+def ask_for_bits(
+    model: TreeModel, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
+) -> Script[dict[str, Told]]:
+    """The sides of all rows at every handle, by partner. trained: alignments of the training.
+
+    Raises: IntegrityError: another number of answers.
+    """
     digest = model.sha256
-    queries = {p: ScoringQuery(alignment=a.alignment, model=digest) for p, a in alignments.items()}
+    queries = {p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p]) for p, a in alignments.items()}
     replies = yield from ask(queries, ScoringBits)
     return {p: Told(_sides(p, reply, alignments[p], handles_of(model, p))) for p, reply in replies.items()}
 

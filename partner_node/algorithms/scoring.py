@@ -9,11 +9,11 @@ import numpy.typing as npt
 from partner_node.algorithms.boosting import KeptHandle
 from partner_node.algorithms.information import Information
 from partner_node.budgets import Budgets
-from protocol.algorithms.binning import Rule, apply_rule, shape_of
+from partner_node.models import changed_table
+from protocol.algorithms.binning import NumberRule, Rule, apply_rule, shape_of
 from protocol.algorithms.boosting import Split, SplitBits
 from protocol.algorithms.scoring import ScoringBits
 from protocol.contract import refuse
-from protocol.errors import DataError
 from protocol.he.base import OneHot
 from protocol.messages import I64
 from protocol.table import Column
@@ -21,7 +21,7 @@ from protocol.table import Column
 
 @dataclass(frozen=True)
 class ScoringAnswerer:
-    """Scores by one model. handles: of the model, by number. columns: of the table. order: of the row space."""
+    """Scores by one model. handles: of the model, by number. columns: of the table. order: of `alignment`."""
 
     party: str
     bank: str
@@ -32,29 +32,33 @@ class ScoringAnswerer:
     order: I64
     budgets: Budgets
     max_information_share: float
+    score_releases: int
+    alignment: str
 
     def answer(self, told: bool) -> ScoringBits:
         """The bits of every handle. told: the bank knows them of every row of this very table already.
 
-        Raises: DataError: a column is gone. RefusedError: the information budget forbids it.
+        Raises: DataError: a column is gone, or of another kind. RefusedError: a budget forbids it, and nothing leaves.
         """
+        bits = tuple(self._bits(handle) for handle in self.handles)
         share = 0.0 if told else self._spend()
-        return ScoringBits(bits=tuple(self._bits(handle) for handle in self.handles), information_share=share)
+        self.budgets.spend_release(self.bank, self.alignment, self.model, self.score_releases)
+        return ScoringBits(bits=bits, information_share=share)
 
     def _bits(self, handle: KeptHandle) -> SplitBits:
         sides = np.zeros(256, dtype=np.int8)
         sides[list(handle.left)] = 1
         sides[handle.rule.ordinary :] = 2
-        bins = apply_rule(handle.rule, self._column(handle.column))
+        bins = apply_rule(handle.rule, self._column(handle.column, handle.rule))
         told = np.where(self.order >= 0, sides[bins[self.order]], np.int8(0))
         return SplitBits(np.packbits(told == 1), np.packbits(told == 2))
 
-    def _column(self, name: str) -> Column:
+    def _column(self, name: str, rule: Rule) -> Column:
         column = next((c for c in self.columns if c.name == name), None)
         if column is None:
-            raise DataError(
-                self.party, "lacks a column of the model", "give the table the columns that it was trained on"
-            )
+            raise changed_table(self.party, "is gone")
+        if (column.kind == "number") != isinstance(rule, NumberRule):
+            raise changed_table(self.party, "is of another kind")
         return column
 
     def _spend(self) -> float:
@@ -63,7 +67,9 @@ class ScoringAnswerer:
         names = list(rules)
         if not names:
             return 0.0
-        bins = np.stack([np.minimum(apply_rule(rules[n], self._column(n)), rules[n].ordinary) for n in names], axis=1)
+        bins = np.stack(
+            [np.minimum(apply_rule(rules[n], self._column(n, rules[n])), rules[n].ordinary) for n in names], axis=1
+        )
         sizes = np.array([shape_of(0, rules[n]).ordinary + 1 for n in names], dtype=np.int64)
         rows: npt.NDArray[np.int64] = np.arange(len(bins))
         meter = Information(OneHot(bins, sizes, len(bins), rows), [rules[n].ordinary for n in names], False)

@@ -8,6 +8,7 @@
 
 What each learns beyond the scores: the bank, the bits of the model's splits for every row of the row space, those
 rows included that it does not score; the partner, how many rows are scored (from the alignment), and by which model.
+Each scoring of an alignment by another model is one of its `score_releases`; the same once more is free.
 The splits of a model were revealed in its training: on the same table the partner's information budget is not
 touched; on another table they count anew.
 """
@@ -16,12 +17,17 @@ from protocol.algorithms.boosting import SplitBits
 from protocol.messages import Message, declared
 
 
-@declared("scoring.query", content="an alignment and a model's digest", purpose="score rows by a model trained before")
+@declared(
+    "scoring.query",
+    content="an alignment; of the model its digest and the alignment that it was trained on",
+    purpose="score rows by a model trained before",
+)
 class ScoringQuery(Message, frozen=True):
-    """The bank asks for the bits behind a model's handles."""
+    """The bank asks for the bits behind a model's handles. alignment: of the rows to score. trained: of the model."""
 
     alignment: str
     model: str
+    trained: str
 
 
 @declared(

@@ -7,8 +7,9 @@ import duckdb
 import pytest
 
 from bank_node.config import load_config as load_bank
+from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.scoring import Scored, load_model, parties_absent, read_rows
+from bank_node.scoring import Scored, parties_absent, read_rows
 from experiments.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
@@ -38,7 +39,7 @@ def score(out: Path, rung: str, data: Path, without: set[str] = frozenset()) -> 
     }
     try:
         with BankNode(config, InProcess("bank", {p: s.serve for p, s in services.items()}), quiet) as node:
-            return node.score(model, read_rows(config, model, data), without)
+            return node.score(model, read_rows(config, model.trees, data), without)
     finally:
         for service in services.values():
             service.__exit__()
@@ -80,8 +81,8 @@ def test_what_is_wrong_is_said(finished, tmp_path):
         load_model(tmp_path)
     model = load_model(finished / "models/all/boosting")
     with pytest.raises(UsageError, match="is not PARTNER=missing"):
-        parties_absent(["nobody=missing"], model)
-    assert parties_absent(["telecom=missing", "bureau=fail"], model) == {"telecom"}
+        parties_absent(["nobody=missing"], model.trees)
+    assert parties_absent(["telecom=missing", "bureau=fail"], model.trees) == {"telecom"}
     changed = tmp_path / "model"
     changed.mkdir()
     for name in ("trees.json", "model.json"):
@@ -92,4 +93,4 @@ def test_what_is_wrong_is_said(finished, tmp_path):
         load_model(changed)
     (tmp_path / "bare.csv").write_text("id,own b\nx,1\n")
     with pytest.raises(DataError, match="own a"):
-        read_rows(load_bank(finished / "nodes/bank/node.toml"), model, tmp_path / "bare.csv")
+        read_rows(load_bank(finished / "nodes/bank/node.toml"), model.trees, tmp_path / "bare.csv")

@@ -1,0 +1,42 @@
+"""The bank's part of a model as one JSON file that another implementation can score (docs/model-folder.md)."""
+
+from typing import Any, Final
+
+from bank_node.models.folder import ModelFolder
+from bank_node.models.trees import BankSplit, TreeNode
+
+FORMAT: Final = "fedwarn-model"
+VERSION: Final = 1
+
+
+def exported(model: ModelFolder) -> dict[str, Any]:
+    """The document. A partner's splits are handles: what a row's sides at them are only the partner can answer."""
+    about, trees = model.about, model.trees
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": about.kind,
+        "model_sha256": about.sha256,
+        "objective": trees.objective,
+        "link": "sigmoid",
+        "base_margin": trees.base,
+        "bank": about.bank,
+        "handles": about.handles,
+        "bank_splits": [_split(split) for split in trees.bank_splits],
+        "trees": [[_node(node) for node in tree] for tree in trees.trees],
+        "calibration": about.calibration,
+    }
+
+
+def _split(split: BankSplit) -> dict[str, Any]:
+    if split.among or split.others:
+        return {"column": split.column, "left": list(split.among), "right": list(split.others)}
+    return {"column": split.column, "below": split.below}
+
+
+def _node(node: TreeNode) -> dict[str, Any]:
+    found = {"cover": node.cover, "rows": node.rows}
+    if node.left < 0:
+        return {"value": node.value, **found}
+    names = ("party", "handle", "default_left", "left", "right", "gain")
+    return {**{name: getattr(node, name) for name in names}, **found}

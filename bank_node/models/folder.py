@@ -1,0 +1,114 @@
+"""A model folder: trees.json, the bank's part of a model, and model.json, all that must hold for it to be used.
+
+`sha256` covers trees.json alone: no key, nonce, session or engine. `checksum` covers model.json. What each key means
+stands in docs/model-folder.md.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bank_node.config import BankConfig
+from bank_node.models.trees import TreeModel
+from protocol.contract import Contract
+from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
+from protocol.files import write_whole
+
+SCHEMA: Final = 2
+TREES, ABOUT = "trees.json", "model.json"
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """model.json. By party: alignment, contract (digests of those it was trained under), bins (digests), handles.
+
+    metrics: of the test part, point estimates. calibration: none in this version; a score is the model's own.
+    """
+
+    schema: int = SCHEMA
+    kind: str
+    model: str
+    rung: str
+    placebo: bool
+    bank: str
+    sha256: str
+    job_sha256: str
+    alignment_setting: str
+    split_rows: str
+    alignment: dict[str, str]
+    contract: dict[str, str]
+    bins: dict[str, str]
+    handles: dict[str, int]
+    data_sha256: dict[str, str]
+    metrics: dict[str, float]
+    calibration: None = None
+    checksum: str = ""
+
+    def sealed(self) -> "About":
+        """The same with its checksum."""
+        bare = msgspec.structs.replace(self, checksum="")
+        return msgspec.structs.replace(bare, checksum=hashlib.sha256(msgspec.json.encode(bare)).hexdigest())
+
+
+class _Head(msgspec.Struct, frozen=True):
+    schema: int = 0
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model and what is known of it."""
+
+    about: About
+    trees: TreeModel
+
+    def write(self, folder: Path) -> None:
+        """Put both files into the folder. Raises: UsageError: the disk is full."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / TREES, self.trees.to_json(), 0o644)
+        text = msgspec.json.format(msgspec.json.encode(self.about.sealed()), indent=2)
+        write_whole(folder / ABOUT, text + b"\n", 0o644)
+
+    def require_settings(self, config: BankConfig) -> None:
+        """Raises: UsageError, PeerError: this node is another bank, or aligns in another way than in training."""
+        about = self.about
+        if about.bank != config.party:
+            remedy = "score with the node that trained it"
+            raise UsageError(config.party, f"the model is of {about.bank!r}", remedy)
+        for name, then in (("alignment", about.alignment_setting), ("split_rows", about.split_rows)):
+            now = getattr(config, name)
+            if about.alignment and now != then:
+                thing = f"the model was trained with {name} {then!r}, and this node is set to {now!r}"
+                raise PeerError(config.party, thing, "set it as in training, or train again")
+
+    def require_contract(self, partner: str, contract: Contract) -> None:
+        """Raises: RefusedError: another contract holds with the partner than when the model was trained."""
+        if self.about.contract.get(partner) != contract.digest:
+            raise RefusedError(
+                partner, "the model was trained under another contract than holds now",
+                "train it again, or agree on the contract of its training",
+            )  # fmt: skip
+
+
+def load_model(folder: Path) -> ModelFolder:
+    """The model of a folder.
+
+    Raises: UsageError: there is none, or of another version. IntegrityError: it is not what its checksums say.
+    """
+    try:
+        trees, about = (folder / TREES).read_bytes(), (folder / ABOUT).read_bytes()
+    except OSError:
+        raise UsageError("model", f"there is none in {folder}", "give models/RUNG/MODEL of a finished run") from None
+    try:
+        schema = msgspec.json.decode(about, type=_Head).schema
+        if schema != SCHEMA:
+            thing = f"the one in {folder} is of version {schema}, and this software reads version {SCHEMA}"
+            raise UsageError("model", thing, "score with the version that trained it, or train it again")
+        found = ModelFolder(msgspec.json.decode(about, type=About), TreeModel.from_json(trees))
+    except msgspec.MsgspecError:
+        raise IntegrityError("model", f"the one in {folder} cannot be read", "take it from the run again") from None
+    whole = hashlib.sha256(trees).hexdigest() == found.about.sha256 and found.about.sealed() == found.about
+    if not whole:
+        raise IntegrityError("model", f"the one in {folder} was changed", "take it from the run again")
+    return found

@@ -18,7 +18,8 @@ AGAIN: Final = "train it again, or let the bank score with --absent"
 class KeptModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bank's model as this partner keeps it.
 
-    data: SHA-256 of the table it was trained on. alignment, job (its digest), contract: it was trained under. handles: by number.
+    data: SHA-256 of the table it was trained on. alignment, job (digest), contract (digest): it was trained under.
+    handles: by number.
     checksum: of all else.
     """
 

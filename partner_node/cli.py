@@ -10,10 +10,13 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from partner_node.approving import approvals_table, as_row, decide
+from partner_node.approving import approvals_table, as_row, decide, job_with
 from partner_node.config import load_config
 from partner_node.doctor import examine
 from partner_node.policy import APPROVALS, Approvals
+from partner_node.preview import as_dict as as_dict_of_preview
+from partner_node.preview import preview
+from partner_node.preview_page import sentences, tables
 from partner_node.service import PartnerService
 from protocol.command import TALK, app
 from protocol.errors import IntegrityError, UsageError
@@ -60,6 +63,22 @@ def doctor(config: Config = HERE) -> dict[str, Any]:
     findings = examine(load_config(config))
     TALK.show(as_table(findings))
     return as_dict(findings)
+
+
+@verbs.command(name="preview")
+def preview_(
+    job: Annotated[Path, typer.Argument(help="The job's file, as the bank gave it.")],
+    config: Config = HERE,
+    bank_rows: Annotated[int | None, typer.Option(help="Rows of the bank's table; else of the last alignment.")] = None,
+) -> dict[str, Any]:
+    """All that would leave this node for a job, and what is left of its budgets after it; nothing is sent."""
+    settings = load_config(config)
+    found = preview(settings, job_with(settings.party, job), bank_rows)
+    for table in tables(found):
+        TALK.show(table)
+    for sentence in sentences(found):
+        TALK.out.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    return as_dict_of_preview(found)
 
 
 @verbs.command()

@@ -1,0 +1,122 @@
+"""What would leave this partner for a job: every declared kind, with bounds on how many messages and bytes.
+
+Bounds count the bodies, as the ledger does, of one run of the job from its greeting to its last model, with an
+alignment of its own. Nothing that is asked twice leaves twice: a repeat is the same bytes again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Final, Literal
+
+import msgspec
+
+from partner_node.algorithms.binning import BinnedTable
+from protocol.algorithms.alignment import PART
+from protocol.algorithms.binning import sizes_of
+from protocol.group import POINT_BYTES
+from protocol.he.parameters import N
+from protocol.messages import CATALOGUE
+from protocol.workload import PlannedModel, Workload
+
+_HEAD: Final = 64
+"""Bytes of keys, lengths and types in a message body, or of one item in a list of it."""
+_SENTENCE: Final = 2048
+"""Bytes of terms, or of a refusal's sentence."""
+_WORD: Final = 8
+
+When = Literal["training", "each scoring", "in place of an answer"]
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """One kind of message. count, bytes: at most; of one scoring, or one refusal, where `when` says so."""
+
+    kind: str
+    content: str
+    encrypted: bool
+    purpose: str
+    when: When
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the bounds depend on. rows: of the partner's table. bank_rows: of the bank's. partners: of the job.
+
+    tables: the bins of the partner's table, by the number of bins asked. encrypts: whether the engine does.
+    """
+
+    rows: int
+    bank_rows: int
+    partners: int
+    tables: dict[int, BinnedTable]
+    encrypts: bool
+
+
+def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
+    """Every kind that would leave, in the order in which they first do."""
+    bounds = [*_before(sizes), *_training(plan, sizes)]
+    splits = splits_asked(plan, sizes)
+    most_bits = _HEAD + max(splits.values(), default=0) * _bits(sizes.rows)
+    return [
+        *(_entry(kind, "training", count, size, sizes) for kind, count, size in bounds),
+        _entry("scoring.bits", "each scoring", 1, most_bits, sizes),
+        _entry("refusal", "in place of an answer", 1, _SENTENCE, sizes),
+    ]
+
+
+def splits_asked(plan: Workload, sizes: Sizes) -> dict[int, int]:
+    """How many splits a job may ask for at most, by the number of bins: one a node that has children."""
+    asked = dict.fromkeys(sizes.tables, 0)
+    for model in plan.models:
+        asked[model.max_bin] += model.trees * (2**model.depth - 1)
+    return asked
+
+
+def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
+    """Agreement, alignment, layouts and hints."""
+    theirs, ours = (max(1, ceil(n / PART)) for n in (sizes.bank_rows, sizes.rows))
+    yield "agreement.welcome", 1, _SENTENCE
+    yield "alignment.started", 1, 2 * _HEAD
+    yield "alignment.twice_blinded", theirs, sizes.bank_rows * POINT_BYTES + theirs * _HEAD
+    yield "alignment.own_ids", ours, sizes.rows * POINT_BYTES + ours * _HEAD
+    yield "alignment.aligned", 1, 2 * _HEAD
+    tables = sizes.tables.values()
+    columns = sum(len(t.shapes) + len(t.dropped) for t in tables)
+    yield "binning.layout", len(tables), (4 * len(tables) + columns) * _HEAD
+    sealed = N * _WORD if sizes.encrypts else 0
+    yield "binning.hint", len(tables), sum(_rows_of_matrix(t) * sealed + _HEAD for t in tables)
+
+
+def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
+    """Openings, sums, split bits and the handles of every model."""
+    yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
+    levels = sum(m.trees * m.depth for m in plan.models)
+    yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
+    again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew
+    bits = sum(splits_asked(plan, sizes).values()) * _bits(sizes.rows)
+    yield "boosting.splits", levels + again, bits + (levels + again) * _HEAD
+    kept = sum(m.rungs for m in plan.models)
+    yield "boosting.kept", kept, 2 * _HEAD * kept
+
+
+def _sums(model: PlannedModel, sizes: Sizes) -> int:
+    """Bytes of a model's sums: g and h in vectors of their own, should they not fit in one."""
+    vectors = 2 * model.trees * model.vectors_a_tree
+    return vectors * _rows_of_matrix(sizes.tables[model.max_bin]) * _WORD
+
+
+def _bits(rows: int) -> int:
+    """Bytes of the answer to a split: two bits a row."""
+    return 2 * ceil(rows / 8) + 2 * _HEAD
+
+
+def _rows_of_matrix(table: BinnedTable) -> int:
+    return int(sizes_of(table.shapes).sum())
+
+
+def _entry(kind: str, when: When, count: int, size: int, sizes: Sizes) -> Leaving:
+    said = CATALOGUE[kind].DISCLOSURE
+    by_engine = kind == "boosting.sums" and not sizes.encrypts
+    return Leaving(kind, said.content, said.encrypted and not by_engine, said.purpose, when, count, size)

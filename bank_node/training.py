@@ -31,7 +31,7 @@ from protocol.files import own_folder
 from protocol.he.streams import digest
 from protocol.job import Job
 from protocol.ladder import Rung, rungs
-from protocol.messages import F64, encode
+from protocol.messages import F64, encoded_size
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
 from protocol.table import Table, read_table
 from protocol.workload import workload
@@ -240,7 +240,7 @@ def _observed(exchange: Exchange, tally: Tally) -> Exchange:
     def counted(requests: Requests) -> Replies:
         replies = exchange(requests)
         for party, request in requests.items():
-            tally.observe(party, request, len(encode(request)), replies[party], len(encode(replies[party])))
+            tally.observe(party, request, encoded_size(request), replies[party], encoded_size(replies[party]))
         return replies
 
     return counted

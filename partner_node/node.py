@@ -31,6 +31,7 @@ from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import Message
+from protocol.role import Answerer
 from protocol.table import read_table
 from protocol.workload import Workload
 
@@ -81,26 +82,32 @@ class PartnerNode:
             if not self._agreement.exists():
                 raise PeerError(peer, "has not agreed to the terms", "begin with `bank-node align`")
             self._approved(self._agreed.job)
+            role = self._role(message)
+            if role is not None:
+                return role.handle(message)
             match message:
-                case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
-                    return self._aligning.handle(message)
-                case alignment.Matched() | alignment.Positions():
-                    return self._aligning.handle(message)
                 case binning.LayoutQuery():
                     return self._lay_out(message)
                 case binning.HintQuery():
                     return self._hint(message)
                 case boosting.Opening():
                     return self._open(message)
-                case boosting.SumsQuery() | boosting.SplitQuery():
-                    return self._answerer(message.layout).handle(message)
                 case ScoringQuery():
                     return self._score(message)
-                case boosting.NodeSplitQuery() | boosting.Handles():
-                    return self._answerer(message.layout).handle(message)
         raise PeerError(
             peer, f"sent {message.KIND}, which a partner does not answer", "run the same version on both sides"
         )
+
+    def _role(self, message: Message) -> Answerer | None:
+        """The role that answers a message by itself, if one does."""
+        match message:
+            case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
+                return self._aligning
+            case alignment.Matched() | alignment.Positions():
+                return self._aligning
+            case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
+                return self._answerer(message.layout)
+        return None
 
     def close(self) -> None:
         """Close budgets and approvals."""

@@ -1,0 +1,264 @@
+"""Boosted trees over the columns of a bank and its partners, in scikit-learn's conventions.
+
+    model = FederatedBooster(n_estimators=60).fit(federation, train)
+    model.predict_proba(test)
+
+Everything that can be said of scikit-learn's estimators holds, without scikit-learn being needed: the constructor
+only keeps its parameters, `fit` checks them, what is learnt ends in an underscore, `clone` works. Another name than
+XGBoost's stands only where XGBoost has no such parameter.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+
+from bank_node.api.federation import Federation
+from bank_node.api.fitted import Fitted, NotFitted
+from bank_node.api.judging import figure, side_by_side
+from bank_node.api.listing import Listing
+from bank_node.api.rows import Rows, ids_as_given, kind_of
+from bank_node.config import BankConfig
+from bank_node.models.trees import TreeModel
+from bank_node.scoring import read_rows
+from bank_node.training import read_own_table
+from protocol.algorithms.parameters import BoostingParams
+from protocol.errors import UsageError
+from protocol.ids import id_order
+from protocol.job import Job, JobData, JobModel, JobParty, ReportSettings, Run, Split
+from protocol.messages import F64, I64
+from protocol.settings import check_settings
+from protocol.table import Source, Table, nearest, read_table
+
+_OWN: Final[dict[str, Any]] = {"partners": None, "validation_fraction": 0.0, "random_state": 7}
+_DEFAULTS: Final = {**{name: field.default for name, field in BoostingParams.model_fields.items()}, **_OWN}
+
+
+class FederatedBooster:
+    """Gradient-boosted trees, trained under encryption over the columns of several parties.
+
+    Parameters are those of a `boosting` model in a job file (docs/scenario-file.md): n_estimators, max_depth,
+    learning_rate, max_bin, reg_lambda, reg_alpha, gamma, min_child_weight, subsample, colsample_bytree,
+    early_stopping_rounds ... as XGBoost has them; reveal_cost, which is ours. Besides:
+
+        partners: names of those to train with; all of the federation if None.
+        validation_fraction: share of the rows on which early stopping judges; they are not trained on.
+        random_state: seed of all public draws. Two fits alike give the same model.
+
+    After `fit`: classes_, feature_names_ and feature_importances_ (share of the gain; a partner's columns have
+    numbers), importances_ and leakage_ (tables), model_ (the trees), federation_.
+    """
+
+    __signature__: ClassVar[Signature] = Signature(
+        [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in _DEFAULTS.items()]
+    )
+    _estimator_type: ClassVar[str] = "classifier"
+
+    def __init__(self, **params: Any) -> None:
+        """Raises: UsageError: no such parameter. Values are checked by `fit`."""
+        self._params = deepcopy(_DEFAULTS)
+        self.set_params(**params)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters by name."""
+        return dict(self._params)
+
+    def set_params(self, **params: Any) -> Self:
+        """Change some parameters. Raises: UsageError: no such parameter."""
+        for name in params:
+            if name not in _DEFAULTS:
+                hint = nearest(name, list(_DEFAULTS))
+                raise UsageError("FederatedBooster", f"there is no parameter {name!r}{hint}", "correct or leave it out")
+        self._params.update(params)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Parameters are attributes; what only a fit leaves is asked for in vain before."""
+        if name in _DEFAULTS:
+            return self._params[name]
+        if name == "federation_" and "fitted_" in vars(self):
+            raise NotFitted("FederatedBooster", "it has no federation here", "set its federation_")
+        if name.endswith("_") and not name.startswith("_"):
+            raise NotFitted("FederatedBooster", "it is not fitted yet", "call fit(federation, rows) first")
+        raise AttributeError(f"FederatedBooster has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _DEFAULTS:
+            self._params[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters and model folder: a model may travel, a bank's node and its partners stay where they are."""
+        return {"params": self._params, "files": self.fitted_.files if "fitted_" in vars(self) else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._params = state["params"]
+        if state["files"] is not None:
+            self._keep(Fitted(state["files"]))
+
+    def __repr__(self) -> str:
+        return f"FederatedBooster({', '.join(f'{name}={value!r}' for name, value in self._changed.items())})"
+
+    @property
+    def _changed(self) -> dict[str, Any]:
+        """Parameters that are not at their defaults."""
+        return {name: value for name, value in self._params.items() if value != _DEFAULTS[name]}
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator; it alone calls this."""
+        from sklearn.utils import ClassifierTags, Tags, TargetTags
+
+        targets = TargetTags(required=False)
+        return Tags(estimator_type="classifier", target_tags=targets, classifier_tags=ClassifierTags())
+
+    # -- fitting ---------------------------------------------------------------------------------------------------
+
+    def fit(self, federation: Federation, rows: Rows | None = None) -> Self:
+        """Train on all these rows, with labels among their columns; on the node's own table if none are given.
+
+        Aligns them with every partner first. The same fit once more costs nothing of any budget, and one that was
+        interrupted goes on where it stopped.
+        Raises: FedwarnError, from whichever party it comes.
+        """
+        if not isinstance(federation, Federation):
+            raise UsageError("fit", "its first argument is no federation", "call fit(federation, rows)")
+        with federation.rows(rows) as config:
+            job = self._job(federation, config.data.source)
+            table = read_own_table(config, job)
+            with federation.node(config) as node:
+                training = node.fit(job, table)
+        self._keep(Fitted.of(training, self._changed))
+        self.federation_ = federation
+        return self
+
+    def _job(self, federation: Federation, source: Source) -> Job:
+        """The job that a scenario file would describe. Which columns the partners have is their own affair."""
+        data, partners = federation.config.data, federation.chosen(self.partners)
+        if not partners:
+            raise UsageError("FederatedBooster", "there is no partner to train with", "name at least one")
+        values = {name: value for name, value in self._params.items() if name in BoostingParams.model_fields}
+        params = check_settings(BoostingParams, values, "FederatedBooster")
+        split = {"validation": self.validation_fraction, "seed": self.random_state}
+        whole = check_settings(Split, split, "FederatedBooster").model_copy(update={"test": 0.0})
+        own = JobParty(columns=("*",)).model_copy(update={"columns": data.columns or ()})
+        theirs = own.model_copy(update={"columns": ()})
+        return Job(
+            name="notebook",
+            label_party=federation.bank,
+            data=JobData(
+                source=Source(kind=source.kind, path=source.path, sha256=source.sha256),
+                id=data.id, label=data.label, weight=data.weight, amount=data.amount, time=data.time,
+                missing=data.missing, categorical=data.categorical,
+            ),
+            parties={federation.bank: own, **dict.fromkeys(partners, theirs)},
+            split=whole,
+            models=(JobModel(params=params),),
+            run=Run(
+                engine=federation.config.engine, alignment=federation.config.alignment,
+                split_rows=federation.config.split_rows, seed=self.random_state,
+                ladder=((federation.bank,), (federation.bank, *partners)),
+            ),
+            report=ReportSettings(placebo=False),
+            contract=federation.config.contract,
+        )  # fmt: skip
+
+    def _keep(self, fitted: Fitted) -> None:
+        note = fitted.note
+        order = np.argsort([-share for share in note.importances], kind="stable")
+        self.fitted_, self.model_ = fitted, fitted.model
+        self.classes_ = np.array([0, 1])
+        self.feature_names_ = list(note.features)
+        self.feature_importances_ = np.array(note.importances)
+        self.importances_ = Listing([{"feature": note.features[k], "gain": note.importances[k]} for k in order])
+        self.leakage_ = Listing(note.leakage)
+
+    # -- using a model ---------------------------------------------------------------------------------------------
+
+    def predict_proba(self, rows: Rows | None = None, absent: Sequence[str] = ()) -> F64:
+        """Probability of a good and of a bad, a row, in the order given, shape (n, 2).
+
+        absent: partners to do without; their splits take the directions learnt for a missing value.
+        Raises: FedwarnError: NotFitted; or of a partner that is needed and cannot be asked.
+        """
+        with self.federation_.rows(rows) as config:
+            bad = self._scores(config, self.model_, absent)
+        return np.stack((1.0 - bad, bad), axis=1)
+
+    def predict(self, rows: Rows | None = None, absent: Sequence[str] = ()) -> I64:
+        """1 for each row that is more likely bad than good, else 0, shape (n,).
+
+        Where bads are rare this is nearly always 0: rank by `predict_proba`, and alert as many as you can work on.
+        """
+        return (self.predict_proba(rows, absent)[:, 1] > 0.5).astype(np.int64)
+
+    def score(self, rows: Rows | None = None, metric: str = "auc") -> float:
+        """A figure of merit on rows with labels: auc, ks, gini, pr_auc, brier, precision@0.05, recall@, lift@."""
+        with self.federation_.rows(rows) as config:
+            bad, label = self._scores(config, self.model_), _labels(config)
+        return figure(label, bad, metric)
+
+    def uplift(self, rows: Rows | None = None) -> Listing:
+        """The bank alone beside the bank with its partners, on rows with labels, and what they add with a 95% interval.
+
+        On the rows of the fit it flatters the larger model: give others.
+        """
+        alone = self.fitted_.note.alone
+        if alone is None:
+            raise UsageError("uplift", "this model came without the bank's own", "fit it, or read the run's report")
+        with self.federation_.rows(rows) as config:
+            scores = {name: self._scores(config, model) for name, model in self._ladder(alone).items()}
+            return side_by_side(_labels(config), scores)
+
+    def save(self, folder: str | Path) -> None:
+        """Leave the model folder, as `bank-node score --model` takes it."""
+        self.fitted_.write(Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, federation: Federation) -> Self:
+        """A fitted estimator from a model folder: of `save`, or models/RUNG/MODEL of a run.
+
+        Raises: UsageError: there is no model. IntegrityError: it is not what its checksum says.
+        """
+        fitted = Fitted.read(Path(folder))
+        model = cls(**{name: value for name, value in fitted.note.params.items() if name in _DEFAULTS})
+        model._keep(fitted)
+        model.federation_ = federation
+        return model
+
+    def _ladder(self, alone: TreeModel) -> Mapping[str, TreeModel]:
+        return {alone.parties[0]: alone, " + ".join(self.model_.parties): self.model_}
+
+    def _scores(self, config: BankConfig, model: TreeModel, absent: Sequence[str] = ()) -> F64:
+        """Probability of a bad, a row, in the order of the file, shape (n,)."""
+        without = set(self.federation_.chosen(tuple(absent)))
+        table = read_rows(config, model, config.data.source.path)
+        with self.federation_.node(config) as node:
+            scored = node.score(model, table, without)
+        out = np.empty(table.rows)
+        out[_order(config)] = scored.score
+        return out
+
+
+def _order(config: BankConfig) -> I64:
+    """The rows of the file in order of id."""
+    return id_order(ids_as_given(_source(config), config.data, config.party))
+
+
+def _labels(config: BankConfig) -> F64:
+    """Labels, in the order of the file, shape (n,)."""
+    spec = config.data.model_copy(update={"columns": (), "weight": "", "amount": "", "time": "", "part": ""})
+    table: Table = read_table(_source(config), spec, config.party, to_train=False)
+    assert table.label is not None
+    out = np.empty(table.rows)
+    out[_order(config)] = table.label
+    return out
+
+
+def _source(config: BankConfig) -> Source:
+    """The file, seen as the scoring sees it: by its name."""
+    path = config.data.source.path
+    return Source(kind=kind_of(path), path=path)

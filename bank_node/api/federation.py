@@ -1,0 +1,94 @@
+"""A federation as a notebook sees it: the bank's node, and the partners that it can reach."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from bank_node.api.listing import Listing
+from bank_node.api.progress import watched
+from bank_node.api.rows import Rows, as_source
+from bank_node.config import BankConfig, load_config
+from bank_node.connect import connected
+from bank_node.node import BankNode
+from bank_node.standing import Progress
+from protocol.errors import UsageError
+from protocol.ledger import read_ledger
+from protocol.table import Source
+
+Connect = Callable[[BankConfig, Progress], AbstractContextManager[BankNode]]
+"""Gives the bank's node, connected to its partners, for the time of a `with`."""
+
+
+class Federation:
+    """One bank and its partners.
+
+    Args:
+        settings: the bank's node.toml, with which `bank-node train` would run.
+        connect: how its partners are reached; over gRPC and mutual TLS if not given.
+        progress: whether to show bars while something is trained or scored.
+
+    The partners are called when something is asked of them, and not before.
+    """
+
+    def __init__(self, settings: str | Path | BankConfig, connect: Connect = connected, progress: bool = True) -> None:
+        """Raises: UsageError: node.toml is missing or wrong."""
+        self.config = settings if isinstance(settings, BankConfig) else load_config(Path(settings))
+        self.progress, self._connect = progress, connect
+
+    @property
+    def bank(self) -> str:
+        """The bank's name."""
+        return self.config.party
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The partners' names."""
+        return tuple(self.config.partners)
+
+    def disclosures(self, sender: str = "") -> Listing:
+        """Everything that ever left the bank's node or reached it, by kind, from its ledger. sender: of one party."""
+        rows = ledger_of(self.config.state)
+        return Listing([row for row in rows if sender in ("", row["sender"])])
+
+    @contextmanager
+    def rows(self, rows: Rows | None) -> Iterator[BankConfig]:
+        """The node's settings, with these rows as its table; with its own table if there are none."""
+        if rows is None:
+            yield self.config
+            return
+        with as_source(rows, self.config.state / "rows", self.bank) as source:
+            yield self._reading(source)
+
+    @contextmanager
+    def node(self, config: BankConfig) -> Iterator[BankNode]:
+        """The bank's node, connected, and its progress shown."""
+        with watched(self.progress) as progress, self._connect(config, progress) as node:
+            yield node
+
+    def chosen(self, partners: object) -> tuple[str, ...]:
+        """Some of the partners, all if None. Raises: UsageError: one of them is none."""
+        if partners is None:
+            return self.partners
+        names = (partners,) if isinstance(partners, str) else tuple(partners)  # type: ignore[arg-type]
+        for name in names:
+            if name not in self.partners:
+                raise UsageError("partners", f"{name!r} is no partner", f"choose of {', '.join(self.partners)}")
+        return names
+
+    def _reading(self, source: Source) -> BankConfig:
+        return self.config.model_copy(update={"data": self.config.data.model_copy(update={"source": source})})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(bank={self.bank!r}, partners={list(self.partners)}, {self.config.engine})"
+
+
+def ledger_of(state: Path) -> Listing:
+    """What a node's ledger holds, added up by kind; nothing if it has not begun one."""
+    path = state / "ledger.sqlite"
+    if not path.exists():
+        return Listing([])
+    ledger = read_ledger(path)
+    try:
+        return Listing([dict(row) for row in ledger.summary()])
+    finally:
+        ledger.close()

@@ -1,0 +1,288 @@
+"""The Python API in one process: an estimator as scikit-learn's are, whose scores are the nodes' own, and whose every
+message stands in a ledger."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.validation import check_is_fitted
+
+from bank_node import FederatedBooster, Federation, NotFitted
+from bank_node.scoring import load_model, read_rows
+from experiments import InProcessFederation, example_loans, federation_of
+from protocol.algorithms.parameters import BoostingParams
+from protocol.errors import DataError, FedwarnError, IntegrityError, RefusedError, UsageError
+
+FAST = {"n_estimators": 4, "max_depth": 2, "max_bin": 8}
+
+
+def rows_of(columns: dict[str, Any], chosen: slice) -> dict[str, Any]:
+    return {name: values[chosen] for name, values in columns.items()}
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, dict[str, Any]]:
+    return example_loans(rows=1500)
+
+
+@pytest.fixture(scope="module")
+def federation(tables, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("federation")
+    with federation_of(tables, label="bad", folder=folder, progress=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def train(tables) -> dict[str, Any]:
+    return rows_of(tables["bank"], slice(0, 1100))
+
+
+@pytest.fixture(scope="module")
+def test(tables) -> dict[str, Any]:
+    return rows_of(tables["bank"], slice(1100, None))
+
+
+@pytest.fixture(scope="module")
+def model(federation, train) -> FederatedBooster:
+    return FederatedBooster(**FAST).fit(federation, train)
+
+
+# -- scikit-learn's conventions ----------------------------------------------------------------------------------------
+
+
+def test_parameters_are_those_of_a_job_and_three_of_our_own():
+    params = FederatedBooster().get_params()
+    assert params.keys() - BoostingParams.model_fields.keys() == {"partners", "validation_fraction", "random_state"}
+    for name, field in BoostingParams.model_fields.items():
+        assert params[name] == field.default
+    assert FederatedBooster.__signature__.parameters.keys() == params.keys()
+
+
+def test_clone_and_set_params_work_and_a_clone_is_not_fitted(model):
+    copy = clone(model)
+    assert copy is not model
+    assert copy.get_params() == model.get_params()
+    assert copy.n_estimators == 4
+    assert copy.set_params(n_estimators=9) is copy
+    assert (copy.n_estimators, model.n_estimators) == (9, 4)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(copy)
+    check_is_fitted(model)
+    assert is_classifier(model)
+    assert repr(FederatedBooster(max_depth=5)) == "FederatedBooster(max_depth=5)"
+
+
+@pytest.mark.parametrize("ask", [lambda m: m.predict_proba(None), lambda m: m.leakage_, lambda m: m.save("x")])
+def test_before_a_fit_there_is_nothing(ask):
+    with pytest.raises(NotFitted, match=r"not fitted yet; call fit\(federation, rows\) first\.") as raised:
+        ask(FederatedBooster())
+    assert isinstance(raised.value, ValueError)
+    assert not hasattr(FederatedBooster(), "model_")
+
+
+def test_wrong_parameters_and_arguments_are_said_in_a_sentence(federation, train):
+    with pytest.raises(UsageError, match=r"no parameter 'n_estimator' .nearest: 'n_estimators'"):
+        FederatedBooster(n_estimator=3)
+    with pytest.raises(UsageError, match="no parameter 'depth'"):
+        FederatedBooster().set_params(depth=3)
+    kept = FederatedBooster(max_depth=-1)  # as scikit-learn's, it is fit that looks at values
+    with pytest.raises(UsageError, match="max_depth"):
+        kept.fit(federation, train)
+    with pytest.raises(UsageError, match="'telecon' is no partner"):
+        FederatedBooster(partners=["telecon"]).fit(federation, train)
+    with pytest.raises(UsageError, match="no federation"):
+        FederatedBooster().fit(train)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="column 'bad' is not in rows"):
+        FederatedBooster(**FAST).fit(federation, {k: v for k, v in train.items() if k != "bad"})
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_the_nodes_own_bit_for_bit_whatever_the_order_and_form_of_the_rows(
+    federation, model, train, test, tmp_path
+):
+    proba = model.predict_proba(test)
+    assert proba.shape == (400, 2)
+    np.testing.assert_array_equal(proba[:, 0], 1 - proba[:, 1])
+    path = tmp_path / "test.csv"
+    frame = pd.DataFrame(test)
+    frame.to_csv(path, index=False)
+    np.testing.assert_array_equal(model.predict_proba(path), proba)
+    turned = np.random.default_rng(1).permutation(400)
+    np.testing.assert_array_equal(model.predict_proba(frame.drop(columns="bad").iloc[turned]), proba[turned])
+    with federation.node(federation.config) as node:
+        scored = node.score(model.model_, read_rows(federation.config, model.model_, path), set())
+    by_id = dict(zip((i.decode() for i in scored.ids), scored.score.tolist(), strict=True))
+    assert [by_id[name] for name in test["id"]] == proba[:, 1].tolist()
+    np.testing.assert_array_equal(model.predict(test), proba[:, 1] > 0.5)
+    without = model.predict_proba(test, absent=["telecom", "bureau"])
+    assert (without != proba).any()
+
+
+def test_a_score_is_scikit_learns_auc_and_the_uplift_names_both(model, test):
+    auc = roc_auc_score(test["bad"], model.predict_proba(test)[:, 1])
+    assert model.score(test) == pytest.approx(auc, abs=1e-12)
+    assert model.score(test, "gini") == pytest.approx(2 * auc - 1, abs=1e-12)
+    assert 0 < model.score(test, "precision@0.1") <= 1
+    for wrong in ("accuracy", "precision@2", "recall@x"):
+        with pytest.raises(UsageError, match="is no metric"):
+            model.score(test, wrong)
+    alone, together = model.uplift(test)
+    assert (alone["parties"], together["parties"]) == ("bank", "bank + telecom + bureau")
+    assert together["auc"] == pytest.approx(auc, abs=1e-12)
+    assert together["auc uplift"] == pytest.approx(together["auc"] - alone["auc"], abs=1e-12)
+    assert together["low"] < together["auc uplift"] < together["high"]
+
+
+def test_importances_are_shares_of_the_gain_by_column(model, federation):
+    assert len(model.feature_names_) == len(model.feature_importances_) == 2 + 3 + 2
+    assert model.feature_importances_.sum() == pytest.approx(1)
+    assert model.feature_names_[:2] == ["income", "debt_ratio"]
+    of_party = model.model_.importance()
+    for partner in federation.partners:
+        mine = [v for n, v in zip(model.feature_names_, model.feature_importances_, strict=True) if partner in n]
+        assert sum(mine) == pytest.approx(of_party[partner])
+    assert [row["gain"] for row in model.importances_] == sorted(model.feature_importances_, reverse=True)
+
+
+# -- the model folder --------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_model_is_a_model_folder_and_comes_back(model, federation, test, tmp_path):
+    folder = tmp_path / "saved" / "model"
+    model.save(folder)
+    assert load_model(folder).sha256 == model.model_.sha256
+    for back in (FederatedBooster.load(folder, federation), _unpickled(model, federation)):
+        assert back.get_params() == model.get_params()
+        np.testing.assert_array_equal(back.predict_proba(test), model.predict_proba(test))
+        assert list(back.leakage_) == list(model.leakage_)
+        assert list(back.uplift(test)) == list(model.uplift(test))
+    (folder / "booster.json").unlink()  # as `bank-node train` leaves it
+    bare = FederatedBooster.load(folder, federation)
+    assert bare.feature_importances_.sum() == pytest.approx(1)
+    assert {"telecom", "bureau"} <= set(bare.feature_names_)
+    np.testing.assert_array_equal(bare.predict_proba(test), model.predict_proba(test))
+    with pytest.raises(UsageError, match="without the bank's own"):
+        bare.uplift(test)
+    text = (folder / "trees.json").read_text()
+    (folder / "trees.json").write_text(text.replace('"default_left":true', '"default_left":false', 1))
+    with pytest.raises(IntegrityError, match="was changed"):
+        FederatedBooster.load(folder, federation)
+    with pytest.raises(UsageError, match="there is none"):
+        FederatedBooster.load(tmp_path / "nowhere", federation)
+
+
+def _unpickled(model: FederatedBooster, federation: Federation) -> FederatedBooster:
+    """A model and its files travel; the federation stays where it is."""
+    back: FederatedBooster = pickle.loads(pickle.dumps(model))  # noqa: S301
+    with pytest.raises(NotFitted, match="no federation"):
+        back.predict_proba(None)
+    back.federation_ = federation
+    return back
+
+
+# -- ledgers and budgets -----------------------------------------------------------------------------------------------
+
+
+def test_both_sides_ledgers_tell_the_same_of_what_passed(federation, model, test):
+    model.predict_proba(test)
+    told = list(federation.disclosures())
+    assert {"boosting.sums", "boosting.splits", "scoring.bits", "alignment.own_ids"} <= {row["kind"] for row in told}
+    for partner in federation.partners:
+        between = [row for row in told if partner in (row["sender"], row["receiver"])]
+        assert sorted(map(str, federation.ledger(partner))) == sorted(map(str, between))
+    assert {row["sender"] for row in federation.disclosures("telecom")} == {"telecom"}
+    with pytest.raises(UsageError, match="is no party"):
+        federation.ledger("nobody")
+
+
+def test_the_same_fit_again_is_the_same_model_and_spends_nothing(federation, model, train):
+    before = _count(federation, "boosting.sums_query")
+    again = clone(model).fit(federation, train)
+    assert again.model_.sha256 == model.model_.sha256
+    assert _count(federation, "boosting.sums_query") == before > 0
+    spent = {row["partner"]: row["equations_share"] for row in model.leakage_}
+    assert {row["partner"]: row["equations_share"] for row in again.leakage_} == spent
+    other = {**train, "bad": 1 - train["bad"]}
+    clone(model).fit(federation, other)
+    assert _count(federation, "boosting.sums_query") > before, "other labels are another job"
+
+
+def _count(federation: Federation, kind: str) -> int:
+    return sum(row["count"] for row in federation.disclosures() if row["kind"] == kind)
+
+
+def test_budgets_hold_and_are_told(tables, train):
+    with federation_of(
+        tables, label="bad", contract={"max_information_share": 0.1}, engine="plaintext", progress=False
+    ) as tight:
+        model = FederatedBooster(**{**FAST, "n_estimators": 8}).fit(tight, train)
+        for row in model.leakage_:
+            assert 0 <= row["information_share"] <= row["max_information_share"] == 0.1
+            assert row["queries"] > 0
+            assert row["equations_share"] > 0
+    with (
+        federation_of(
+            tables,
+            label="bad",
+            contract={"max_equations_share": 0.01},
+            enforce=True,
+            engine="plaintext",
+            progress=False,
+        ) as tight,
+        pytest.raises(RefusedError, match="max_equations_share"),
+    ):
+        FederatedBooster().fit(tight, train)
+
+
+# -- in one process ----------------------------------------------------------------------------------------------------
+
+
+def test_engines_agree_and_early_stopping_leaves_rows_out(tables, train, model):
+    with federation_of(tables, label="bad", contract={"histogram_noise": 0}, engine="plaintext", progress=False) as one:
+        plain = FederatedBooster(**FAST).fit(one, train)
+    with federation_of(tables, label="bad", contract={"histogram_noise": 0}, progress=False) as other:
+        blind = FederatedBooster(**FAST).fit(other, train)
+        stopping = {**FAST, "n_estimators": 30, "early_stopping_rounds": 2, "learning_rate": 1.0}
+        stopped = FederatedBooster(**stopping, validation_fraction=0.3).fit(other, train)
+    assert plain.model_.sha256 == blind.model_.sha256
+    assert len(stopped.model_.trees) < 30
+    assert stopped.model_.trees[0][0].rows == 770
+
+
+def test_it_says_what_is_wrong_with_the_tables_and_that_it_is_closed(tables, tmp_path):
+    with pytest.raises(UsageError, match="one table only"):
+        federation_of({"bank": tables["bank"]}, label="bad")
+    with pytest.raises(DataError, match="telecom: column 'id' is not in"):
+        federation_of({"bank": tables["bank"], "telecom": {"x": [1, 2]}}, label="bad")
+    with pytest.raises(UsageError, match="weigth"):
+        federation_of(tables, label="bad", weigth="w")
+    made = federation_of(tables, label="bad", engine="plaintext", progress=False)
+    state = made.config.state
+    assert state.parent.exists()
+    made.close()
+    assert not state.parent.exists()
+    with pytest.raises(FedwarnError, match="is closed"):
+        FederatedBooster(**FAST).fit(made, tables["bank"])
+    assert not state.parent.exists()
+    assert isinstance(made, InProcessFederation)
+
+
+def test_files_of_the_parties_are_read_where_they_lie(tables, tmp_path):
+    paths = {}
+    for party, columns in tables.items():
+        paths[party] = tmp_path / f"{party}.csv"
+        pd.DataFrame(columns).to_csv(paths[party], index=False)
+    with federation_of(paths, label="bad", engine="plaintext", progress=False) as made:
+        model = FederatedBooster(**FAST, partners="telecom").fit(made)  # on the bank's own table
+        assert model.model_.parties == ("bank", "telecom")
+        assert len(model.predict_proba()) == 1500
+        assert 0.5 < model.score() <= 1
+    assert Path(paths["bank"]).exists()

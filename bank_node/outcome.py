@@ -44,7 +44,7 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "scores.csv", _scores(training), 0o644)
     for trained in training.rungs:
-        write_model(training, trained, out / "models" / folder_of(trained.rung.name) / trained.model)
+        model_of(training, trained).write(out / "models" / folder_of(trained.rung.name) / trained.model)
     facts = _facts(training, job_text, unused)
     write_facts(out, facts)
     return facts
@@ -67,7 +67,7 @@ def _scores(training: Training) -> bytes:
     return text.getvalue().encode()
 
 
-def write_model(training: Training, trained: TrainedRung, folder: Path) -> None:
+def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
     """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
     model, standing, partners = trained.boosted.model, training.standing, trained.rung.partners
     about = About(
@@ -87,7 +87,7 @@ def write_model(training: Training, trained: TrainedRung, folder: Path) -> None:
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
         metrics=_metrics(training, trained),
     )
-    ModelFolder(about, model).write(folder)
+    return ModelFolder(about, model)
 
 
 def _layout(training: Training, trained: TrainedRung, partner: str) -> str:

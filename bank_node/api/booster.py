@@ -22,7 +22,7 @@ from bank_node.api.judging import figure, side_by_side
 from bank_node.api.listing import Listing
 from bank_node.api.rows import Rows, ids_as_given, kind_of
 from bank_node.config import BankConfig
-from bank_node.models.trees import TreeModel
+from bank_node.models.folder import ModelFolder
 from bank_node.scoring import read_rows
 from bank_node.training import read_own_table
 from protocol.algorithms.parameters import BoostingParams
@@ -92,13 +92,13 @@ class FederatedBooster:
             super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters and model folder: a model may travel, a bank's node and its partners stay where they are."""
-        return {"params": self._params, "files": self.fitted_.files if "fitted_" in vars(self) else None}
+        """All but the federation: a model may travel, a bank's node and its partners stay where they are."""
+        return {name: value for name, value in vars(self).items() if name not in ("federation_", "model_")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._params = state["params"]
-        if state["files"] is not None:
-            self._keep(Fitted(state["files"]))
+        vars(self).update(state)
+        if "fitted_" in state:
+            self.model_ = self.fitted_.model.trees
 
     def __repr__(self) -> str:
         return f"FederatedBooster({', '.join(f'{name}={value!r}' for name, value in self._changed.items())})"
@@ -169,7 +169,7 @@ class FederatedBooster:
     def _keep(self, fitted: Fitted) -> None:
         note = fitted.note
         order = np.argsort([-share for share in note.importances], kind="stable")
-        self.fitted_, self.model_ = fitted, fitted.model
+        self.fitted_, self.model_ = fitted, fitted.model.trees
         self.classes_ = np.array([0, 1])
         self.feature_names_ = list(note.features)
         self.feature_importances_ = np.array(note.importances)
@@ -185,7 +185,7 @@ class FederatedBooster:
         Raises: FedwarnError: NotFitted; or of a partner that is needed and cannot be asked.
         """
         with self.federation_.rows(rows) as config:
-            bad = self._scores(config, self.model_, absent)
+            bad = self._scores(config, self.fitted_.model, absent)
         return np.stack((1.0 - bad, bad), axis=1)
 
     def predict(self, rows: Rows | None = None, absent: Sequence[str] = ()) -> I64:
@@ -198,7 +198,7 @@ class FederatedBooster:
     def score(self, rows: Rows | None = None, metric: str = "auc") -> float:
         """A figure of merit on rows with labels: auc, ks, gini, pr_auc, brier, precision@0.05, recall@, lift@."""
         with self.federation_.rows(rows) as config:
-            bad, label = self._scores(config, self.model_), _labels(config)
+            bad, label = self._scores(config, self.fitted_.model), _labels(config)
         return figure(label, bad, metric)
 
     def uplift(self, rows: Rows | None = None) -> Listing:
@@ -206,7 +206,7 @@ class FederatedBooster:
 
         On the rows of the fit it flatters the larger model: give others.
         """
-        alone = self.fitted_.note.alone
+        alone = self.fitted_.alone
         if alone is None:
             raise UsageError("uplift", "this model came without the bank's own", "fit it, or read the run's report")
         with self.federation_.rows(rows) as config:
@@ -229,13 +229,13 @@ class FederatedBooster:
         model.federation_ = federation
         return model
 
-    def _ladder(self, alone: TreeModel) -> Mapping[str, TreeModel]:
-        return {alone.parties[0]: alone, " + ".join(self.model_.parties): self.model_}
+    def _ladder(self, alone: ModelFolder) -> Mapping[str, ModelFolder]:
+        return {" + ".join(folder.trees.parties): folder for folder in (alone, self.fitted_.model)}
 
-    def _scores(self, config: BankConfig, model: TreeModel, absent: Sequence[str] = ()) -> F64:
+    def _scores(self, config: BankConfig, model: ModelFolder, absent: Sequence[str] = ()) -> F64:
         """Probability of a bad, a row, in the order of the file, shape (n,)."""
         without = set(self.federation_.chosen(tuple(absent)))
-        table = read_rows(config, model, config.data.source.path)
+        table = read_rows(config, model.trees, config.data.source.path)
         with self.federation_.node(config) as node:
             scored = node.score(model, table, without)
         out = np.empty(table.rows)

@@ -1,20 +1,21 @@
 """What a fit leaves: the model folder, and beside it what a notebook shows of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
 
+from bank_node.models.folder import About, ModelFolder, load_model
 from bank_node.models.trees import TreeModel
-from bank_node.outcome import budgets, leakage, write_model
-from bank_node.scoring import load_model
+from bank_node.outcome import budgets, leakage, model_of
 from bank_node.training import TrainedRung, Training
 from protocol.errors import IntegrityError, UsageError
 from protocol.files import write_whole
 
 NOTE: Final = "booster.json"
+ALONE: Final = "alone"
 
 
 class NotFitted(UsageError, ValueError, AttributeError):
@@ -25,54 +26,72 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """booster.json: what belongs to a fit and not to its trees.
 
     params: of the estimator, where they are not at their defaults. features, importances: share of the gain by
-    column, the bank's by name and a partner's by number. leakage: a row a partner. alone: the bank's own trees, to
-    hold the others against.
+    column, the bank's by name and a partner's by number. leakage: a row a partner.
     """
 
     params: dict[str, Any]
     features: tuple[str, ...]
     importances: tuple[float, ...]
     leakage: tuple[dict[str, Any], ...]
-    alone: TreeModel | None = None
 
 
+@dataclass(frozen=True)
 class Fitted:
-    """A model and its note, in memory. files: of the model folder, by name."""
+    """A model, the bank's own trained beside it (to hold the other against), and the note."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        """Raises: UsageError: no model. IntegrityError: not what its checksum says."""
-        self.files = files
-        with TemporaryDirectory() as folder:
-            _write(files, Path(folder))
-            self.model = load_model(Path(folder))
-        self.note = _note(files[NOTE]) if NOTE in files else _bare_note(self.model)
+    model: ModelFolder
+    note: Note
+    alone: ModelFolder | None
 
     @classmethod
     def of(cls, training: Training, params: dict[str, Any]) -> "Fitted":
         """What the last rung of a training leaves; the first is the bank alone."""
         alone, rung = training.rungs[0], training.rungs[-1]
         gains = importances(training, rung)
-        note = Note(
-            params=params,
-            features=tuple(gains),
-            importances=tuple(gains.values()),
-            leakage=tuple(_told(training, rung, partner) for partner in rung.rung.partners),
-            alone=alone.boosted.model,
-        )
-        with TemporaryDirectory() as folder:
-            write_model(training, rung, Path(folder))
-            files = _read(Path(folder))
-        return cls({**files, NOTE: msgspec.json.encode(note)})
+        told = tuple(_told(training, rung, partner) for partner in rung.rung.partners)
+        note = Note(params, tuple(gains), tuple(gains.values()), told)
+        return cls(model_of(training, rung), note, model_of(training, alone))
 
     @classmethod
     def read(cls, folder: Path) -> "Fitted":
-        """From a model folder: of a notebook, or models/RUNG/MODEL of a run."""
-        return cls(_read(folder) if folder.is_dir() else {})
+        """From a model folder: of a notebook, or models/RUNG/MODEL of a run.
+
+        Raises: UsageError: no model. IntegrityError: not what its checksum says.
+        """
+        model, note = load_model(folder), folder / NOTE
+        alone = load_model(folder / ALONE) if (folder / ALONE).is_dir() else None
+        return cls(model, _note(note.read_bytes()) if note.is_file() else _bare_note(model.trees), alone)
 
     def write(self, folder: Path) -> None:
         """Leave the model folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(self.files, folder)
+        self.model.write(folder)
+        if self.alone:
+            self.alone.write(folder / ALONE)
+        write_whole(folder / NOTE, msgspec.json.encode(self.note), 0o644)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as the files are written: msgspec omits a zero by its identity, which pickle does not keep."""
+        alone = _packed(self.alone) if self.alone else None
+        return _unpickled, (_packed(self.model), msgspec.json.encode(self.note), alone)
+
+
+Packed = tuple[bytes, bytes]
+
+
+def _packed(folder: ModelFolder) -> Packed:
+    return folder.trees.to_json(), msgspec.json.encode(folder.about)
+
+
+def _unpacked(packed: Packed | None) -> ModelFolder | None:
+    if packed is None:
+        return None
+    return ModelFolder(msgspec.json.decode(packed[1], type=About), TreeModel.from_json(packed[0]))
+
+
+def _unpickled(model: Packed, note: bytes, alone: Packed | None) -> Fitted:
+    folder = _unpacked(model)
+    assert folder
+    return Fitted(folder, _note(note), _unpacked(alone))
 
 
 def importances(training: Training, trained: TrainedRung) -> dict[str, float]:
@@ -124,12 +143,3 @@ def _note(text: bytes) -> Note:
         return msgspec.json.decode(text, type=Note)
     except msgspec.MsgspecError:
         raise IntegrityError("model", f"its {NOTE} cannot be read", "take it from where it was saved") from None
-
-
-def _read(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-def _write(files: dict[str, bytes], folder: Path) -> None:
-    for name, content in files.items():
-        write_whole(folder / name, content, 0o644)

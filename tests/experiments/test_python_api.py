@@ -2,6 +2,7 @@
 message stands in a ledger."""
 
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from bank_node import FederatedBooster, Federation, NotFitted
-from bank_node.scoring import load_model, read_rows
+from bank_node.models.folder import load_model
+from bank_node.scoring import read_rows
 from experiments import InProcessFederation, example_loans, federation_of
 from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import DataError, FedwarnError, IntegrityError, RefusedError, UsageError
@@ -118,7 +120,7 @@ def test_scores_are_the_nodes_own_bit_for_bit_whatever_the_order_and_form_of_the
     turned = np.random.default_rng(1).permutation(400)
     np.testing.assert_array_equal(model.predict_proba(frame.drop(columns="bad").iloc[turned]), proba[turned])
     with federation.node(federation.config) as node:
-        scored = node.score(model.model_, read_rows(federation.config, model.model_, path), set())
+        scored = node.score(model.fitted_.model, read_rows(federation.config, model.model_, path), set())
     by_id = dict(zip((i.decode() for i in scored.ids), scored.score.tolist(), strict=True))
     assert [by_id[name] for name in test["id"]] == proba[:, 1].tolist()
     np.testing.assert_array_equal(model.predict(test), proba[:, 1] > 0.5)
@@ -158,13 +160,14 @@ def test_importances_are_shares_of_the_gain_by_column(model, federation):
 def test_a_saved_model_is_a_model_folder_and_comes_back(model, federation, test, tmp_path):
     folder = tmp_path / "saved" / "model"
     model.save(folder)
-    assert load_model(folder).sha256 == model.model_.sha256
+    assert load_model(folder).trees.sha256 == model.model_.sha256
     for back in (FederatedBooster.load(folder, federation), _unpickled(model, federation)):
         assert back.get_params() == model.get_params()
         np.testing.assert_array_equal(back.predict_proba(test), model.predict_proba(test))
         assert list(back.leakage_) == list(model.leakage_)
         assert list(back.uplift(test)) == list(model.uplift(test))
-    (folder / "booster.json").unlink()  # as `bank-node train` leaves it
+    (folder / "booster.json").unlink()
+    shutil.rmtree(folder / "alone")  # as `bank-node train` leaves it
     bare = FederatedBooster.load(folder, federation)
     assert bare.feature_importances_.sum() == pytest.approx(1)
     assert {"telecom", "bureau"} <= set(bare.feature_names_)

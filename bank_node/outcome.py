@@ -26,7 +26,7 @@ from bank_node.evaluation.facts import (
     write_facts,
 )
 from bank_node.evaluation.intervals import point_estimates
-from bank_node.evaluation.scores import Scored
+from bank_node.evaluation.scores import ABSENCES_FILE, Scored
 from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.agreement import Welcome
@@ -40,9 +40,10 @@ _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "
 
 
 def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[str, ...] = ()) -> RunFacts:
-    """Write scores.csv, models/ and facts.json. unused: columns of a dealt-out table that no party got."""
+    """Write scores.csv, absences.csv, models/ and facts.json. unused: columns of a dealt table that no party got."""
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "scores.csv", _scores(training), 0o644)
+    write_whole(out / ABSENCES_FILE, _absences(training), 0o644)
     for trained in training.rungs:
         model_of(training, trained).write(out / "models" / folder_of(trained.rung.name) / trained.model)
     facts = _facts(training, job_text, unused)
@@ -64,6 +65,18 @@ def _scores(training: Training) -> bytes:
     for t in training.rungs:
         names = [t.rung.name] * table.rows, [t.model] * table.rows
         rows.writerows(zip(ids, *names, parts, labels, t.score.tolist(), *values, strict=True))
+    return text.getvalue().encode()
+
+
+def _absences(training: Training) -> bytes:
+    """id, rung, model, without, score: the test rows of every rung without each of its partners."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "rung", "model", "without", "score"])
+    ids = [i.decode() for i, part in zip(training.table.ids, training.parts.tolist(), strict=True) if part == "test"]
+    for t in training.rungs:
+        for partner, score in t.absent.items():
+            rows.writerows((i, t.rung.name, t.model, partner, s) for i, s in zip(ids, score.tolist(), strict=True))
     return text.getvalue().encode()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bank_node.absences import absence_scores
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
 from bank_node.algorithms.objective import Logistic
 from bank_node.algorithms.partner_view import PartnerView
@@ -44,7 +45,7 @@ Progress = Callable[[str, int, int], None]
 class TrainedRung:
     """One rung under one model. score: probability of a bad, a row. equations, shares: by partner, so far.
 
-    bins: digest of the bank's own.
+    bins: digest of the bank's own. absent: by partner, scores of the test rows without it.
     """
 
     rung: Rung
@@ -56,6 +57,7 @@ class TrainedRung:
     spent: dict[str, Opened | Kept]
     information: dict[str, float]
     bins: str
+    absent: dict[str, F64]
 
 
 @dataclass
@@ -168,10 +170,12 @@ def _train_rung(
     boosted = drive(boost(task), journal)
     with clock("score"):
         score = task.objective.predict(boosted.margin)
+        absent = {} if rung.placebo else absence_scores(task, boosted, training.table, training.parts)
     return TrainedRung(
         rung, model, boosted, score, dict(clock.seconds), tally.take(), {**opened, **boosted.kept},
         {v.name: v.known.information_share for v in task.partners},
         digest(msgspec.json.encode(task.columns.rules)).hex(),
+        absent,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from protocol.identity import create_demo_identities
 from protocol.job import Job, names_budgets
 
 _PARTS = ("nodes", "ca", "models", "receipts", "logs")
-_FILES = ("job.toml", "scores.csv", "facts.json", "report.json", "report.html")
+_FILES = ("job.toml", "scores.csv", "absences.csv", "facts.json", "report.json", "report.html")
 
 
 def prepare(out: Path, fresh: bool) -> None:

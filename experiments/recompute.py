@@ -40,6 +40,19 @@ def read_rows(folder: Path) -> dict[tuple[str, str], list[Row]]:
     return {key: sorted(found, key=lambda row: (-row.score, row.tie)) for key, found in rows.items()}
 
 
+def read_absences(folder: Path, rows: dict[tuple[str, str], list[Row]]) -> dict[tuple[str, str, str], list[Row]]:
+    """The test rows of `absences.csv` by (rung, model, absent partner), best ranked first; labels of `rows`."""
+    path, found = folder / "absences.csv", defaultdict(list)
+    if not path.is_file():
+        return {}
+    known = {key: {row.tie: row for row in ranked} for key, ranked in rows.items()}
+    with path.open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            row = known[line["rung"], line["model"]][hashlib.sha256(line["id"].encode()).hexdigest()]
+            found[line["rung"], line["model"], line["without"]].append(row._replace(score=float(line["score"])))
+    return {key: sorted(ranked, key=lambda row: (-row.score, row.tie)) for key, ranked in found.items()}
+
+
 def _row(line: dict[str, str]) -> Row:
     tie = hashlib.sha256(line["id"].encode()).hexdigest()
     weighted = "weight" in line

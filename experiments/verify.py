@@ -18,7 +18,7 @@ from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.report import build_report, read_report
 from bank_node.evaluation.scores import read_scores
 from bank_node.evaluation.uplift import key_of
-from experiments.recompute import read_rows, recompute
+from experiments.recompute import read_absences, read_rows, recompute
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
 from protocol.he.engines import ENCRYPTED
@@ -59,7 +59,8 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    return [*_document(folder), *_points(folder), *_models(folder), *_receipts(folder), *_engine(folder)]
+    checks = (_document, _points, _absences, _models, _receipts, _engine)
+    return [found for check in checks for found in check(folder)]
 
 
 def require_verified(folder: Path) -> None:
@@ -123,6 +124,18 @@ def _points(folder: Path) -> Iterator[str]:
             if not _same(metric.value, anew[name]):
                 where = f"{name} of rung {rung.name!r}, model {rung.model!r}"
                 yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
+
+
+def _absences(folder: Path) -> Iterator[str]:
+    """AUC without each partner, by its definition."""
+    report, rows = read_report(folder), read_rows(folder)
+    anew = {key: recompute(found, [])["auc"] for key, found in read_absences(folder, rows).items()}
+    for rung in report.rungs:
+        for partner, absence in rung.absence.items():
+            auc = anew.get((rung.name, rung.model, partner))
+            if auc is None or not _same(absence.auc.value, auc):
+                where = f"the AUC of rung {rung.name!r}, model {rung.model!r} without {partner!r}"
+                yield f"{REPORT_FILE} says {absence.auc.value!r} for {where}, by its definition it is {auc!r}"
 
 
 def _models(folder: Path) -> Iterator[str]:

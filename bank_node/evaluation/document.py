@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from bank_node.evaluation.absence import Absence
 from bank_node.evaluation.facts import (
     Budget,
     DataFacts,
@@ -34,7 +35,10 @@ class SwapSet(Facts):
 
 
 class Rung(Facts):
-    """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros)."""
+    """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros).
+
+    absence: by partner, what its absence in scoring would cost; none for the placebo.
+    """
 
     name: str
     parties: list[str]
@@ -44,6 +48,7 @@ class Rung(Facts):
     metrics: dict[str, Metric]
     uplift: dict[str, Uplift]
     swap_set: dict[str, SwapSet]
+    absence: dict[str, Absence]
     sentence: Text
     importance: dict[str, float]
     disclosure: list[DisclosureRow]

@@ -79,11 +79,16 @@ class Estimates:
     def of(cls, scored: Scored, alert_rates: Sequence[float], resamples: int, seed: int) -> Self:
         """Everything that intervals need, computed once."""
         place = {key: index for index, key in enumerate(scored.scores)}
-        smallest_class = min(int(scored.label.sum()), int((1 - scored.label).sum()))
-        apply_delong = scored.weight is None and smallest_class >= 2
-        covariance = delong(scored.label, list(scored.scores.values()))[1] if apply_delong else None
+        applies = cls.delong_applies(scored)
+        covariance = delong(scored.label, list(scored.scores.values()))[1] if applies else None
         draws = resample(scored, alert_rates, resamples, seed)
         return cls(point_estimates(scored, alert_rates), draws, place, covariance)
+
+    @staticmethod
+    def delong_applies(scored: Scored) -> bool:
+        """Whether AUCs have closed variances: no declared weights, two rows of each class."""
+        smallest_class = min(int(scored.label.sum()), int((1 - scored.label).sum()))
+        return scored.weight is None and smallest_class >= 2
 
     def metric(self, key: Key, name: str) -> Metric:
         """One metric of one rung."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bank_node.evaluation.absence import Absence, absences
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, Placebo, Report, Rung
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.intervals import Estimates
@@ -52,7 +53,8 @@ def read_report(folder: Path) -> Report:
 def build_report(facts: RunFacts, scored: Scored) -> Report:
     """The document, from facts and scores alone."""
     estimates = Estimates.of(scored, facts.alert_rates, facts.bootstrap, facts.seed)
-    rungs = [_rung(facts, rung, scored, estimates) for rung in facts.rungs]
+    without = absences(scored, facts.alert_rates, facts.bootstrap, facts.seed)
+    rungs = [_rung(facts, rung, scored, estimates, without.get(key_of(rung), {})) for rung in facts.rungs]
     placebos = [_placebo(rung) for rung in rungs if rung.placebo]
     shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
     return Report.model_validate(
@@ -68,7 +70,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     )
 
 
-def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates) -> Rung:
+def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates, absence: dict[str, Absence]) -> Rung:
     base = base_of(_of_model(facts, rung.model), facts.label_party)
     key, base_key, names = key_of(rung), key_of(base), metric_names(facts.alert_rates)
     metrics = {name: estimates.metric(key, name) for name in names}
@@ -79,6 +81,7 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates
         metrics=metrics,
         uplift=uplift,
         swap_set={str(rate): swap_set(scored, key, base_key, rate) for rate in facts.alert_rates},
+        absence=absence,
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
     )
 

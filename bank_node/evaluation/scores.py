@@ -8,7 +8,7 @@ of its UTF-8 form). The ids themselves would not do: files are often sorted by l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from protocol.errors import DataError, UsageError
 from protocol.messages import F64, U8
 
 SCORES_FILE = "scores.csv"
+ABSENCES_FILE = "absences.csv"
 EVALUATED = "test"
 PARTS = ("train", "validation", "test")
 _TYPES = {
@@ -33,6 +34,8 @@ _OPTIONAL = {"weight": "DOUBLE", "amount": "DOUBLE"}
 
 Key = tuple[str, str]
 """(rung, model)."""
+Absent = tuple[str, str, str]
+"""(rung, model, the partner that is absent)."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class Scored:
 
     label: 1 = bad, shape (n,). weight: a row's weight, shape (n,); None where none is declared.
     scores: shape (n,), by (rung, model). counts: rows, bads, train, validation, test of the whole file.
+    absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
     """
 
     label: U8
     weight: F64 | None
     scores: dict[Key, F64]
     counts: dict[str, int]
+    absent: dict[Absent, F64] = field(default_factory=dict)
 
 
 def read_scores(folder: Path, keys: Sequence[Key]) -> Scored:
@@ -61,7 +66,8 @@ def read_scores(folder: Path, keys: Sequence[Key]) -> Scored:
         label, weight = first["label"].astype(np.uint8), first.get("weight")
         _require_labels(first["label"])
         scores = {key: _scores(table, key, first) for key in keys}
-        return Scored(label, weight, scores, _counts(table, keys[0]))
+        absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
+        return Scored(label, weight, scores, _counts(table, keys[0]), absent)
 
 
 def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
@@ -106,6 +112,29 @@ def _require_labels(label: F64) -> None:
         raise DataError("report", f"{SCORES_FILE} has labels other than 0 and 1", "give every row its label")
     if label.min() == label.max():
         raise DataError("report", "the test rows are all of one class", "give the test part more rows")
+
+
+def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any], keys: set[Key]) -> dict[Absent, F64]:
+    """Scores without a partner, in tie order; of the rungs asked for."""
+    if not path.is_file():
+        return {}
+    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
+    types = {"id": "VARCHAR", "rung": "VARCHAR", "model": "VARCHAR", "without": "VARCHAR", "score": "DOUBLE"}
+    try:
+        table.execute(f"CREATE TABLE absences AS SELECT * FROM read_csv(?, {form})", [str(path), types])
+    except duckdb.Error:
+        raise DataError("report", f"{ABSENCES_FILE} is no table of scores", "train again") from None
+    names = table.sql("SELECT DISTINCT rung, model, without FROM absences ORDER BY ALL").fetchall()
+    return {name: _without(table, name, first) for name in names if name[:2] in keys}
+
+
+def _without(table: duckdb.DuckDBPyConnection, name: Absent, first: dict[str, Any]) -> F64:
+    query = "SELECT id, score FROM absences WHERE rung = ? AND model = ? AND without = ? ORDER BY sha256(id), id"
+    rows: dict[str, Any] = table.execute(query, list(name)).fetchnumpy()
+    score: F64 = np.ma.getdata(rows["score"]).astype(np.float64)
+    if not np.array_equal(np.ma.getdata(rows["id"]), first["id"]) or not np.isfinite(score).all():
+        raise DataError("report", f"{ABSENCES_FILE} is not over the test rows of {_named(name[:2])}", "train again")
+    return score
 
 
 def _counts(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, int]:

@@ -95,7 +95,7 @@ def refused(ended: Ended, code: int, *words: str) -> str:
 
 def half_written(folder: Path) -> list[Path]:
     """What an unfinished run must not leave."""
-    names = ("report.json", "report.html", "scores.csv", "*.part")
+    names = ("report.json", "report.html", "scores.csv", "absences.csv", "*.part")
     return [path for name in names for path in folder.rglob(name)]
 
 

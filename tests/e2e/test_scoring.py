@@ -76,6 +76,19 @@ def test_new_rows_in_another_file_and_an_absent_partner(finished, tmp_path):
     assert (tmp_path / "scores.csv").read_text().splitlines()[0] == "id,score,parties_used"
 
 
+@pytest.mark.parametrize(("rung", "partner"), [("all", "telecom"), ("all", "bureau"), ("bank+telecom", "telecom")])
+def test_the_report_tells_what_an_absence_costs_without_asking(finished, rung, partner):
+    scored = score(finished, rung, finished / "nodes/bank/data.parquet", {partner})
+    alone = dict(zip((i.decode() for i in scored.ids), scored.score.tolist(), strict=True))
+    with (finished / "absences.csv").open() as file:
+        told = {
+            r["id"]: float(r["score"]) for r in csv.DictReader(file) if (r["rung"], r["without"]) == (rung, partner)
+        }
+    with (finished / "scores.csv").open() as file:
+        test = {r["id"] for r in csv.DictReader(file) if r["part"] == "test"}
+    assert told == {row: alone[row] for row in test}
+
+
 def test_what_is_wrong_is_said(finished, tmp_path):
     with pytest.raises(UsageError, match="there is none in"):
         load_model(tmp_path)

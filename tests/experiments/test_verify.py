@@ -109,6 +109,17 @@ def test_changed_scores_are_found(run: Path) -> None:
     assert any("rungs[3].metrics.auc.value" in line for line in verify(run))
 
 
+def test_a_changed_absence_is_found_both_ways(run: Path) -> None:
+    def change(document: Any) -> None:
+        document["rungs"][3]["absence"]["telecom"]["auc"]["value"] += 1e-6
+
+    _edit(run, change)
+    found = verify(run)
+    assert len(found) == 2
+    assert "rungs[3].absence.telecom.auc.value" in found[0]
+    assert "without 'telecom', by its definition" in found[1]
+
+
 def test_a_changed_or_missing_model_is_found(run: Path) -> None:
     (run / "models" / "all" / "boosting" / "trees.json").write_text("{}", encoding="utf-8")
     (run / "models" / "bank" / "boosting" / "trees.json").unlink()

@@ -24,22 +24,31 @@ LADDER: dict[str, tuple[list[str], float]] = {
 
 
 def simulate_scores(folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False) -> None:
-    """`scores.csv`: three quarters training, one quarter test; rungs share most of their noise."""
+    """`scores.csv`: three quarters training, one quarter test; rungs share most of their noise.
+
+    `absences.csv`: the same blurred, as if a partner had not answered.
+    """
     rng = np.random.default_rng(seed)
     label = (rng.random(rows) < 0.194).astype(int)
     part = np.where(rng.random(rows) < 0.75, "train", "test")
     shared = rng.standard_normal(rows)
     weights = np.round(rng.uniform(0.5, 2, rows), 3)
+    absent: list[list[object]] = [["id", "rung", "model", "without", "score"]]
     with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["id", "rung", "model", "part", "label", "score", *(["weight"] if weight else [])])
-        for name, (_, distance) in LADDER.items():
+        for name, (parties, distance) in LADDER.items():
             own = 0.45 * rng.standard_normal(rows)
             z = (shared + own) / np.hypot(1, 0.45) + distance * label
             score = np.round(1 / (1 + np.exp(1.55 - distance * z)), 4)
             for i in range(rows):
                 extra = [weights[i]] if weight else []
                 out.writerow([f"C{i:06d}", name, "boosting", part[i], label[i], score[i], *extra])
+            for partner in parties[1:] if name != "placebo" else []:
+                blurred = np.round(score * np.random.default_rng(len(partner)).uniform(0.6, 1, rows), 4)
+                absent += [[f"C{i:06d}", name, "boosting", partner, blurred[i]] for i in np.flatnonzero(part == "test")]
+    with (folder / "absences.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(absent)
 
 
 def simulated_facts(**changes: Any) -> RunFacts:
@@ -109,7 +118,7 @@ def simulated_facts(**changes: Any) -> RunFacts:
 
 
 def simulate_run(folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, **changes: Any) -> RunFacts:
-    """Both files of a run."""
+    """The files of a run."""
     folder.mkdir(parents=True, exist_ok=True)
     simulate_scores(folder, rows, seed, weight)
     facts = simulated_facts(**changes)

@@ -169,7 +169,7 @@ def test_marks_for_synthetic_and_unencrypted_runs(page: str, tmp_path: Path) -> 
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path, page: str, tmp_path: Path) -> None:
-    for name in ("scores.csv", "facts.json"):
+    for name in ("scores.csv", "absences.csv", "facts.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     write_report(tmp_path)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page

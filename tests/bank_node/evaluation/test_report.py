@@ -17,7 +17,7 @@ from bank_node.evaluation.facts import RunFacts, write_facts
 from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.metrics import metric_names
 from bank_node.evaluation.report import read_report, write_report
-from protocol.errors import UsageError
+from protocol.errors import DataError, UsageError
 from tests.bank_node.evaluation.simulated import LADDER, simulate_run, simulated_facts
 
 
@@ -55,6 +55,33 @@ def test_it_holds_what_outsiders_rely_on(run: Path) -> None:
     assert document["seeds"]["bootstrap"] == 7
 
 
+def test_absences_are_held_against_the_rung_itself(run: Path, report: Report) -> None:
+    for rung in report.rungs:
+        assert set(rung.absence) == (set() if rung.placebo else set(rung.parties) - {"bank"})
+        for absence in rung.absence.values():
+            assert absence.cost.value == pytest.approx(rung.metrics["auc"].value - absence.auc.value, abs=1e-12)
+            assert absence.cost.low <= absence.cost.value <= absence.cost.high
+            assert (absence.auc.method, absence.cost.method) == ("delong", "paired delong")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "When a partner is absent" in page
+    assert "合作方缺席时" in page
+
+
+def test_a_run_without_absences_says_nothing_of_them(tmp_path: Path) -> None:
+    simulate_run(tmp_path, rows=2000, bootstrap=20)
+    (tmp_path / "absences.csv").unlink()
+    assert not any(rung.absence for rung in write_report(tmp_path).rungs)
+    assert "When a partner is absent" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_absences_over_other_rows_are_refused(tmp_path: Path) -> None:
+    simulate_run(tmp_path, rows=2000, bootstrap=20)
+    lines = (tmp_path / "absences.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "absences.csv").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match="not over the test rows"):
+        write_report(tmp_path)
+
+
 def test_two_runs_of_one_job_differ_in_measured_alone(run: Path, tmp_path: Path) -> None:
     measured = simulated_facts().measured.model_copy(update={"retries": 3})
     simulate_run(tmp_path, rows=6000, measured=measured)
@@ -67,6 +94,7 @@ def test_two_runs_of_one_job_differ_in_measured_alone(run: Path, tmp_path: Path)
 def test_the_order_of_the_file_does_not_matter(run: Path, tmp_path: Path) -> None:
     header, *lines = (run / "scores.csv").read_text(encoding="utf-8").splitlines()
     (tmp_path / "scores.csv").write_text("\n".join([header, *sorted(lines, reverse=True)]) + "\n", encoding="utf-8")
+    (tmp_path / "absences.csv").write_bytes((run / "absences.csv").read_bytes())
     write_facts(tmp_path, simulated_facts())
     write_report(tmp_path)
     assert _json(tmp_path) == _json(run)

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.alignment import align
+from bank_node.algorithms.alignment import DatedRows, align
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from bank_node.config import BankConfig
 from protocol.algorithms import agreement
@@ -23,6 +23,7 @@ from protocol.algorithms.alignment import BankAlignment, load, save
 from protocol.algorithms.binning import Hint, HintQuery, Layout, LayoutQuery
 from protocol.algorithms.boosting import Split
 from protocol.contract import Contract
+from protocol.dates import coded, grid_keys
 from protocol.errors import DataError
 from protocol.files import kept_key, own_folder, write_whole
 from protocol.he.blind.public import public_seed
@@ -78,12 +79,25 @@ class Standing:
             missing = list(partners)  # all partners of a job share one order of rows
         if missing:
             columns = len(self.config.data.id)
+            ids, dated = self._keys()
             advance = lambda done, total: self.progress("align", done, total)  # noqa: E731
-            script = align(self.config.party, missing, self.table.ids, columns, self.config.alignment, advance)
+            script = align(
+                self.config.party, missing, ids, columns, self.config.alignment, advance, self.config.dating, dated
+            )  # fmt: skip
             for party, alignment in drive(script, self.exchange).items():
                 self._keep(party, alignment)
                 kept[party] = alignment
         return {p: kept[p] for p in partners}
+
+    def _keys(self) -> tuple[list[bytes], DatedRows | None]:
+        """What the bank blinds: its rows' ids, dated by the grid; or ids alone, where dates are sent afterwards."""
+        table, grid = self.table, self.config.grid
+        if table.as_of is None:
+            return table.ids, None
+        if grid is not None:
+            return grid_keys(table.entities, table.as_of, grid, table.party), None
+        ids, entity = coded(table.entities)
+        return ids, DatedRows(entity, table.as_of.astype(np.int64))
 
     def view(self, partner: str, alignment: BankAlignment, max_bin: int) -> PartnerView:
         """A partner ready to be trained with. Asks for a hint only if none is kept for these bins."""
@@ -128,7 +142,8 @@ class Standing:
         return own_folder(self.config.state / name)
 
     def _alignment_file(self, partner: str) -> Path:
-        tables = digest(*self.table.ids, self.welcomes[partner].data.encode()).hex()
+        dating = [self.config.dating.encode()] if self.config.dating else []
+        tables = digest(*self.table.ids, self.welcomes[partner].data.encode(), *dating).hex()
         return (
             self._folder("alignments")
             / f"{digest(partner.encode(), tables.encode()).hex()}-{self.config.alignment}.npz"

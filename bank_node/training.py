@@ -81,6 +81,10 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
         data = data.model_copy(update={"part": job.split.column})
     if not data.label:
         raise UsageError(config.party, "its node.toml names no label column", "set [data] label")
+    if bool(data.as_of) != bool(job.data.as_of):
+        raise UsageError(config.party, "its node.toml and the job differ about as_of", "set it in both, or in neither")
+    if config.grid and job.data.grid and config.grid != job.data.grid:
+        raise UsageError(config.party, "its node.toml and the job differ about period, first or last", "set them alike")
     return read_table(data.source, data, config.party)
 
 

@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 
 from experiments.data import ensure
+from protocol.dates import Grid, Moments, Period, Periods, coded, date_texts, require_not_after
 from protocol.draws import draw
 from protocol.errors import DataError
 from protocol.files import folder_name, own_folder
@@ -31,6 +32,7 @@ class DealtParty:
     folder: Path
     source: Source
     spec: TableSpec
+    periods: Periods
 
 
 @dataclass
@@ -62,17 +64,19 @@ def deal(job: Job, folder: Path) -> Dealt:
         base.execute("SET preserve_insertion_order = true")
         dealer = _Dealer(base, job) if job.data.source else None
         unused = list(dealer.unused) if dealer else []
+        periods = _periods(job, dealer)
         for name, party in job.parties.items():
             source, spec = party.source, _spec(job, name, party)
             if source is None:
                 assert dealer
                 source, scan = Source(kind="parquet", path=own[name] / "data.parquet"), dealer.scan
+                source = source.model_copy(update={"snapshot": scan.snapshot or ""})
                 dealer.write(name, party, source.path)
             else:
                 file_sha256(source.path, name)
                 scan = Scan(base, source, spec.id, spec.missing, name)
                 unused += [c for c in scan.types if c not in (*spec.special, *party.columns)]
-            dealt.parties[name] = DealtParty(name, own[name], source, spec)
+            dealt.parties[name] = DealtParty(name, own[name], source, spec, periods)
             dealt.sentinels[name] = scan.sentinels([c for c in party.columns if c in scan.types])
     dealt.unused = tuple(dict.fromkeys(unused))
     return dealt
@@ -90,12 +94,22 @@ def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
         label=data.label if bank else "",
         weight=data.weight if bank else "",
         amount=data.amount if bank else "",
-        time=data.time if bank else "",
+        time=job.time if bank else "",
+        as_of=data.as_of and (party.as_of or data.as_of),
         part=job.split.column if bank and job.split.kind == "column" else "",
         missing=data.missing,
         categorical=listed,
         monotone=party.monotone,
     )
+
+
+def _periods(job: Job, dealer: "_Dealer | None") -> Periods:
+    """The grid of points in time: the job's, or what the one table's dates admit."""
+    data = job.data
+    given = Periods(period=data.period, first=data.first, last=data.last)
+    if not data.as_of or job.run.alignment == "shared" or given.grid or dealer is None:
+        return given
+    return dealer.fitting_periods(given)
 
 
 class _Dealer:
@@ -114,7 +128,13 @@ class _Dealer:
         self._row = _new_name("row", self._columns)
         self._load(source)
         ids = [self._values(id_text(c, self._columns[c])) for c in job.data.id]
-        self._order = id_order(normalise_ids(ids, "data", source.path.name))
+        self._as_of = self._dates(job.data.as_of, source) if job.data.as_of else None
+        dates = [] if self._as_of is None else [date_texts(self._as_of)]
+        names = normalise_ids([*ids, *dates], "data", source.path.name)
+        self._order = id_order(names)
+        self._entities = names if self._as_of is None else normalise_ids(ids, "data", source.path.name, repeated=True)
+        _, codes = coded([self._entities[i] for i in self._order.tolist()])
+        self._of_entity = np.split(np.argsort(codes, kind="stable"), np.flatnonzero(np.diff(np.sort(codes))) + 1)
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -125,20 +145,57 @@ class _Dealer:
 
     def write(self, name: str, party: JobParty, path: Path) -> None:
         """One party's rows and columns, in a shuffled order."""
-        job, n = self._job, len(self._order)
-        held = strangers = np.zeros(0, dtype=np.int64)
+        job, n, entities = self._job, len(self._order), len(self._of_entity)
+        held = strangers = numbers = np.zeros(0, dtype=np.int64)
         if name == job.bank:
             held = np.arange(n)
-            columns = [c for c in job.data.special if c not in job.data.id]
+            columns = [c for c in dict.fromkeys(job.data.special) if c not in job.data.id]
             columns += [job.split.column] if job.split.kind == "column" and job.split.column not in columns else []
         else:
-            held = np.sort(draw(job.run.seed, "coverage", name).permutation(n)[: round(party.coverage * n)])
-            strangers = draw(job.run.seed, "strangers", name).integers(0, n, round(party.strangers * n))
-            columns = []
+            known = draw(job.run.seed, "coverage", name).permutation(entities)[: round(party.coverage * entities)]
+            again = draw(job.run.seed, "strangers", name).integers(0, entities, round(party.strangers * entities))
+            held, _ = self._records(np.sort(known))
+            strangers, numbers = self._records(again)
+            columns = [job.data.as_of] if job.data.as_of else []
         rows = self._order[np.concatenate((held, strangers)).astype(np.int64)]
-        fresh = np.concatenate((np.full(len(held), -1), np.arange(len(strangers)))).astype(np.int64)
+        fresh = np.concatenate((np.full(len(held), -1), numbers)).astype(np.int64)
         shuffled = draw(job.run.seed, "file order", name).permutation(len(rows))
         self._copy(name, [*columns, *party.columns], rows[shuffled], fresh[shuffled], path)
+
+    def _records(self, entities: I64) -> tuple[I64, I64]:
+        """All rows of these entities, in order of id; and for each row, which of the entities it is of."""
+        found = [self._of_entity[e] for e in entities.tolist()]
+        numbers = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
+        return np.concatenate([*found, np.zeros(0, dtype=np.int64)]).astype(np.int64), numbers.astype(np.int64)
+
+    def fitting_periods(self, given: Periods) -> Periods:
+        """A grid for the table's own dates: the longest of month, week and day on whose points all of them lie.
+
+        Raises: DataError: none fits, since there are times of day.
+        """
+        assert self._as_of is not None
+        first, last = self._as_of.min().astype("datetime64[D]").item(), self._as_of.max().astype("datetime64[D]").item()
+        wanted: tuple[Period, ...] = (given.period,) if given.period else ("month", "week", "day")
+        for period in wanted:
+            grid = Grid(period, first, last)
+            if given.period or np.isin(self._as_of, grid.points).all():
+                return Periods(period=period, first=first, last=last)
+        raise DataError(
+            "data", "has times of day in its as_of, and partners answer by the day",
+            'round as_of to dates, name a period under [data], or set alignment = "shared" under [run]',
+        )  # fmt: skip
+
+    def _dates(self, name: str, source: Source) -> Moments:
+        try:
+            values = np.asarray(values_of(self._base, f"SELECT CAST({quoted(name)} AS TIMESTAMP) FROM t"))
+        except duckdb.Error:
+            values = np.zeros(0, dtype=object)
+        if values.dtype == object:
+            thing = f"column {name!r} of {source.path.name} is missing in some rows, or is not a date"
+            raise DataError("data", thing, "write it as YYYY-MM-DD in every row")
+        as_of: Moments = values.astype("datetime64[us]")
+        require_not_after(as_of, self.scan.snapshot, "data", source.path.name)
+        return as_of
 
     def _copy(self, name: str, columns: list[str], rows: I64, fresh_numbers: I64, path: Path) -> None:
         """Ids become text; a stranger's first id column gets a fresh one."""

@@ -117,7 +117,7 @@ class Laboratory:
         matched = int((positions >= 0).sum())
         self.answerers[name] = BoostingAnswerer(
             party=name,
-            state=BoostingState("bank", "data", "alignment", matched),
+            state=BoostingState("bank", "data", "alignment", matched, rows),
             table=table,
             matrix=matrix,
             evaluator=engine,

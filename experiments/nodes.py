@@ -58,10 +58,13 @@ def _common(job: Job, party: DealtParty, demo: bool) -> dict[str, Any]:
 def _data(party: DealtParty) -> dict[str, Any]:
     path = party.source.path
     inside = path.name if path.parent == party.folder else str(path)
-    source = {"kind": party.source.kind, "path": inside, "sha256": party.source.sha256}
+    source: dict[str, Any] = {"kind": party.source.kind, "path": inside, "sha256": party.source.sha256}
     spec: TableSpec = party.spec
+    if party.source.snapshot:
+        source["snapshot"] = party.source.snapshot
     values = {key: value for key, value in spec.model_dump(mode="json").items() if value not in (None, "", {})}
-    return {"source": source, **values}
+    periods = {key: value for key, value in party.periods.model_dump().items() if value}
+    return {"source": source, **values, **periods}
 
 
 def _free_port() -> int:

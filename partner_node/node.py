@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from partner_node.algorithms.alignment import AlignmentAnswerer
+from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.scoring import ScoringAnswerer
@@ -61,8 +61,9 @@ class PartnerNode:
         self._agreement = config.state / "agreement.json"
         self._key = kept_key(config.state / "partner.key")
         self._terms = agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
+        ids, dated = dated_records(self.table, config.grid)
         self._aligning = AlignmentAnswerer(
-            config.party, config.bank, config.alignment, len(config.data.id), self.table.ids, self._keep_alignment
+            config.party, config.bank, config.alignment, len(config.data.id), ids, self._keep_alignment, dated=dated
         )
         self._binned: dict[tuple[int, int], BinnedTable] = {}
         self._layouts: dict[str, BoostingAnswerer] = {}
@@ -103,7 +104,7 @@ class PartnerNode:
         match message:
             case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
                 return self._aligning
-            case alignment.Matched() | alignment.Positions():
+            case alignment.Matched() | alignment.Positions() | alignment.Dated():
                 return self._aligning
             case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
                 return self._answerer(message.layout)
@@ -252,6 +253,7 @@ class PartnerNode:
                 data=config.policy.account,
                 alignment=facts["alignment"],
                 matches=aligned.matches,
+                records=self.table.rows,
                 rows=int(facts.get("opened_rows", 0)),
                 job=facts.get("job", ""),
                 approved=plan.equations if plan else None,

@@ -22,10 +22,10 @@ _WHOLE: Final = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
 """A whole number with a decimal point. A number padded with zeros is not one: it is text."""
 
 
-def normalise_ids(columns: Sequence[Sequence[Any]], party: str, where: str) -> list[bytes]:
+def normalise_ids(columns: Sequence[Sequence[Any]], party: str, where: str, repeated: bool = False) -> list[bytes]:
     """One id a row from one or several columns of text or numbers (None = null).
 
-    party, where: for the sentence ("telecom", "calls.csv").
+    party, where: for the sentence ("telecom", "calls.csv"). repeated: an id may occur in several rows.
     Raises: DataError: no ids; an id is null or blank, or occurs twice; positions are named (from 1), ids never.
     """
     parts = [[_normal(value) for value in column] for column in columns]
@@ -40,7 +40,8 @@ def normalise_ids(columns: Sequence[Sequence[Any]], party: str, where: str) -> l
         ids = [str(value).encode() for value in parts[0]]
     else:
         ids = ["|".join(_escaped(value) for value in values).encode() for values in zip(*parts, strict=True)]
-    _require_unique(ids, party, where)
+    if not repeated:
+        _require_unique(ids, party, where)
     return ids
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
+from protocol.dates import Periods
 from protocol.settings import check_settings, parse_toml, resolve
 from protocol.table import Sentinel, Source, nearest
 
@@ -28,12 +29,15 @@ class Title(_Section):
     zh: str
 
 
-class JobData(_Section):
-    """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean."""
+class JobData(_Section, Periods):
+    """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean.
+
+    as_of: the date of a row; partners answer by what they knew then. period, first, last: the grid of points in time.
+    """
 
     source: Source | None = None
     id: tuple[str, ...] = Field(min_length=1)
-    as_of: Literal[""] = ""
+    as_of: str = ""
     label: str
     time: str = ""
     weight: str = ""
@@ -44,7 +48,7 @@ class JobData(_Section):
     @property
     def special(self) -> tuple[str, ...]:
         """Columns that are no features."""
-        return (*self.id, *(c for c in (self.label, self.time, self.weight, self.amount) if c))
+        return (*self.id, *(c for c in (self.label, self.time, self.as_of, self.weight, self.amount) if c))
 
 
 class JobParty(_Section):
@@ -59,6 +63,7 @@ class JobParty(_Section):
     strangers: float = Field(default=0.0, ge=0, le=10)
     source: Source | None = None
     id: tuple[str, ...] = ()
+    as_of: str = ""
     monotone: dict[str, Literal[-1, 1]] = {}
 
 
@@ -134,6 +139,11 @@ class Job(_Section):
         )
 
     @property
+    def time(self) -> str:
+        """The date that orders rows for a split by time: data.time, or as_of where only that is named."""
+        return self.data.time or (self.data.as_of if self.split.kind == "time" else "")
+
+    @property
     def model_names(self) -> tuple[str, ...]:
         """A name a model: its kind, numbered from the second of a kind on."""
         kinds = [model.kind for model in self.models]
@@ -150,6 +160,9 @@ class Job(_Section):
             place["source"] = (place["source"] or {}).get("sha256", "")
             if not place.get("monotone"):
                 place.pop("monotone", None)  # jobs from before there were directions keep their digest
+            for key in ("period", "first", "last", *(["as_of"] if place is not values["data"] else [])):
+                if not place.get(key):
+                    place.pop(key, None)
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(b"fedwarn.v1 job " + text.encode()).hexdigest()
 
@@ -163,12 +176,13 @@ class Job(_Section):
         if self.run.split_rows == "node" and self.run.alignment != "shared":
             raise ValueError('run.split_rows "node" names rows to the partner, and needs run.alignment "shared"')
         self._check_columns()
+        self._check_dates()
         self._check_directions()
         self._check_interactions()
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')
-        if self.split.kind == "time" and not self.data.time:
-            raise ValueError('split.kind "time" needs data.time')
+        if self.split.kind == "time" and not (self.data.time or self.data.as_of):
+            raise ValueError('split.kind "time" needs data.time, or data.as_of')
         if self.split.kind != "column" and self.split.test + self.split.validation >= 1:
             raise ValueError("split.test and split.validation leave no rows to train on")
         if not all(0 < rate < 1 for rate in self.report.alert_rates):
@@ -185,13 +199,23 @@ class Job(_Section):
             for column in party.columns:
                 if column in special:
                     raise ValueError(
-                        f"column {column!r} of {name} is id, label, time, weight, amount or split, no feature"
+                        f"column {column!r} of {name} is id, label, time, as_of, weight, amount or split, no feature"
                     )
                 dealt = party.source is None
                 if dealt and owner.setdefault(column, name) != name:
                     raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
                 if party.columns.count(column) > 1:
                     raise ValueError(f"column {column!r} is given to {name} twice")
+
+    def _check_dates(self) -> None:
+        """The grid of points in time is the job's, where partners are sent no dates."""
+        data = self.data
+        if data.wrong_grid():
+            raise ValueError(f"data.{data.wrong_grid()}")
+        if not data.as_of and (data.period or data.first or any(p.as_of for p in self.parties.values())):
+            raise ValueError("dates of records, period, first and last belong to a job with data.as_of")
+        if data.as_of and data.source is None and self.run.alignment == "one-sided" and data.grid is None:
+            raise ValueError("a job with data.as_of and tables of the parties' own needs data.first and data.last")
 
     def _check_directions(self) -> None:
         """Each party declares the directions of its own columns, and of no other's."""

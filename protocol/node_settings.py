@@ -6,12 +6,13 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocol.contract import Contract
+from protocol.dates import EXACT, Grid, Periods
 from protocol.settings import load_toml, resolve
 from protocol.table import Source, TableSpec
 
 
-class NodeData(TableSpec):
-    """The node's table. source: the file; the rest says what its columns are."""
+class NodeData(TableSpec, Periods):
+    """The node's table. source: the file; the rest says what its columns are, and the grid of points in time."""
 
     source: Source
 
@@ -42,6 +43,27 @@ class NodeSettings(BaseModel):
         if self.split_rows == "node" and self.alignment != "shared":
             raise ValueError('split_rows "node" names rows to the partner, and needs alignment "shared"')
         return self
+
+    @model_validator(mode="after")
+    def _dates_agree(self) -> "NodeSettings":
+        data = self.data
+        if data.wrong_grid():
+            raise ValueError(f"data.{data.wrong_grid()}")
+        if data.as_of and self.alignment == "one-sided" and data.grid is None:
+            raise ValueError('data.as_of with alignment "one-sided" needs data.first and data.last, as in the job')
+        return self
+
+    @property
+    def grid(self) -> Grid | None:
+        """The points in time at which records are laid out; None without dates, or where exact dates are sent."""
+        return self.data.grid if self.data.as_of and self.alignment == "one-sided" else None
+
+    @property
+    def dating(self) -> str:
+        """What two nodes must have alike: the grid, `EXACT`, or "" without dates."""
+        if not self.data.as_of:
+            return ""
+        return self.grid.text if self.grid else EXACT
 
 
 N = TypeVar("N", bound=NodeSettings)

@@ -4,6 +4,7 @@ A node that reads its table and the laboratory that deals one out see a file thr
 file means one table.
 """
 
+import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -24,13 +25,17 @@ _NUMBERS: Final = frozenset((*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), *_
 
 
 class Source(BaseModel):
-    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given."""
+    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given.
+
+    snapshot: the day on which its records were drawn; none is dated later. "" = what a Parquet file says itself.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["csv", "parquet"]
     path: Path
     sha256: str = ""
+    snapshot: dt.date | Literal[""] = ""
 
 
 class Scan:
@@ -62,6 +67,22 @@ class Scan:
             return DataError(self._party, f"{self._source.path.name} is not UTF-8 text", "save it as UTF-8")
         reason = re.split(r"[\"'`\n]", said, maxsplit=1)[0].strip()[:160]
         return DataError(self._party, f"{self._source.path.name} cannot be read: {reason}", "give a valid table")
+
+    @property
+    def snapshot(self) -> dt.date | None:
+        """The day on which the records were drawn: as given, or the Parquet file's key `snapshot`; None if unknown.
+
+        Raises: DataError: the file's own is no date.
+        """
+        if self._source.snapshot or self._raw:
+            return self._source.snapshot or None
+        query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'snapshot'"
+        found = self._base.execute(query, [str(self._source.path)]).fetchone()
+        try:
+            return dt.date.fromisoformat(bytes(found[0]).decode()[:10]) if found else None
+        except ValueError:
+            thing = f"{self._source.path.name} declares a snapshot that is no date"
+            raise DataError(self._party, thing, "write it as YYYY-MM-DD") from None
 
     def sentinels(self, columns: Collection[str]) -> dict[str, int]:
         """Occurrences of sentinels in these columns, where there are any; blanks are not counted."""

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from protocol.dates import Moments, date_texts, require_not_after
 from protocol.errors import DataError, UsageError
 from protocol.ids import id_order, normalise_ids
 from protocol.messages import F64, I64
@@ -55,6 +56,7 @@ class TableSpec(BaseModel):
     weight: str = ""
     amount: str = ""
     time: str = ""
+    as_of: str = ""
     part: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
@@ -63,7 +65,7 @@ class TableSpec(BaseModel):
     @property
     def special(self) -> tuple[str, ...]:
         """Columns that are no features."""
-        return (*self.id, *(c for c in (self.label, self.weight, self.amount, self.time, self.part) if c))
+        return (*self.id, *(c for c in (self.label, self.weight, self.amount, self.time, self.as_of, self.part) if c))
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A party's rows in order of id. Special columns are None where the table has none, else of shape (n,)."""
+    """A party's rows in order of id. Special columns are None where the table has none, else of shape (n,).
+
+    A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
+    """
 
     party: str
     ids: list[bytes] = field(repr=False)
@@ -95,6 +100,8 @@ class Table:
     amount: F64 | None = field(default=None, repr=False)
     time: npt.NDArray[np.datetime64] | None = field(default=None, repr=False)
     part: Texts | None = field(default=None, repr=False)
+    as_of: Moments | None = field(default=None, repr=False)
+    entities: list[bytes] = field(default_factory=list, repr=False)
     sentinels: dict[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     sha256: str = ""
@@ -157,7 +164,10 @@ class _Reader:
         self._require_columns()
         wanted = spec.columns if spec.columns is not None else tuple(c for c in self.types if c not in spec.special)
         self._load((*spec.special, *wanted))
-        ids = normalise_ids([self._id_values(c) for c in spec.id], self.party, self.source.path.name)
+        given = [self._id_values(c) for c in spec.id]
+        as_of = self._as_of() if spec.as_of else None
+        dates = [date_texts(as_of)] if as_of is not None else []
+        ids = normalise_ids([*given, *dates], self.party, self.source.path.name)
         order = id_order(ids)
         columns = tuple(made for name in wanted for made in self._feature(name, order))
         if to_train:
@@ -169,7 +179,9 @@ class _Reader:
             label=self._label(order) if spec.label else None,
             weight=self._weight(order) if spec.weight else None,
             amount=self._amount(spec.amount, order) if spec.amount else None,
-            time=self._time(order) if spec.time else None,
+            time=self._moments(spec.time)[order] if spec.time else None,
+            as_of=None if as_of is None else as_of[order],
+            entities=[] if as_of is None else self._entities(given, order),
             part=self._values(as_text(spec.part))[order] if spec.part else None,
             sentinels=self.scan.sentinels(wanted),
             unused=tuple(c for c in self.types if c not in spec.special and c not in wanted),
@@ -187,6 +199,9 @@ class _Reader:
             raise DataError(self.party, f"{self.source.path.name} has no rows", "give a table with rows")
 
     def _require_columns(self) -> None:
+        if self.spec.as_of and self.spec.as_of not in self.types:
+            thing = f"{self.source.path.name} has no date column {self.spec.as_of!r}, and the job is at points in time"
+            raise DataError(self.party, thing, "give every record its date, and name the column as as_of")
         for name in (*self.spec.special, *(self.spec.columns or ())):
             if name not in self.types:
                 hint = nearest(name, list(self.types))
@@ -276,15 +291,25 @@ class _Reader:
             raise self._wrong(self.spec.weight, "is 0 in every row", "give rows that count")
         return values
 
-    def _time(self, order: I64) -> npt.NDArray[np.datetime64]:
+    def _moments(self, name: str) -> Moments:
+        """A column of dates or moments, in the order of the file."""
         try:
-            values = self._values(f"CAST({quoted(self.spec.time)} AS TIMESTAMP)")
+            values = self._values(f"CAST({quoted(name)} AS TIMESTAMP)")
         except duckdb.Error:
-            raise self._wrong(self.spec.time, "is not a date", "write it as YYYY-MM-DD") from None
+            raise self._wrong(name, "is not a date", "write it as YYYY-MM-DD") from None
         if values.dtype == object:
-            raise self._wrong(self.spec.time, "is missing in some rows", "fill them in or drop the rows")
-        times: npt.NDArray[np.datetime64] = values[order].astype("datetime64[us]")
-        return times
+            raise self._wrong(name, "is missing in some rows", "fill them in or drop the rows")
+        moments: Moments = values.astype("datetime64[us]")
+        return moments
+
+    def _as_of(self) -> Moments:
+        moments = self._moments(self.spec.as_of)
+        require_not_after(moments, self.scan.snapshot, self.party, self.source.path.name)
+        return moments
+
+    def _entities(self, given: Sequence[Sequence[Any]], order: I64) -> list[bytes]:
+        entities = normalise_ids(given, self.party, self.source.path.name, repeated=True)
+        return [entities[i] for i in order.tolist()]
 
     def _wrong(self, name: str, thing: str, remedy: str) -> DataError:
         return DataError(self.party, f"column {name!r} of {self.source.path.name} {thing}", remedy)

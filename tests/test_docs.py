@@ -24,7 +24,7 @@ from partner_node.config import PartnerConfig, Policy
 from protocol.command import Interrupted
 from protocol.contract import Contract
 from protocol.errors import BY_CODE, FedwarnError
-from protocol.table import TableSpec
+from protocol.node_settings import NodeData
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
@@ -113,7 +113,7 @@ def test_operations_describes_every_key_of_node_toml_and_no_other():
     section = text("docs/operations.md").split("## node.toml")[1].split("\n## ")[0]
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| ")]
     named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
-    known = _keys(BankConfig, PartnerConfig, PartnerAddress, Policy, Contract, TableSpec) | {"source"}
+    known = _keys(BankConfig, PartnerConfig, PartnerAddress, Policy, Contract, NodeData)
     assert named == known
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from protocol import group
 from protocol.algorithms.alignment import (
@@ -12,6 +13,8 @@ from protocol.algorithms.alignment import (
     Aligned,
     BankAlignment,
     BlindedIds,
+    Dated,
+    Held,
     Matched,
     OwnIds,
     OwnIdsQuery,
@@ -45,17 +48,27 @@ class _Meeting:
         return f"_Meeting({self.party})"
 
 
+@dataclass(frozen=True)
+class DatedRows:
+    """The bank's rows where partners are sent their dates. entity: which of the ids; as_of: microseconds; (rows,)."""
+
+    entity: I64
+    as_of: I64
+
+
 def align(
-    bank: str, partners: Sequence[str], ids: Sequence[bytes], id_columns: int, setting: Setting, progress: Progress
-) -> Script[dict[str, BankAlignment]]:
+    bank: str, partners: Sequence[str], ids: Sequence[bytes], id_columns: int, setting: Setting, progress: Progress,
+    dating: str = "", dated: DatedRows | None = None,
+) -> Script[dict[str, BankAlignment]]:  # fmt: skip
     """Align the bank's rows with every partner's.
 
-    ids: the bank's, normalised, n of them. progress: is told (ids done, ids in all).
+    ids: the bank's, normalised, n of them. progress: is told (ids done, ids in all). dating: the grid on which both
+    sides' ids are dated, or `EXACT`, and then `dated` has the rows, several of which may be of one id.
     Raises:
         DataError: a partner holds none of the bank's rows.
         IntegrityError: a partner answers with what is no point, with another number of them, or with one twice.
     """
-    meetings = yield from _start(bank, partners, len(ids), id_columns, setting)
+    meetings = yield from _start(bank, partners, len(ids), id_columns, setting, dating)
     total = sum(len(ids) + meeting.rows for meeting in meetings)
     done = 0
 
@@ -67,15 +80,20 @@ def align(
     own = yield from _blind(meetings, ids, advance)
     theirs = yield from _collect(meetings, advance)
     places = {m.party: _matches(m, _points(m, own[m.party]), _points(m, theirs[m.party])) for m in meetings}
+    if dated is not None:
+        return (yield from _tell_dates(meetings, places, dated))
     if setting == "one-sided":
         return (yield from _tell_number(meetings, places))
     return (yield from _tell_positions(meetings, places))
 
 
-def _start(bank: str, partners: Sequence[str], rows: int, id_columns: int, setting: Setting) -> Script[list[_Meeting]]:
+def _start(
+    bank: str, partners: Sequence[str], rows: int, id_columns: int, setting: Setting, dating: str
+) -> Script[list[_Meeting]]:
     nonces = {party: fresh_key() for party in partners}
     started = yield from ask(
-        {p: Start(setting=setting, id_columns=id_columns, rows=rows, nonce=nonces[p]) for p in partners}, Started
+        {p: Start(setting=setting, id_columns=id_columns, rows=rows, nonce=nonces[p], dating=dating) for p in partners},
+        Started,
     )
     for party, answer in started.items():
         if answer.rows < 1:
@@ -178,14 +196,50 @@ def _tell_positions(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> 
     return out
 
 
+def _tell_dates(
+    meetings: Sequence[_Meeting], places: Mapping[str, I64], dated: DatedRows
+) -> Script[dict[str, BankAlignment]]:
+    """shared, at points in time: the row space is the bank's rows of the ids that any partner matched."""
+    at = {party: place[dated.entity] for party, place in places.items()}
+    matched = np.flatnonzero(np.any([at[m.party] >= 0 for m in meetings], axis=0))
+    rows = matched[permutation(len(matched))]
+    answers = yield from ask({m.party: Dated(order=at[m.party][rows], as_of=dated.as_of[rows]) for m in meetings}, Held)
+    out = {}
+    for m in meetings:
+        _require_name(m, answers[m.party].alignment)
+        held = _held(m, answers[m.party], at[m.party][rows] >= 0)
+        positions = np.full(len(dated.entity), -1, dtype=np.int64)
+        positions[rows[held]] = np.flatnonzero(held)
+        out[m.party] = BankAlignment(m.alignment, m.party, "shared", len(rows), positions)
+    return out
+
+
+def _held(meeting: _Meeting, answer: Held, matched: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which rows of the row space had a record on their date, shape (rows,)."""
+    if answer.held.shape != ((len(matched) + 7) // 8,):
+        raise _malformed(meeting.party)
+    held = np.unpackbits(answer.held, count=len(matched)).view(bool)
+    if bool((held & ~matched).any()):
+        raise IntegrityError(meeting.party, "holds rows that it cannot know", "run the same version on both sides")
+    if not held.any():
+        raise DataError(
+            meeting.party, "has no record of any matched id at its date", "compare the dates of both sides' records"
+        )
+    return held
+
+
 def _conclude(meetings: Sequence[_Meeting], last: Mapping[str, Message]) -> Script[None]:
     """The last message to each partner; both must then know the alignment by the same name."""
     answers = yield from ask(last, Aligned)
     for m in meetings:
-        if answers[m.party].alignment != m.alignment:
-            raise PeerError(
-                m.party, "names the alignment otherwise", "configure the same name of each party at both nodes"
-            )
+        _require_name(m, answers[m.party].alignment)
+
+
+def _require_name(meeting: _Meeting, alignment: str) -> None:
+    if alignment != meeting.alignment:
+        raise PeerError(
+            meeting.party, "names the alignment otherwise", "configure the same name of each party at both nodes"
+        )
 
 
 def _malformed(party: str) -> IntegrityError:

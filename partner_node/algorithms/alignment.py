@@ -10,6 +10,8 @@ from protocol import group
 from protocol.algorithms.alignment import (
     Aligned,
     BlindedIds,
+    Dated,
+    Held,
     Matched,
     OwnIds,
     OwnIdsQuery,
@@ -20,9 +22,11 @@ from protocol.algorithms.alignment import (
     TwiceBlinded,
     name,
 )
+from protocol.dates import EXACT, Grid, Moments, coded, latest, lay_out
 from protocol.errors import DataError, IntegrityError, PeerError
 from protocol.he.streams import KEY_BYTES, fresh_key, permutation
 from protocol.messages import I64, Message
+from protocol.table import Table
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,40 @@ class AlignmentState:
     order: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
 
 
+@dataclass(frozen=True)
+class DatedRecords:
+    """The records behind the ids. dating: as agreed. On a grid, record: the row of the table of each id.
+
+    With exact dates: entity, which of the ids a row of the table is of, and as_of, its date.
+    """
+
+    dating: str
+    record: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
+    entity: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
+    as_of: Moments = field(default_factory=lambda: np.zeros(0, dtype="datetime64[us]"), repr=False)
+
+
+def dated_records(table: Table, grid: Grid | None) -> tuple[list[bytes], DatedRecords | None]:
+    """A table's ids, and the records behind them if they have dates. grid: None where exact dates are sent."""
+    if table.as_of is None:
+        return table.ids, None
+    if grid is None:
+        ids, entity = coded(table.entities)
+        return ids, DatedRecords(EXACT, entity=entity, as_of=table.as_of)
+    ids, record = lay_out(table.entities, table.as_of, grid)
+    if not ids:
+        raise DataError(
+            table.party, f"has no record up to {grid.last}", "set first and last under [data] to span its records"
+        )
+    return ids, DatedRecords(grid.text, record=record)
+
+
 @dataclass
 class AlignmentAnswerer:
-    """Answers one bank's alignments. ids: of the partner's table. keep: is given each finished alignment."""
+    """Answers one bank's alignments. ids: of the partner's table. keep: is given each finished alignment.
+
+    dated: where records have dates: which record stands behind each of the ids.
+    """
 
     party: str
     bank: str
@@ -51,6 +86,7 @@ class AlignmentAnswerer:
     ids: Sequence[bytes] = field(repr=False)
     keep: Callable[[PartnerAlignment], None]
     state: AlignmentState = field(default_factory=AlignmentState)
+    dated: DatedRecords | None = None
     _own: group.Pending | None = field(default=None, init=False, repr=False)
     """The partner's blinded ids, computed ahead; made again from the state where it is not there."""
 
@@ -66,8 +102,11 @@ class AlignmentAnswerer:
             case OwnIdsQuery():
                 return self._own_ids(message)
             case Matched() if self.setting == "one-sided":
-                return self._finish(self.state.order, message.matches)
-            case Positions() if self.setting == "shared":
+                order = self.state.order
+                return self._finish(order if self.dated is None else self.dated.record[order], message.matches)
+            case Dated() if self.setting == "shared" and self.dated is not None:
+                return self._dated(message, self.dated)
+            case Positions() if self.setting == "shared" and self.dated is None:
                 return self._finish(self._shared_order(message), int((message.order >= 0).sum()))
         raise PeerError(
             self.bank, f"sent {message.KIND} in a {self.setting} alignment", "run the same version on both sides"
@@ -80,6 +119,7 @@ class AlignmentAnswerer:
                 self.bank, f"asks for alignment {start.setting!r}, {self.party} is set to {self.setting!r}",
                 "set the same alignment at both nodes",
             )  # fmt: skip
+        self._require_dating(start.dating)
         if start.id_columns != self.id_columns:
             raise DataError(
                 self.bank, f"has ids of {start.id_columns} columns, {self.party} of {self.id_columns}",
@@ -92,6 +132,24 @@ class AlignmentAnswerer:
         self.state = AlignmentState(known_as, start.rows, 0, group.random_scalar(), permutation(len(self.ids)))
         self._compute_ahead()
         return Started(rows=len(self.ids), nonce=nonce)
+
+    def _require_dating(self, asked: str) -> None:
+        """Both sides' rows have dates or neither's, on one grid."""
+        ours = self.dated.dating if self.dated else ""
+        if asked and not ours:
+            raise DataError(
+                self.party, "has columns without a date, and the job is at points in time",
+                "name the date of its records as as_of under [data] of its node.toml",
+            )  # fmt: skip
+        if ours and not asked:
+            raise DataError(
+                self.bank, f"asks for rows without dates, and {self.party} keeps dated records", "set data.as_of"
+            )
+        if asked != ours:
+            raise PeerError(
+                self.bank, f"has its points in time at {asked!r}, {self.party} at {ours!r}",
+                "set the same period, first and last under [data] at both nodes",
+            )  # fmt: skip
 
     def _twice_blinded(self, blinded: BlindedIds) -> TwiceBlinded:
         """No more ids than declared: each tells the bank whether one more person is in the table."""
@@ -121,6 +179,25 @@ class AlignmentAnswerer:
         self._own = group.start(partial(group.hash_and_multiply, scalar=self.state.secret), ids)
         return self._own
 
+    def _dated(self, dated: Dated, records: DatedRecords) -> Held:
+        """For each row the latest record not after its date; the bank is told which rows have one."""
+        order = dated.order
+        possible = order.ndim == 1 and order.shape == dated.as_of.shape and bool((order >= -1).all())
+        if not possible or bool((order >= len(self.ids)).any()):
+            raise IntegrityError(self.bank, "sent impossible positions", "run the same version on both sides")
+        asked = np.flatnonzero(order >= 0)
+        rows = np.full(len(order), -1, dtype=np.int64)
+        at = dated.as_of[asked].astype("datetime64[us]")
+        rows[asked] = latest(records.entity, records.as_of, self.state.order[order[asked]], at)
+        held = rows >= 0
+        if not held.any():
+            raise DataError(
+                self.party, "has no record of any matched id at its date", "compare the dates of both sides' records"
+            )
+        alignment = self.state.alignment
+        self._keep(rows, int(held.sum()))
+        return Held(alignment=alignment, held=np.packbits(held))
+
     def _shared_order(self, positions: Positions) -> I64:
         order = positions.order
         held = order[order >= 0]
@@ -133,7 +210,10 @@ class AlignmentAnswerer:
         """Keep the order, forget the secret."""
         if not 0 < matches <= min(self.state.bank_rows, len(self.ids)):
             raise IntegrityError(self.bank, "declared an impossible number of matches", "run `bank-node align` again")
+        self._keep(order, matches)
+        return Aligned(alignment=self.state.alignment)
+
+    def _keep(self, order: I64, matches: int) -> None:
         state = self.state
         self.keep(PartnerAlignment(state.alignment, self.bank, self.setting, state.bank_rows, matches, order))
         self.state, self._own = replace(state, secret=b"", order=np.zeros(0, dtype=np.int64)), None
-        return Aligned(alignment=state.alignment)

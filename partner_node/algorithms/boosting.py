@@ -44,13 +44,16 @@ class BoostingState:
     """All that the partner remembers of one layout between messages.
 
     bank, data: for whom, and under which account, the budgets count. rows: matched rows that the bank declared, the
-    most that it may declare being `matches`. job: opened last. approved: equations that its approved file plans.
+    most that it may declare being `matches`. records: rows of its table, of which one may stand behind several rows
+    of a row space, and which bound the equation budget then. job: opened last. approved: equations that its approved
+    file plans.
     """
 
     bank: str
     data: str
     alignment: str
     matches: int
+    records: int
     rows: int = 0
     job: str = ""
     approved: int | None = None
@@ -248,4 +251,4 @@ class BoostingAnswerer:
         return self.budgets.equations(self.state.bank, self.state.data)
 
     def _limit(self) -> int:
-        return int(self.contract.max_equations_share * self.state.rows)
+        return int(self.contract.max_equations_share * min(self.state.rows, self.state.records))

@@ -11,11 +11,18 @@
      |-- Matched (their number)        one-sided --->|  or
      |-- Positions (of each match)        shared --->|
      |<- Aligned ------------------------------------|
+     |   or, of a job at points in time:
+     |-- Dated (place and date a row)     shared --->|  takes the latest record not after the date
+     |<- Held (which rows had one) ------------------|
 
 one-sided: the row space is the partner's whole table in its fresh order. The bank learns where its own rows stand
 in it; the partner learns the bank's number of rows and the number of matches, and not which rows matched.
 shared: the row space is the matched rows in one fresh random order for all partners; both learn which of their
 own rows matched.
+
+At points in time (protocol/dates.py) one-sided aligns (id, point) on a grid that both nodes have in their settings:
+the partner blinds one row an id and point, and learns no date of the bank's. shared aligns ids, and the partner is
+then sent the date of each matched row.
 
 Beyond that, both learn the other's number of rows. Under decisional Diffie-Hellman, in the random-oracle model,
 blinded ids are pseudorandom. Nothing keeps a party from listing ids that it does not hold.
@@ -38,14 +45,19 @@ PART: Final = 8192
 """Ids an exchange: a few hundred kilobytes, and often enough for a progress bar."""
 
 
-@declared("alignment.start", content="setting, number of rows and id columns, a nonce", purpose="agree on an alignment")
+@declared(
+    "alignment.start",
+    content="setting, grid of dates, number of rows and id columns, a nonce",
+    purpose="agree on an alignment",
+)
 class Start(Message, frozen=True):
-    """The bank opens an alignment."""
+    """The bank opens an alignment. rows: keys that it will send. dating: its grid, or "" without dates."""
 
     setting: str
     id_columns: int
     rows: int
     nonce: bytes
+    dating: str = ""
 
 
 @declared("alignment.started", content="number of rows, a nonce", purpose="agree on an alignment")
@@ -104,6 +116,26 @@ class Aligned(Message, frozen=True):
     """The alignment's name."""
 
     alignment: str
+
+
+@declared(
+    "alignment.dated",
+    content="which of the partner's ids matched, and a date for each of the bank's rows of them",
+    purpose="find the record that was the latest on that date",
+)
+class Dated(Message, frozen=True):
+    """shared, at points in time. order: as in Positions, of ids. as_of: microseconds since 1970, shape (rows,)."""
+
+    order: I64
+    as_of: I64
+
+
+@declared("alignment.held", content="which rows had a record on their date", purpose="tell rows held from others")
+class Held(Message, frozen=True):
+    """The alignment's name; a bit a row of the row space, packed."""
+
+    alignment: str
+    held: U8
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 import bank_node.algorithms.alignment as bank_half
 import protocol.algorithms.alignment as contract
-from bank_node.algorithms.alignment import align
-from partner_node.algorithms.alignment import AlignmentAnswerer
+from bank_node.algorithms.alignment import DatedRows, align
+from partner_node.algorithms.alignment import AlignmentAnswerer, DatedRecords
 from protocol import group
 from protocol.algorithms.alignment import (
     BankAlignment,
     BlindedIds,
+    Dated,
     Matched,
     OwnIds,
     OwnIdsQuery,
@@ -28,6 +29,7 @@ from protocol.algorithms.alignment import (
     name,
     save,
 )
+from protocol.dates import EXACT
 from protocol.errors import DataError, IntegrityError, PeerError
 from protocol.ids import normalise_ids
 from protocol.messages import decode, encode
@@ -286,6 +288,58 @@ def test_settings_must_agree():
         Hall({"p": [b"1"]}, "one-sided").align([b"1"], "shared")
     with pytest.raises(DataError, match="ids of 1 columns, p of 2"):
         Hall({"p": [b"1"]}, "one-sided", id_columns=2).align([b"1"], "one-sided")
+
+
+GRID = "month 2023-01-31 2023-12-31"
+
+
+@pytest.mark.parametrize(
+    ("asked", "ours", "error", "sentence"),
+    [
+        (GRID, "", DataError, "p: has columns without a date"),
+        ("", GRID, DataError, "bank: asks for rows without dates, and p keeps dated records"),
+        (GRID, "week 2023-01-31 2023-12-31", PeerError, "bank: has its points in time at 'month .* p at 'week "),
+        ("exact dates", GRID, PeerError, "bank: has its points in time at 'exact dates'"),
+    ],
+)
+def test_both_sides_have_dates_alike_or_none(asked, ours, error, sentence):
+    hall = Hall({"p": [b"1"]}, "one-sided")
+    hall.answerers["p"].dated = DatedRecords(ours, record=np.array([0])) if ours else None
+    script = align("bank", ["p"], [b"1"], 1, "one-sided", lambda done, total: None, asked)
+    with pytest.raises(error, match=sentence):
+        drive(script, hall.exchange)
+
+
+def test_with_shared_alignment_each_row_gets_the_latest_record_not_after_its_date():
+    """Two partners; the row space is common, and a row is held where there was a record by its date."""
+    hall = Hall({"p": [b"a", b"b"], "q": [b"c", b"b"]}, "shared")
+    days = lambda *values: np.array(values, dtype="datetime64[us]")  # noqa: E731
+    known = days("2023-01-10", "2023-02-10", "2023-03-10")
+    hall.answerers["p"].dated = DatedRecords(EXACT, entity=np.array([0, 0, 1]), as_of=known)
+    hall.answerers["q"].dated = DatedRecords(EXACT, entity=np.array([0, 1, 1]), as_of=known)
+    rows = DatedRows(
+        np.array([0, 0, 0, 1, 2, 3]),
+        days("2023-01-09", "2023-01-10", "2023-05-01", "2023-02-20", "2023-01-31", "2023-12-31").astype(np.int64),
+    )
+    script = align("bank", ["p", "q"], [b"a", b"b", b"c", b"d"], 1, "shared", lambda *_: None, EXACT, rows)
+    ours = drive(script, hall.exchange)
+    used = {p: [int(hall.kept[p].order[at]) if at >= 0 else -1 for at in ours[p].positions] for p in hall.answerers}
+    assert used == {"p": [-1, 0, 1, -1, -1, -1], "q": [-1, -1, -1, 1, 0, -1]}
+    assert ours["p"].rows == ours["q"].rows == 5
+    assert (hall.kept["p"].matches, hall.kept["q"].matches) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("order", "as_of"), [([0, 1], [0]), ([5], [0]), ([-2], [0]), ([[0]], [[0]])]
+)  # fmt: skip
+def test_impossible_dates_are_refused(order, as_of):
+    partner, kept = begun("shared")
+    partner.dated = DatedRecords(EXACT, entity=np.array([0]), as_of=np.array(["1970-01-01"], dtype="datetime64[us]"))
+    with pytest.raises(IntegrityError, match=r"^bank: sent impossible positions"):
+        partner.handle(Dated(order=np.array(order), as_of=np.array(as_of)))
+    with pytest.raises(PeerError):
+        partner.handle(Positions(order=np.array([0])))
+    assert not kept
 
 
 def test_alignments_are_kept(tmp_path):

@@ -161,7 +161,7 @@ def _equations(case: _Case) -> Equations:
     spent = case.budgets.equations(config.bank, config.policy.account)
     done = case.budgets.equations(config.bank, config.policy.account, f"{case.job.sha256}/")
     planned = max(0, case.plan.equations - done)
-    limit = int(case.contract.max_equations_share * rows)
+    limit = int(case.contract.max_equations_share * min(rows, case.table.rows))
     return Equations(spent, planned, limit, limit - spent - planned, rows)
 
 

@@ -12,8 +12,9 @@ import pytest
 import tomli_w
 
 from bank_node.config import load_config as load_bank
+from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.scoring import load_model, read_rows
+from bank_node.scoring import read_rows
 from experiments.data.companies import write_companies
 from experiments.run import run
 from experiments.verify import verify
@@ -137,7 +138,7 @@ def test_the_same_rows_get_the_scores_of_their_training(folder):
         PartnerService(load_partner(out / "nodes/suppliers/node.toml")) as service,
         BankNode(config, InProcess("bank", {"suppliers": service.serve}), lambda *_: None) as node,
     ):
-        scored = node.score(model, read_rows(config, model, folder / "t.csv"), set())
+        scored = node.score(model, read_rows(config, model.trees, folder / "t.csv"), set())
     trained = {
         row["id"]: float(row["score"])
         for row in csv.DictReader((out / "scores.csv").open())

@@ -8,6 +8,7 @@ import typer
 from bank_node.evaluation.headline import headline_table
 from experiments.benchmarks import BENCHMARKS
 from experiments.compare import compare as compare_runs
+from experiments.new_scenario import new_scenario
 from experiments.prepare import prepare, write_demo
 from experiments.run import run as run_scenario
 from experiments.verify import receipts_held, require_verified
@@ -17,7 +18,7 @@ from protocol.errors import UsageError
 from protocol.job import load_job
 
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
-new = app("Begin something: the parties' node folders of a scenario.")
+new = app("Begin something: a scenario for a table, or the parties' node folders of a scenario.")
 verbs.add_typer(new, name="new")
 
 Scenario = Annotated[Path, typer.Argument(help="A scenario file (docs/scenario-file.md).")]
@@ -53,6 +54,19 @@ def nodes(
     for party, config in made.configs.items():
         TALK.out.print(f"{party}: {config}", soft_wrap=True)
     return {"job": str(out / "job.toml"), "nodes": {party: str(config) for party, config in made.configs.items()}}
+
+
+@new.command()
+def scenario(
+    table: Annotated[Path, typer.Option("--from", help="A CSV or Parquet file: ids, a label of 0 and 1, columns.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write; TABLE.toml if not given.")] = None,
+) -> dict[str, Any]:
+    """Write a commented scenario for a table, guessed from its columns, for you to edit; it runs as it is."""
+    path = out or Path(f"{table.name.split('.')[0]}.toml")
+    found = new_scenario(table, path)
+    parties = {party: len(columns) for party, columns in found.parties.items()}
+    TALK.out.print(f"{path}: label {found.label!r}, columns by party {parties}", soft_wrap=True, markup=False)
+    return {"scenario": str(path), "label": found.label, "id": list(found.id), "parties": parties}
 
 
 @verbs.command()

@@ -1,5 +1,6 @@
 """A bank's node: the only place where its data, its keys, its ledger and a transport meet, and drive a script."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bank_node.config import BankConfig
@@ -37,10 +38,15 @@ class BankNode:
 
     def align(self, job: Job, anew: bool) -> dict[str, BankAlignment]:
         """Align with the job's partners, and keep the alignments. anew: also where one is kept already."""
-        table = read_own_table(self._config, job)
+        return self.align_rows(read_own_table(self._config, job), job.partners, job.sha256, anew)
+
+    def align_rows(
+        self, table: Table, partners: Sequence[str], job: str = "", anew: bool = False
+    ) -> dict[str, BankAlignment]:
+        """Align a table that is read already. job: digest of the one that it is for, if there is one."""
         standing = Standing(self._config, table, self._session.exchange, self._progress)
-        standing.agree(job.partners, job.sha256)
-        return standing.align(job.partners, anew)
+        standing.agree(partners, job)
+        return standing.align(partners, anew)
 
     def greet(self, partner: str, table: Table) -> Welcome:
         """Agree on terms with one partner, and no more. Raises: PeerError, RefusedError, TransportError."""

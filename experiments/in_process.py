@@ -76,6 +76,7 @@ def federation_of(
     engine: str = "blind",
     contract: Mapping[str, float] | None = None,
     enforce: bool = False,
+    seed: int = 7,
     folder: str | Path | None = None,
     progress: bool = True,
     **data: Any,
@@ -89,6 +90,7 @@ def federation_of(
         engine: "blind", or "plaintext" for a try without encryption.
         contract: clauses other than the defaults. enforce: whether partners refuse past their equation budget,
             or only count it; between real nodes it is always enforced.
+        seed: of the partners' noise, so that a try can be repeated; real partners draw theirs from the system.
         folder: where the parties' state is kept; if not given, in a folder that is gone with the federation.
         data: other keys of [data] of the bank's node.toml, such as weight or missing.
     Raises: DataError, UsageError: what is wrong with a table or a key.
@@ -107,7 +109,7 @@ def federation_of(
         theirs = {}
         for partner in partners:
             values = {**_node(partner, tables[partner], places[partner], ids, missing), **common, "bank": bank}
-            values["policy"] = {"equation_budget": "enforced" if enforce else "counted"}
+            values["policy"] = {"equation_budget": "enforced" if enforce else "counted", "noise_seed": f"{seed}"}
             theirs[partner] = check_settings(PartnerConfig, values, "federation_of")
         settings = check_settings(BankConfig, mine, "federation_of")
         return InProcessFederation(settings, theirs, life.pop_all(), progress)

@@ -46,7 +46,7 @@ class FederatedBooster:
 
         partners: names of those to train with; all of the federation if None.
         validation_fraction: share of the rows on which early stopping judges; they are not trained on.
-        random_state: seed of all public draws. Two fits alike give the same model.
+        random_state: seed of all public draws. Two fits alike at the same nodes give the same model.
 
     After `fit`: classes_, feature_names_ and feature_importances_ (share of the gain; a partner's columns have
     numbers), importances_ and leakage_ (tables), model_ (the trees), federation_.
@@ -195,10 +195,10 @@ class FederatedBooster:
         """
         return (self.predict_proba(rows, absent)[:, 1] > 0.5).astype(np.int64)
 
-    def score(self, rows: Rows | None = None, metric: str = "auc") -> float:
+    def score(self, rows: Rows | None = None, metric: str = "auc", absent: Sequence[str] = ()) -> float:
         """A figure of merit on rows with labels: auc, ks, gini, pr_auc, brier, precision@0.05, recall@, lift@."""
         with self.federation_.rows(rows) as config:
-            bad, label = self._scores(config, self.fitted_.model), _labels(config)
+            bad, label = self._scores(config, self.fitted_.model, absent), _labels(config)
         return figure(label, bad, metric)
 
     def uplift(self, rows: Rows | None = None) -> Listing:

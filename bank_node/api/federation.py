@@ -13,7 +13,7 @@ from bank_node.node import BankNode
 from bank_node.standing import Progress
 from protocol.errors import UsageError
 from protocol.ledger import read_ledger
-from protocol.table import Source
+from protocol.table import Source, read_table
 
 Connect = Callable[[BankConfig, Progress], AbstractContextManager[BankNode]]
 """Gives the bank's node, connected to its partners, for the time of a `with`."""
@@ -45,10 +45,25 @@ class Federation:
         """The partners' names."""
         return tuple(self.config.partners)
 
-    def disclosures(self, sender: str = "") -> Listing:
-        """Everything that ever left the bank's node or reached it, by kind, from its ledger. sender: of one party."""
+    def overlap(self, rows: Rows | None = None) -> Listing:
+        """How many of these rows each partner holds. The alignment is kept: a fit or a scoring of them begins with it.
+
+        With alignment one-sided the partner learns how many rows there are and how many match, not which.
+        """
+        with self.rows(rows) as config:
+            bare = {"columns": (), "label": "", "weight": "", "amount": "", "time": "", "part": ""}
+            table = read_table(config.data.source, config.data.model_copy(update=bare), self.bank, to_train=False)
+            with self.node(config) as node:
+                aligned = node.align_rows(table, self.partners)
+        shares = {p: a.matches / table.rows for p, a in aligned.items()}
+        return Listing(
+            [{"partner": p, "rows": table.rows, "matched": a.matches, "share": shares[p]} for p, a in aligned.items()]
+        )
+
+    def disclosures(self, sender: str = "", receiver: str = "") -> Listing:
+        """Everything that ever left the bank's node or reached it, by kind, from its ledger; of all, or of these."""
         rows = ledger_of(self.config.state)
-        return Listing([row for row in rows if sender in ("", row["sender"])])
+        return Listing([r for r in rows if sender in ("", r["sender"]) and receiver in ("", r["receiver"])])
 
     @contextmanager
     def rows(self, rows: Rows | None) -> Iterator[BankConfig]:

@@ -40,13 +40,14 @@ class NotebookBars:
     """A bar a phase. show: puts HTML in the place of what it put there before."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
-        self._show, self._drawn = show, 0.0
+        self._show, self._drawn, self._told = show, 0.0, time.monotonic()
         self._phases: dict[str, tuple[int, int]] = {}
         self._since: dict[str, float] = {}
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
-        self._since.setdefault(phase, now)
+        self._since.setdefault(phase, self._told)  # a phase is first told of when some of it is done
+        self._told = now
         self._phases[phase] = done, total
         if done >= total or now - self._drawn >= _REDRAW_S:
             self._drawn = now

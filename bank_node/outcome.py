@@ -52,19 +52,26 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
 
 
 def _scores(training: Training) -> bytes:
-    """id, rung, model, part, label, score, and weight and amount where the table has them; floats written exactly."""
+    """id, rung, model, part, label, score, and weight and amount where the table has them; floats written exactly.
+
+    With classes the score is that of the largest probability, and the probabilities follow, a column a class.
+    """
     table = training.table
     assert table.label is not None
     extra = [(n, v) for n, v in (("weight", table.weight), ("amount", table.amount)) if v is not None]
+    classes = [f"score_{k}" for k in range(training.job.models[0].params.num_class)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", "rung", "model", "part", "label", "score", *(name for name, _ in extra)])
+    rows.writerow(["id", "rung", "model", "part", "label", "score", *(name for name, _ in extra), *classes])
     ids = [i.decode() for i in table.ids]
-    parts, labels = training.parts.tolist(), table.label.astype(int).tolist()
+    numbers = training.job.task == "regression"
+    parts, labels = training.parts.tolist(), (table.label if numbers else table.label.astype(int)).tolist()
     values = [column.tolist() for _, column in extra]
     for t in training.rungs:
         names = [t.rung.name] * table.rows, [t.model] * table.rows
-        rows.writerows(zip(ids, *names, parts, labels, t.score.tolist(), *values, strict=True))
+        score = t.score.argmax(axis=1) if classes else t.score
+        each = [column.tolist() for column in t.score.T] if classes else []
+        rows.writerows(zip(ids, *names, parts, labels, score.tolist(), *values, *each, strict=True))
     return text.getvalue().encode()
 
 
@@ -110,13 +117,16 @@ def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
 
 
 def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
-    """Of the test part; none where there is no test part of both classes."""
+    """Of the test part; none where there is no test part, or one of a single class."""
     assert training.table.label is not None
     test = training.parts == "test"
-    label, weight = training.table.label[test].astype(np.uint8), training.table.weight
-    if not label.size or label.min() == label.max():
+    label, weight, task = training.table.label[test], training.table.weight, training.job.task
+    if not label.size or (task == "binary" and label.min() == label.max()):
         return {}
-    scored = Scored(label, None if weight is None else weight[test], {("", ""): trained.score[test]}, {})
+    label = label.astype(np.uint8) if task == "binary" else label
+    power = _variance_power(training, trained) or 0.0
+    weight = None if weight is None else weight[test]
+    scored = Scored(label, weight, {("", ""): trained.score[test]}, {}, task=task, powers={("", ""): power})
     return point_estimates(scored, training.job.report.alert_rates)["", ""]
 
 
@@ -130,6 +140,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         title=Text(en=job.titles.en, zh=job.titles.zh),
         synthetic=job.synthetic,
         engine=engine,
+        task=job.task,
         label_party=standing.config.party,
         security=_security(training) if ENCRYPTED[engine] else Security(),
         data=DataFacts(
@@ -209,10 +220,20 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         model=trained.model,
         placebo=trained.rung.placebo,
         model_sha256=trained.boosted.model.sha256,
+        variance_power=_variance_power(training, trained),
         importance=trained.boosted.model.importance(),
         disclosure=trained.disclosure,
         leakage={p: leakage(training, trained, p) for p in trained.rung.partners},
     )
+
+
+def _variance_power(training: Training, trained: TrainedRung) -> float | None:
+    """Of the deviance by which a regression is judged."""
+    params = training.job.models[training.job.model_names.index(trained.model)].params
+    if params.task != "regression":
+        return None
+    powers = {"count:poisson": 1.0, "reg:tweedie": params.tweedie_variance_power}
+    return powers.get(params.objective, 0.0)
 
 
 def leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:

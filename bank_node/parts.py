@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from protocol.algorithms.parameters import Task
 from protocol.draws import draw
 from protocol.errors import DataError
 from protocol.job import Split
@@ -14,13 +15,13 @@ Parts = npt.NDArray[np.str_]
 NAMES = ("train", "validation", "test")
 
 
-def assign_parts(split: Split, table: Table) -> Parts:
+def assign_parts(split: Split, table: Table, task: Task = "binary") -> Parts:
     """The part of every row of the bank's table, shape (n,).
 
     Rows are drawn in order of id; by time, the last rows are the test, those just before the validation, and rows
     of one moment stay together.
     Without a test share, all rows that do not validate are trained on.
-    Raises: DataError: a part has no rows, or only one class; a declared part is none of the three.
+    Raises: DataError: a part has no rows, or only one class of a 0/1 label; a declared part is none of the three.
     """
     n = table.rows
     parts = np.full(n, "train", dtype="<U10")
@@ -36,7 +37,8 @@ def assign_parts(split: Split, table: Table) -> Parts:
         parts[order[test : test + validation]] = "validation"
         if split.kind == "time" and table.time is not None:
             _keep_moments_together(parts, table.time, order)
-    _require_both_classes(parts, table, ("train", "test") if split.kind == "column" or split.test else ("train",))
+    names = ("train", "test") if split.kind == "column" or split.test else ("train",)
+    _require_both_classes(parts, table, names, task)
     return parts
 
 
@@ -59,9 +61,11 @@ def _keep_moments_together(parts: Parts, time: npt.NDArray[np.datetime64], newes
             parts[np.isin(parts, earlier) & (time >= time[rows[-1]])] = later
 
 
-def _require_both_classes(parts: Parts, table: Table, names: Sequence[str]) -> None:
+def _require_both_classes(parts: Parts, table: Table, names: Sequence[str], task: Task) -> None:
     assert table.label is not None
     for name in names:
         labels = table.label[parts == name]
-        if not labels.size or labels.min() == labels.max():
+        if not labels.size and task != "binary":
+            raise DataError(table.party, f"the {name} part has no rows", "change [split], or give more rows")
+        if task == "binary" and (not labels.size or labels.min() == labels.max()):
             raise DataError(table.party, f"the {name} part has not both classes", "change [split], or give more rows")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bank_node.algorithms.objective import Logistic
+from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.scoring import Told, absent, ask_for_bits, handles_of, margins
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
@@ -25,18 +25,24 @@ from protocol.table import Column, Source, Table, read_table
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows in order of id, their probability of a bad, and the parties whose columns each score rests on."""
+    """Rows in order of id, their prediction, and the parties whose columns each score rests on.
+
+    score: shape (n,), or a probability a class, shape (n, classes).
+    """
 
     ids: list[bytes]
     score: F64
     parties_used: list[str]
 
     def write(self, path: Path) -> None:
-        """id, score, parties_used; scores written exactly."""
+        """id, score, parties_used, and probabilities of classes; as scores.csv has them, written exactly."""
+        each = self.score.T if self.score.ndim == 2 else np.empty((0, len(self.ids)))
+        score = self.score.argmax(axis=1) if self.score.ndim == 2 else self.score
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["id", "score", "parties_used"])
-        rows.writerows(zip((i.decode() for i in self.ids), self.score.tolist(), self.parties_used, strict=True))
+        rows.writerow(["id", "score", "parties_used", *(f"score_{k}" for k in range(len(each)))])
+        ids = (i.decode() for i in self.ids)
+        rows.writerows(zip(ids, score.tolist(), self.parties_used, *each.tolist(), strict=True))
         write_whole(path, text.getvalue().encode(), 0o644)
 
 
@@ -103,8 +109,7 @@ def score(
             told |= drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     margin = margins(model, config.party, columns, told, table.rows)
-    probability = Logistic(np.empty(0), np.empty(0)).predict(margin)
-    return Scored(table.ids, probability, _parties_used(config.party, alignments, table.rows))
+    return Scored(table.ids, RESPONSES[model.objective](margin), _parties_used(config.party, alignments, table.rows))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 
 from bank_node.absences import absence_scores
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
-from bank_node.algorithms.objective import Logistic
+from bank_node.algorithms.objective import objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.config import BankConfig
 from bank_node.evaluation.facts import DisclosureRow
@@ -43,9 +43,9 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class TrainedRung:
-    """One rung under one model. score: probability of a bad, a row. equations, shares: by partner, so far.
+    """One rung under one model. score: predictions, shape (n,), or (n, classes). spent, information: by partner.
 
-    bins: digest of the bank's own. absent: by partner, scores of the test rows without it.
+    bins: digest of the bank's own. absent: by partner, scores of the test rows without it, of a 0/1 label.
     """
 
     rung: Rung
@@ -85,7 +85,11 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
         raise UsageError(config.party, "its node.toml and the job differ about as_of", "set it in both, or in neither")
     if config.grid and job.data.grid and config.grid != job.data.grid:
         raise UsageError(config.party, "its node.toml and the job differ about period, first or last", "set them alike")
-    return read_table(data.source, data, config.party)
+    table = read_table(data.source, data.model_copy(update={"task": job.task}), config.party)
+    assert table.label is not None
+    for model in job.models:
+        require_labels(model.params, table.label, config.party)
+    return table
 
 
 def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progress: Progress) -> Training:
@@ -98,7 +102,7 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     for partner in partners:
         if partner not in config.partners:
             raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
-    parts, tally, clock = assign_parts(job.split, table), Tally(config.party), Stopwatch()
+    parts, tally, clock = assign_parts(job.split, table, job.task), Tally(config.party), Stopwatch()
     own_folder(config.state)
     observed = _observed(exchange, tally)
     standing = Standing(config, table, observed, progress)
@@ -174,7 +178,11 @@ def _train_rung(
     boosted = drive(boost(task), journal)
     with clock("score"):
         score = task.objective.predict(boosted.margin)
-        absent = {} if rung.placebo else absence_scores(task, boosted, training.table, training.parts)
+        absent = (
+            {}
+            if rung.placebo or training.job.task != "binary"
+            else absence_scores(task, boosted, training.table, training.parts)
+        )
     return TrainedRung(
         rung, model, boosted, score, dict(clock.seconds), tally.take(), {**opened, **boosted.kept},
         {v.name: v.known.information_share for v in task.partners},
@@ -196,9 +204,9 @@ def _task(
     weights = np.ones(table.rows) if table.weight is None else table.weight
     contracts = [training.standing.contracts[p] for p in rung.partners]
     return Task(
-        label=f"{job.sha256}/{rung.name}/{model}/0/0",
+        label=f"{job.sha256}/{rung.name}/{model}/0",
         bank=training.standing.config.party,
-        objective=Logistic(table.label, weights, params.scale_pos_weight),
+        objective=objective_of(params, table.label, weights),
         train=fitted,
         validation=training.parts == "validation",
         params=params,

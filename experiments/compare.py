@@ -24,14 +24,15 @@ def compare(folders: Sequence[Path]) -> tuple[Table, dict[str, Any]]:
 def summary(report: Report) -> dict[str, Any]:
     """What two runs are compared by: headline, AUC, information share, seconds and bytes."""
     main = report.headline
+    binary = report.rungs if report.task == "binary" else []
     return {
         "name": report.name,
         "engine": report.engine,
         "synthetic": report.synthetic,
         "job_sha256": report.job_sha256,
         "headline": main.model_dump(exclude={"sentence"}),
-        "auc": {_name(rung): rung.metrics["auc"].value for rung in report.rungs},
-        "uplift_auc": {_name(rung): rung.uplift["auc"].value for rung in report.rungs},
+        "auc": {_name(rung): rung.metrics["auc"].value for rung in binary},
+        "uplift_auc": {_name(rung): rung.uplift["auc"].value for rung in binary},
         "information_share": _largest_shares(report),
         "seconds": {rung: line.get("total", 0.0) for rung, line in report.measured.seconds.items()},
         "bytes": {_name(rung): sum(row.bytes for row in rung.disclosure) for rung in report.rungs},

@@ -99,6 +99,7 @@ def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
         part=job.split.column if bank and job.split.kind == "column" else "",
         missing=data.missing,
         categorical=listed,
+        task=job.task if bank else "binary",
         monotone=party.monotone,
     )
 

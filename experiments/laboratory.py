@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
-from bank_node.algorithms.objective import Logistic
+from bank_node.algorithms.objective import objective_of
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
@@ -93,9 +93,9 @@ class Laboratory:
         bins = [apply_rule(rule, column) for rule, column in zip(rules, self.bank, strict=True)]
         weights = np.ones(len(self.y)) if self.weights is None else self.weights
         return Task(
-            label=f"{JOB}/{rung}/boosting/0/0",
+            label=f"{JOB}/{rung}/boosting/0",
             bank="bank",
-            objective=Logistic(self.y, weights, params.scale_pos_weight),
+            objective=objective_of(params, self.y, weights),
             train=train,
             validation=~train,
             params=params,

@@ -1,6 +1,7 @@
 """Every metric by its definition, in plain Python over plain text: the second opinion of `fedwarn verify`.
 
-Slow and obvious on purpose; it shares no code with the report. A row is (label, score, weight, tie-breaker).
+Slow and obvious on purpose; it shares no code with the report. A row is (label, score, weight, tie-breaker), and the
+probabilities of classes where there are any.
 """
 
 import csv
@@ -8,7 +9,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from math import floor, fsum
+from math import floor, fsum, log, sqrt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,12 @@ from typing import NamedTuple
 class Row(NamedTuple):
     """One test row. weighted: whether the file declares weights; without, every weight is 1."""
 
-    label: int
+    label: float
     score: float
     weight: float
     tie: str
     weighted: bool
+    classes: tuple[float, ...] = ()
 
 
 class Step(NamedTuple):
@@ -57,7 +59,8 @@ def _row(line: dict[str, str]) -> Row:
     tie = hashlib.sha256(line["id"].encode()).hexdigest()
     weighted = "weight" in line
     weight = float(line["weight"]) if weighted else 1.0
-    return Row(int(float(line["label"])), float(line["score"]), weight, tie, weighted)
+    classes = tuple(float(line[name]) for name in line if name.startswith("score_"))
+    return Row(float(line["label"]), float(line["score"]), weight, tie, weighted, classes)
 
 
 def recompute(rows: Sequence[Row], alert_rates: Iterable[float]) -> dict[str, float]:
@@ -73,6 +76,35 @@ def recompute(rows: Sequence[Row], alert_rates: Iterable[float]) -> dict[str, fl
         found[f"recall@{rate}"] = caught / _weight(r for r in rows if r.label)
         found[f"lift@{rate}"] = caught / alerted / share_of_bads
     return found
+
+
+def recompute_numbers(rows: Sequence[Row], power: float) -> dict[str, float]:
+    """All metrics of a regression whose variance grows as the mean to this power."""
+    total = _weight(rows)
+    return {
+        "rmse": sqrt(fsum(r.weight * (r.score - r.label) ** 2 for r in rows) / total),
+        "mae": fsum(r.weight * abs(r.score - r.label) for r in rows) / total,
+        "deviance": fsum(r.weight * _deviance(r.label, r.score, power) for r in rows) / total,
+    }
+
+
+def recompute_classes(rows: Sequence[Row]) -> dict[str, float]:
+    """All metrics of probabilities of classes; the score is the class of the largest."""
+    total = _weight(rows)
+    return {
+        "mlogloss": fsum(-r.weight * log(max(r.classes[int(r.label)], 1e-16)) for r in rows) / total,
+        "accuracy": _weight(r for r in rows if r.score == r.label) / total,
+    }
+
+
+def _deviance(y: float, mu: float, power: float) -> float:
+    """Twice the log-likelihood that the prediction lacks, of one row."""
+    if power == 0:
+        return (y - mu) ** 2
+    if power == 1:
+        return 2 * ((y * log(y / mu) if y else 0.0) - (y - mu))
+    saturated = pow(y, 2 - power) / (1 - power) / (2 - power)
+    return 2 * float(saturated - y * pow(mu, 1 - power) / (1 - power) + pow(mu, 2 - power) / (2 - power))
 
 
 def _weight(rows: Iterable[Row]) -> float:
@@ -115,7 +147,7 @@ def _caught(rows: Sequence[Row], rate: float) -> tuple[float, float]:
     """Bads among the alerts, and the alerts. Weighted: the last row counts with the part of it that fits."""
     if not rows[0].weighted:
         alerts = max(1, floor(rate * len(rows) + 1e-9))
-        return sum(row.label for row in rows[:alerts]), alerts
+        return fsum(row.label for row in rows[:alerts]), alerts
     limit = rate * _weight(rows)
     caught = taken = 0.0
     for row in rows:

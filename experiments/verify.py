@@ -6,19 +6,24 @@ code. Models are held against their checksums, and the receipts of each pair of 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import isclose
 from pathlib import Path
 from typing import Any
 
-from bank_node.evaluation.document import REPORT_FILE
+from bank_node.evaluation.document import REPORT_FILE, Report, Rung
 from bank_node.evaluation.facts import read_facts
-from bank_node.evaluation.report import build_report, read_report
-from bank_node.evaluation.scores import read_scores
-from bank_node.evaluation.uplift import key_of
-from experiments.recompute import read_absences, read_rows, recompute
+from bank_node.evaluation.report import build_report, read_report, scores_of
+from experiments.recompute import (
+    Row,
+    read_absences,
+    read_rows,
+    recompute,
+    recompute_classes,
+    recompute_numbers,
+)
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
 from protocol.he.engines import ENCRYPTED
@@ -87,7 +92,7 @@ def _engine(folder: Path) -> Iterator[str]:
 def _document(folder: Path) -> Iterator[str]:
     """report.json against a report made anew from scores.csv and facts.json."""
     facts = read_facts(folder)
-    anew = build_report(facts, read_scores(folder, [key_of(rung) for rung in facts.rungs]))
+    anew = build_report(facts, scores_of(folder, facts))
     stored = read_report(folder)
     yield from _differences(stored.model_dump(by_alias=True), anew.model_dump(by_alias=True), "")
 
@@ -119,11 +124,18 @@ def _points(folder: Path) -> Iterator[str]:
     report = read_report(folder)
     rows = read_rows(folder)
     for rung in report.rungs:
-        anew = recompute(rows[rung.name, rung.model], report.alert_rates)
+        anew = _by_definition(report, rung, rows[rung.name, rung.model])
         for name, metric in rung.metrics.items():
             if not _same(metric.value, anew[name]):
                 where = f"{name} of rung {rung.name!r}, model {rung.model!r}"
                 yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
+
+
+def _by_definition(report: Report, rung: Rung, rows: Sequence[Row]) -> dict[str, float]:
+    """Every metric of a rung, by what the label is."""
+    if report.task == "regression":
+        return recompute_numbers(rows, rung.variance_power or 0.0)
+    return recompute_classes(rows) if report.task == "multiclass" else recompute(rows, report.alert_rates)
 
 
 def _absences(folder: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.parameters import BoostingParams, Task
 from protocol.contract import Contract
 from protocol.dates import Periods
 from protocol.settings import check_settings, parse_toml, resolve
@@ -151,6 +151,11 @@ class Job(_Section):
         return tuple(kind if n == 1 else f"{kind}-{n}" for kind, n in zip(kinds, counts, strict=True))
 
     @property
+    def task(self) -> Task:
+        """What the label is, to all models alike."""
+        return self.models[0].params.task
+
+    @property
     def sha256(self) -> str:
         """The job's digest: all but engine, transport and where files lie."""
         values = self.model_dump(mode="json", by_alias=True)
@@ -179,6 +184,7 @@ class Job(_Section):
         self._check_dates()
         self._check_directions()
         self._check_interactions()
+        self._check_objectives()
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')
         if self.split.kind == "time" and not (self.data.time or self.data.as_of):
@@ -236,6 +242,12 @@ class Job(_Section):
                     raise ValueError(f"{name!r} in interaction_constraints is both a party and a column; rename one")
                 if name not in self.parties:
                     self._require_own(self.bank, name, "interaction_constraints")
+
+    def _check_objectives(self) -> None:
+        """All models are judged by the same figures."""
+        for key, told in (("task", "kind of label"), ("num_class", "num_class")):
+            if len({getattr(model.params, key) for model in self.models}) > 1:
+                raise ValueError(f"the models have not one {told}; give each its own scenario")
 
     def _require_own(self, party: str, column: str, key: str) -> None:
         """A column of the party, or a part of a date that it has."""

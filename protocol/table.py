@@ -45,6 +45,7 @@ Texts = npt.NDArray[np.object_]
 class TableSpec(BaseModel):
     """How to read a table. columns: features, all the others if None. Names of special columns, "" if none.
 
+    task: what the label is: binary (0 or 1), regression (a number) or multiclass (0, 1, 2, ..).
     monotone: a partner's own columns by direction: 1 where risk must not fall as the column grows, -1 not rise.
     """
 
@@ -60,6 +61,7 @@ class TableSpec(BaseModel):
     part: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    task: Literal["binary", "regression", "multiclass"] = "binary"
     monotone: dict[str, Literal[-1, 1]] = {}
 
     @property
@@ -269,11 +271,18 @@ class _Reader:
             raise self._wrong(
                 self.spec.label, f"is missing or not a number in {int((~finite).sum())} rows", "drop them"
             )
-        if not np.isin(label, (0.0, 1.0)).all():
+        if self.spec.task == "binary" and not np.isin(label, (0.0, 1.0)).all():
             raise self._wrong(self.spec.label, "has values other than 0 and 1", "code a bad as 1 and a good as 0")
+        if self.spec.task == "multiclass" and not ((label >= 0) & (label == np.floor(label))).all():
+            raise self._wrong(self.spec.label, "has values that are no classes", "number the classes 0, 1, 2, ..")
         if label.min() == label.max():
-            raise self._wrong(self.spec.label, f"is {label[0]:.0f} in every row", "give rows of both classes")
+            raise self._constant(label)
         return label
+
+    def _constant(self, label: F64) -> DataError:
+        if self.spec.task == "binary":
+            return self._wrong(self.spec.label, f"is {label[0]:.0f} in every row", "give rows of both classes")
+        return self._wrong(self.spec.label, "is the same in every row", "give rows that differ")
 
     def _amount(self, name: str, order: I64) -> F64:
         try:

@@ -65,6 +65,7 @@ def workload(job: Job, partner: str) -> Workload:
     named = zip(job.model_names, (model.params for model in job.models), strict=True)
     return Workload(
         tuple(
-            PlannedModel(name, len(with_it), len(with_it) * p.n_estimators, p.max_depth, p.max_bin) for name, p in named
+            PlannedModel(name, len(with_it), len(with_it) * p.n_estimators * p.outputs, p.max_depth, p.max_bin)
+            for name, p in named
         )
     )

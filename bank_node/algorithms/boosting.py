@@ -12,7 +12,7 @@ import numpy as np
 from bank_node.algorithms.growing import Node, Workspace
 from bank_node.algorithms.interactions import Interactions
 from bank_node.algorithms.leaves import Leaves
-from bank_node.algorithms.objective import Logistic
+from bank_node.algorithms.objective import Base, Objective
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.stopping import Watch
 from bank_node.algorithms.tree_columns import TreeColumns
@@ -74,14 +74,14 @@ class BankColumns:
 class Task:
     """One training: who is called what, the rows, the parameters and the limits.
 
-    label: "job/rung/model/fold/class", the prefix of all query labels. bank: the bank's party name.
+    label: "job/rung/model/fold", the prefix of all query labels. bank: the bank's party name.
     train, validation: which of the n rows are fitted on, and judged on for early stopping, shape (n,).
     min_rows_per_node: smaller nodes are not queried. histogram_noise: that partners add.
     """
 
     label: str
     bank: str
-    objective: Logistic
+    objective: Objective
     train: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     validation: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     params: BoostingParams
@@ -96,7 +96,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Boosted:
-    """What a training ends with. margin: of every row, shape (n,). queries: vectors sent to each partner."""
+    """What a training ends with.
+
+    margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
+    """
 
     model: TreeModel
     margin: F64
@@ -113,20 +116,20 @@ def boost(task: Task) -> Script[Boosted]:
         IntegrityError: a partner's sums do not add up to the node's totals.
         RefusedError: a partner's budget is spent, or the plaintext budget does not fit.
     """
-    params, n = task.params, len(task.train)
+    params, objective = task.params, task.objective
     task.columns.require_ordered(params, task.bank)
     base = (
-        task.objective.base(task.train.astype(float))
+        objective.base(task.train.astype(float))
         if params.base_score is None
-        else float(np.log(params.base_score / (1 - params.base_score)))
+        else objective.margin_of(params.base_score)
     )
-    margin = np.full(n, base)
+    margin = _constant(base, len(task.train))
     book, trees, queries, watch = HandleBook(), [], 0, _watch(task)
     margins = [margin]
     for number in range(params.n_estimators):
-        tree, values, asked = yield from _grow(task, number, margin, book)
+        grown, values, asked = yield from _grow_round(task, number, margin, book)
         margin = margin + values
-        trees.append(tree)
+        trees += grown
         queries += asked
         task.progress(number + 1, params.n_estimators)
         if watch:
@@ -134,7 +137,7 @@ def boost(task: Task) -> Script[Boosted]:
             if watch.enough(margin):
                 break
     if watch:
-        trees, margin = trees[: watch.best], margins[watch.best]
+        trees, margin = trees[: watch.best * objective.outputs], margins[watch.best]
     model = TreeModel(
         objective=task.objective.name,
         base=base,
@@ -147,11 +150,19 @@ def boost(task: Task) -> Script[Boosted]:
     return Boosted(model, margin, queries, handles, kept)
 
 
+def _constant(base: Base, rows: int) -> F64:
+    """The margin of every row before the first tree, shape (rows,), or (rows, classes)."""
+    return np.tile(base, (rows, 1)) if isinstance(base, tuple) else np.full(rows, base)
+
+
 def _watch(task: Task) -> Watch | None:
     """What early stopping goes by; None where there is none."""
     if not (task.params.early_stopping_rounds and task.validation.any()):
         return None
-    watch = Watch(task.params.eval_metric, task.objective, task.validation, task.params.early_stopping_rounds)
+    params = task.params
+    watch = Watch(
+        params.watched, task.objective, task.validation, params.early_stopping_rounds, params.tweedie_variance_power
+    )
     watch.require_rows(task.bank)
     return watch
 
@@ -165,10 +176,35 @@ def _leave_handles(task: Task, model: TreeModel, handles: Mapping[str, tuple[Spl
     return kept
 
 
-def _grow(task: Task, number: int, margin: F64, book: HandleBook) -> Script[tuple[tuple[TreeNode, ...], F64, int]]:
-    """One tree: (nodes, value of every row, vectors asked)."""
-    work = _prepare(task, number, margin)
-    root = work.root(np.flatnonzero(work.sampled), np.arange(len(margin)))
+Grown = tuple[list[tuple[TreeNode, ...]], F64, int]
+"""Trees, what they add to the margin of every row, and the vectors that were asked."""
+
+
+def _grow_round(task: Task, number: int, margin: F64, book: HandleBook) -> Script[Grown]:
+    """One round: a tree; or a tree a class, all from the gradients at the same margin."""
+    g, h = task.objective.gradients(margin)
+    if not (np.isfinite(g).all() and np.isfinite(h).all()):
+        raise DataError(
+            task.bank, "its predictions grew beyond all bounds", "lower learning_rate or set max_delta_step"
+        )
+    if margin.ndim == 1:
+        tree, values, asked = yield from _grow(task, 0, number, g, h, book)
+        return [tree], values, asked
+    trees, columns, total = [], [], 0
+    for k in range(task.objective.outputs):
+        tree, values, asked = yield from _grow(task, k, number, g[:, k].copy(), h[:, k].copy(), book)
+        trees.append(tree)
+        columns.append(values)
+        total += asked
+    return trees, np.stack(columns, axis=1), total
+
+
+def _grow(
+    task: Task, k: int, number: int, g: F64, h: F64, book: HandleBook
+) -> Script[tuple[tuple[TreeNode, ...], F64, int]]:
+    """One tree of class k: (nodes, value of every row, vectors asked). number: of the round."""
+    work = _prepare(task, k, number, g, h)
+    root = work.root(np.flatnonzero(work.sampled), np.arange(len(g)))
     nodes, level, asked = [root], [root], 0
     for depth in range(task.params.max_depth):
         asked += yield from _sum_level(task, work, level)
@@ -178,7 +214,7 @@ def _grow(task: Task, number: int, margin: F64, book: HandleBook) -> Script[tupl
         if not level or depth + 1 == task.params.max_depth:
             break
     with task.clock("score"):
-        values = np.zeros(len(margin))
+        values = np.zeros(len(g))
         for node in nodes:
             if node.choice is None:
                 node.value = task.params.learning_rate * work.weight(node)
@@ -186,26 +222,26 @@ def _grow(task: Task, number: int, margin: F64, book: HandleBook) -> Script[tupl
     return work.export(nodes, book), values, asked
 
 
-def _prepare(task: Task, number: int, margin: F64) -> Workspace:
+def _prepare(task: Task, k: int, number: int, g: F64, h: F64) -> Workspace:
     """Quantise the gradients of one tree, and pick its rows and columns."""
     params, seed = task.params, task.seed
+    tree = number * task.objective.outputs + k
     sampled = task.train
     if params.subsample < 1:
-        sampled = sampled & (draw(seed, "rows", number).random(len(margin)) < params.subsample)
-    g, h = task.objective.gradients(margin)
+        sampled = sampled & (draw(seed, "rows", tree).random(len(g)) < params.subsample)
     g, h = np.where(sampled, g, 0.0), np.where(sampled, h, 0.0)
     noise = task.histogram_noise if task.partners else 0.0
     plan: Plan = make_plan(g[sampled], h[sampled], noise, task.bank)
-    uniforms = draw(seed, "rounding", number).random((2, len(margin)))
+    uniforms = draw(seed, "rounding", tree).random((2, len(g)))
     quantised = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
     directions = task.columns.directions(params)
     work = Workspace(
         task.bank, params, plan, quantised * sampled[:, None], sampled, task.columns.bins,
         TreeColumns.draw(
-            task.columns.rules, directions, task.partners, params.colsample_bytree, draw(seed, "columns", number)
+            task.columns.rules, directions, task.partners, params.colsample_bytree, draw(seed, "columns", tree)
         ),
         task.partners,
-        f"{task.label}/{number}",
+        f"{task.label}/{k}/{number}",
         task.min_rows_per_node,
         _interactions(task),
         Leaves(params, any(directions) or any(shape.increasing for p in task.partners for shape in p.columns)),

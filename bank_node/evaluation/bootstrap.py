@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bank_node.evaluation.metrics import Ranking, evaluate, metric_names
+from bank_node.evaluation.measures import measure_of, names_of
 from bank_node.evaluation.scores import Key, Scored
 from protocol.draws import draw
 from protocol.messages import F64
@@ -19,13 +19,14 @@ _ENTRIES_A_BLOCK = 1_000_000
 
 def resample(scored: Scored, alert_rates: Sequence[float], resamples: int, seed: int) -> dict[Key, dict[str, F64]]:
     """Every metric on every draw, by rung and key; shape (draws kept,), the same draws everywhere."""
-    rankings = {key: Ranking.of(scored.label, score) for key, score in scored.scores.items()}
-    blocks: dict[Key, list[dict[str, F64]]] = {key: [] for key in rankings}
+    measures = {key: measure_of(scored, key, alert_rates) for key in scored.scores}
+    blocks: dict[Key, list[dict[str, F64]]] = {key: [] for key in measures}
     for counts in _draws(len(scored.label), resamples, seed):
         weights = counts if scored.weight is None else counts * scored.weight
-        for key, ranking in rankings.items():
-            blocks[key].append(evaluate(ranking, weights, alert_rates, whole=scored.weight is None))
-    return {key: _joined(found, alert_rates) for key, found in blocks.items()}
+        for key, measure in measures.items():
+            blocks[key].append(measure(weights))
+    names = names_of(scored.task, alert_rates)
+    return {key: _joined(found, names) for key, found in blocks.items()}
 
 
 def _draws(rows: int, resamples: int, seed: int) -> Iterator[F64]:
@@ -40,6 +41,6 @@ def _draws(rows: int, resamples: int, seed: int) -> Iterator[F64]:
         yield np.stack(drawn).astype(np.float64)
 
 
-def _joined(blocks: list[dict[str, F64]], alert_rates: Sequence[float]) -> dict[str, F64]:
-    whole = {name: np.concatenate([block[name] for block in blocks]) for name in metric_names(alert_rates)}
+def _joined(blocks: list[dict[str, F64]], names: Sequence[str]) -> dict[str, F64]:
+    whole = {name: np.concatenate([block[name] for block in blocks]) for name in names}
     return {name: values[np.isfinite(values)] for name, values in whole.items()}

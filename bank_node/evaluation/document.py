@@ -20,6 +20,7 @@ from bank_node.evaluation.facts import (
     Text,
 )
 from bank_node.evaluation.intervals import Metric, Uplift
+from protocol.algorithms.parameters import Task
 
 REPORT_FILE = "report.json"
 SCHEMA_FILE = "report.schema.json"
@@ -37,6 +38,7 @@ class SwapSet(Facts):
 class Rung(Facts):
     """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros).
 
+    swap_set: empty where the label is not 0 or 1, since nothing is alerted.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
     """
 
@@ -45,6 +47,7 @@ class Rung(Facts):
     model: str
     placebo: bool
     model_sha256: str
+    variance_power: float | None
     metrics: dict[str, Metric]
     uplift: dict[str, Uplift]
     swap_set: dict[str, SwapSet]
@@ -71,10 +74,11 @@ class Headline(Facts):
 
 
 class Placebo(Facts):
-    """The verdict on the placebo rung: does the interval of its AUC uplift cover 0, as it must."""
+    """The verdict on the placebo rung: does the interval of its uplift cover 0, as it must. metric: by which."""
 
     rung: str
     model: str
+    metric: str
     low: float
     high: float
     covers_zero: bool
@@ -98,6 +102,7 @@ class Report(Facts):
     title: Text
     synthetic: bool
     engine: str
+    task: Task
     label_party: str
     security: Security
     data: Data

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
 from protocol.files import write_whole
 
@@ -94,13 +95,17 @@ class Leakage(Facts):
 
 
 class RungFacts(Facts):
-    """One rung of the ladder under one model; (name, model) is its key in scores.csv."""
+    """One rung of the ladder under one model; (name, model) is its key in scores.csv.
+
+    variance_power: of the deviance, for a regression: 0 squared error, 1 Poisson, between them Tweedie to 2.
+    """
 
     name: str
     parties: list[str]
     model: str
     placebo: bool = False
     model_sha256: str
+    variance_power: float | None = None
     importance: dict[str, float] = {}
     disclosure: list[DisclosureRow] = []
     leakage: dict[str, Leakage] = {}
@@ -131,6 +136,7 @@ class Measured(Facts):
 class RunFacts(Facts):
     """One run. `rungs` in the order of the ladder, one entry a (rung, model); the first model is the main one.
 
+    task: what the label is.
     job: the scenario's text. engine: from both sides' receipts. bootstrap: resamples. seed: of the bootstrap.
     budgets: by party, then by clause. warnings open the page; notes stand under the headline.
     """
@@ -140,6 +146,7 @@ class RunFacts(Facts):
     title: Text
     synthetic: bool = False
     engine: str
+    task: Task = "binary"
     label_party: str
     security: Security = Security()
     data: DataFacts

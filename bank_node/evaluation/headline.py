@@ -1,9 +1,12 @@
 """The headline table: what a run prints when it ends."""
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bank_node.evaluation.document import Report, Rung
+from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.wording import figure, rate_text, signed
 
 
@@ -14,11 +17,12 @@ def headline_table(report: Report) -> Table:
     table = Table(box=SIMPLE_HEAD, title=_title(report), caption=report.headline.sentence.en, caption_justify="left")
     table.title_justify = "left"
     table.add_column("rung", no_wrap=True)
-    for column in ("AUC", "uplift", _short(main), "uplift", "information\nshare"):
+    names = list(dict.fromkeys((sensitive_metric(report.task), main)))
+    for column in (*(head for name in names for head in (_short(name), "uplift")), "information\nshare"):
         table.add_column(column, justify="right")
     for rung in report.rungs:
         name = f"{rung.name}\n[dim]{rung.model}[/]" if several_models else rung.name
-        table.add_row(name, *_cells(rung, main), style="dim" if rung.placebo else None)
+        table.add_row(name, *_cells(rung, names), style="dim" if rung.placebo else None)
     return table
 
 
@@ -27,14 +31,16 @@ def _title(report: Report) -> str:
     return " · ".join([*marks, report.title.en])
 
 
-def _cells(rung: Rung, main: str) -> list[str]:
+def _cells(rung: Rung, names: Sequence[str]) -> list[str]:
     shares = [f"{party} {leak.information_share:.2f}" for party, leak in rung.leakage.items()]
-    pairs = [cell for name in ("auc", main) for cell in (_value(rung, name), _change(rung, name))]
+    pairs = [cell for name in names for cell in (_value(rung, name), _change(rung, name))]
     return [*pairs, "\n".join(shares)]
 
 
 def _short(name: str) -> str:
     kind, _, rate = name.partition("@")
+    if not rate:
+        return kind.upper()
     return f"{kind}\nat {rate_text(rate)}"
 
 

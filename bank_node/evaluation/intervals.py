@@ -23,14 +23,18 @@ from pydantic import BaseModel, ConfigDict
 
 from bank_node.evaluation.bootstrap import resample
 from bank_node.evaluation.delong import delong
-from bank_node.evaluation.metrics import Ranking, evaluate, metric_names
+from bank_node.evaluation.measures import measure_of
 from bank_node.evaluation.scores import Key, Scored
 from protocol.messages import F64
 
 LEVEL: Final = 0.95
 _NORMAL = NormalDist()
 _Z: Final = _NORMAL.inv_cdf((1 + LEVEL) / 2)
-_BOUNDS: Final = {"gini": (-1.0, 1.0), "lift": (0.0, inf)}
+_UNBOUNDED: Final = (0.0, inf)
+_BOUNDS: Final = {
+    "gini": (-1.0, 1.0), "lift": _UNBOUNDED, "rmse": _UNBOUNDED, "mae": _UNBOUNDED, "deviance": _UNBOUNDED,
+    "mlogloss": _UNBOUNDED,
+}  # fmt: skip
 
 
 class Metric(BaseModel):
@@ -88,7 +92,7 @@ class Estimates:
     def delong_applies(scored: Scored) -> bool:
         """Whether AUCs have closed variances: no declared weights, two rows of each class."""
         smallest_class = min(int(scored.label.sum()), int((1 - scored.label).sum()))
-        return scored.weight is None and smallest_class >= 2
+        return scored.task == "binary" and scored.weight is None and smallest_class >= 2
 
     def metric(self, key: Key, name: str) -> Metric:
         """One metric of one rung."""
@@ -135,9 +139,9 @@ def point_estimates(scored: Scored, alert_rates: Sequence[float]) -> dict[Key, d
     """Every metric of every rung, without intervals."""
     weights = (np.ones(len(scored.label)) if scored.weight is None else scored.weight)[None, :]
     found = {}
-    for key, score in scored.scores.items():
-        values = evaluate(Ranking.of(scored.label, score), weights, alert_rates, whole=scored.weight is None)
-        found[key] = {name: float(values[name][0]) for name in metric_names(alert_rates)}
+    for key in scored.scores:
+        values = measure_of(scored, key, alert_rates)(weights)
+        found[key] = {name: float(value[0]) for name, value in values.items()}
     return found
 
 

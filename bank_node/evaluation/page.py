@@ -15,6 +15,7 @@ from markupsafe import Markup
 from bank_node.evaluation.document import Report, Rung
 from bank_node.evaluation.facts import DisclosureRow, Text
 from bank_node.evaluation.intervals import Uplift
+from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
 from bank_node.evaluation.plots_of_cost import PHASES, cost_plots, other_seconds
@@ -25,11 +26,12 @@ from bank_node.evaluation.uplift import base_of
 from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, short_name, signed
 
 _SMALLEST_P = 0.0001
-_CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores")
+_CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores", "prediction")
 
 
 def render_page(report: Report, scored: Scored) -> str:
     """The page's text, the same for the same inputs."""
+    rate = report.headline.metric.partition("@")[2]
     plots = {name: Markup(svg) for name, svg in (quality_plots(report, scored) | cost_plots(report)).items()}
     return (
         _environment()
@@ -41,10 +43,11 @@ def render_page(report: Report, scored: Scored) -> str:
             style=Markup(files(__package__).joinpath("report.css").read_text(encoding="utf-8")),
             models=_by_model(report),
             full=_full(report),
-            headline_rate=report.headline.metric.partition("@")[2],
+            headline_rate=rate,
+            second=sensitive_metric(report.task),
             disclosures=_disclosures(report),
             leaks=_leaks(report),
-            alerted=alerts(float(report.headline.metric.partition("@")[2]), report.data.test),
+            alerted=alerts(float(rate), report.data.test) if rate else 0,
         )
     )
 

@@ -10,6 +10,7 @@ from bank_node.evaluation.curves import Curve, calibration
 from bank_node.evaluation.document import Report, Rung
 from bank_node.evaluation.drawing import BAD, GOOD, GREY, INK, SQUARE, WIDE, colours, picture, tick
 from bank_node.evaluation.intervals import Uplift
+from bank_node.evaluation.measures import shown_metrics
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.scores import Key, Scored
 from bank_node.evaluation.wording import signed
@@ -19,10 +20,12 @@ def quality_plots(report: Report, scored: Scored) -> dict[str, str]:
     """By name; all of the main model, some of its full rung alone."""
     rungs = [rung for rung in report.rungs if rung.model == report.headline.model]
     full = next(rung for rung in rungs if rung.name == report.headline.rung)
+    forests = {"forest": _forest(report, rungs, narrow=False), "forest_narrow": _forest(report, rungs, narrow=True)}
+    if report.task != "binary":
+        return forests | ({"prediction": _prediction(scored, rungs)} if report.task == "regression" else {})
     curves = [(rung, Curve.of(scored, _key(rung))) for rung in rungs]
     return {
-        "forest": _forest(report, rungs, narrow=False),
-        "forest_narrow": _forest(report, rungs, narrow=True),
+        **forests,
         "roc": _roc(curves),
         "ks": _ks(full, Curve.of(scored, _key(full))),
         "gain": _gain(curves),
@@ -43,7 +46,7 @@ def _forest(report: Report, rungs: Sequence[Rung], narrow: bool) -> str:
     """
     base = report.headline.base
     shown = [rung for rung in reversed(rungs) if rung.name != base] or list(rungs)
-    names = ["auc", "ks", report.headline.metric]
+    names = shown_metrics(report.task, report.headline.metric)
     hues = colours(rungs)
 
     def draw(axes: Any) -> None:
@@ -58,16 +61,17 @@ def _forest(report: Report, rungs: Sequence[Rung], narrow: bool) -> str:
             axis.spines["left"].set_visible(False)
             axis.margins(x=0.14)
             axis.set_title(_forest_title(name), fontsize=10, color=INK, loc="left")
-        axes[-1].set_xlabel("@axis_points@")
+        axes[-1].set_xlabel("@axis_points@" if report.task == "binary" else "@axis_change@")
 
     height = 1.15 + 0.52 * len(shown)
     if narrow:
-        return picture("forest-narrow", (SQUARE[0], 3 * height), say("figure_forest", base=base), draw, rows=3)
-    return picture("forest", (WIDE, height), say("figure_forest", base=base), draw, columns=3)
+        size = SQUARE[0], len(names) * height
+        return picture("forest-narrow", size, say("figure_forest", base=base), draw, rows=len(names))
+    return picture("forest", (WIDE, height), say("figure_forest", base=base), draw, columns=len(names))
 
 
 def _interval(axis: Any, y: float, name: str, change: Uplift, hue: str) -> None:
-    scale = 100.0 if "@" in name else 1.0
+    scale = 100.0 if "@" in name or name == "accuracy" else 1.0
     low, value, high = (scale * v for v in (change.low, change.value, change.high))
     axis.plot([low, high], [y, y], color=hue, linewidth=2.4, solid_capstyle="butt", zorder=2)
     axis.plot(value, y, "s", color=hue, markersize=7, markerfacecolor=None if change.shown else "white", zorder=3)
@@ -137,6 +141,25 @@ def _ks(rung: Rung, curve: Curve) -> str:
         axis.legend(fontsize=8, loc="lower right")
 
     return picture("ks", SQUARE, say("figure_ks", rung=rung.name), draw)
+
+
+def _prediction(scored: Scored, rungs: Sequence[Rung]) -> str:
+    """As the calibration, of numbers."""
+
+    def draw(axis: Any) -> None:
+        hues, ends = colours(rungs), []
+        for rung in rungs:
+            predicted, observed = calibration(scored, _key(rung))
+            line = "--" if rung.placebo else "-"
+            axis.plot(predicted, observed, marker="o", markersize=3.5, linestyle=line, linewidth=1.1,
+                      color=hues[rung.name], label=tick(rung.name))  # fmt: skip
+            ends += [float(predicted.min()), float(predicted.max())]
+        axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color=GREY, linewidth=0.9, linestyle=":")
+        axis.set_xlabel("@axis_mean_predicted@")
+        axis.set_ylabel("@axis_mean_observed@")
+        axis.legend(fontsize=8)
+
+    return picture("prediction", SQUARE, say("figure_prediction"), draw)
 
 
 def _calibration(scored: Scored, rungs: Sequence[Rung]) -> str:

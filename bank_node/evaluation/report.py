@@ -8,12 +8,13 @@ from bank_node.evaluation.absence import Absence, absences
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, Placebo, Report, Rung
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.intervals import Estimates
+from bank_node.evaluation.measures import LOWER_IS_BETTER, headline_metric, names_of, sensitive_metric
 from bank_node.evaluation.messages import say
-from bank_node.evaluation.metrics import metric_names
 from bank_node.evaluation.page import render_page
 from bank_node.evaluation.scores import Scored, read_scores
-from bank_node.evaluation.uplift import base_of, full_of, headline_metric, key_of, swap_set
-from bank_node.evaluation.wording import joined, relative_change, signed, uplift_sentence
+from bank_node.evaluation.uplift import base_of, full_of, key_of, swap_set
+from bank_node.evaluation.wording import joined, metric_name, relative_change, signed, uplift_sentence
+from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
 from protocol.files import write_whole
 
@@ -28,11 +29,18 @@ def write_report(folder: Path) -> Report:
         DataError: the scores do not admit the figures (one class only, rungs over different rows, ...).
     """
     facts = read_facts(folder)
-    scored = read_scores(folder, [key_of(rung) for rung in facts.rungs])
+    scored = scores_of(folder, facts)
     report = build_report(facts, scored)
     write_whole(folder / REPORT_FILE, report.to_json().encode(), 0o644)
     write_whole(folder / PAGE_FILE, render_page(report, scored).encode(), 0o644)
     return report
+
+
+def scores_of(folder: Path, facts: RunFacts) -> Scored:
+    """The scores of a run, as its facts say what they are. Raises: as read_scores."""
+    keys = [key_of(rung) for rung in facts.rungs]
+    powers = {key_of(rung): rung.variance_power or 0.0 for rung in facts.rungs}
+    return read_scores(folder, keys, facts.task, powers)
 
 
 def read_report(folder: Path) -> Report:
@@ -55,7 +63,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     estimates = Estimates.of(scored, facts.alert_rates, facts.bootstrap, facts.seed)
     without = absences(scored, facts.alert_rates, facts.bootstrap, facts.seed)
     rungs = [_rung(facts, rung, scored, estimates, without.get(key_of(rung), {})) for rung in facts.rungs]
-    placebos = [_placebo(rung) for rung in rungs if rung.placebo]
+    placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
     shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
     return Report.model_validate(
         shared
@@ -72,15 +80,15 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
 
 def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates, absence: dict[str, Absence]) -> Rung:
     base = base_of(_of_model(facts, rung.model), facts.label_party)
-    key, base_key, names = key_of(rung), key_of(base), metric_names(facts.alert_rates)
+    key, base_key, names = key_of(rung), key_of(base), names_of(facts.task, facts.alert_rates)
     metrics = {name: estimates.metric(key, name) for name in names}
     uplift = {name: estimates.uplift(key, base_key, name) for name in names}
-    main = headline_metric(facts.alert_rates)
+    main = headline_metric(facts.task, facts.alert_rates)
     return Rung(
         **rung.model_dump(),
         metrics=metrics,
         uplift=uplift,
-        swap_set={str(rate): swap_set(scored, key, base_key, rate) for rate in facts.alert_rates},
+        swap_set={str(r): swap_set(scored, key, base_key, r) for r in facts.alert_rates if facts.task == "binary"},
         absence=absence,
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
     )
@@ -96,7 +104,7 @@ def _label(rung: RungFacts) -> str:
 
 
 def _headline(facts: RunFacts, rungs: list[Rung]) -> Headline:
-    name, model = headline_metric(facts.alert_rates), facts.rungs[0].model
+    name, model = headline_metric(facts.task, facts.alert_rates), facts.rungs[0].model
     ladder = _of_model(facts, model)
     full, base = key_of(full_of(ladder)), base_of(ladder, facts.label_party)
     rung = next(rung for rung in rungs if (rung.name, rung.model) == full)
@@ -115,20 +123,24 @@ def _headline(facts: RunFacts, rungs: list[Rung]) -> Headline:
     )
 
 
-def _placebo(rung: Rung) -> Placebo:
-    """AUC is the most sensitive metric, and one verdict a rung leaves no room to look for a pleasant one."""
-    auc = rung.uplift["auc"]
-    return Placebo(rung=rung.name, model=rung.model, low=auc.low, high=auc.high, covers_zero=not auc.shown)
+def _placebo(rung: Rung, task: Task) -> Placebo:
+    """By the most sensitive metric, and one verdict a rung leaves no room to look for a pleasant one."""
+    name = sensitive_metric(task)
+    change = rung.uplift[name]
+    return Placebo(
+        rung=rung.name, model=rung.model, metric=name, low=change.low, high=change.high, covers_zero=not change.shown
+    )
 
 
 def _warnings(placebos: list[Placebo]) -> list[Text]:
     return [
         say(
-            "placebo_above" if placebo.low > 0 else "placebo_below",
+            "placebo_above" if (placebo.low > 0) != (placebo.metric in LOWER_IS_BETTER) else "placebo_below",
             rung=placebo.rung,
             model=placebo.model,
-            low=signed("auc", placebo.low),
-            high=signed("auc", placebo.high),
+            metric=metric_name(placebo.metric),
+            low=signed(placebo.metric, placebo.low),
+            high=signed(placebo.metric, placebo.high),
         )
         for placebo in placebos
         if not placebo.covers_zero

@@ -1,7 +1,8 @@
 """`scores.csv`: one line a row of the bank, rung and model. Every figure of the report follows from it.
 
 Columns: id, rung, model, part, label, score, and weight and amount where the job declares them. A score is the
-estimated probability of a bad outcome. Figures are computed over the part `test`.
+estimated probability of a bad outcome; the estimated number, in a regression. With classes 0 .. K-1 it is the class
+of the largest probability, and score_0 .. score_K-1 are the probabilities. Figures are computed over the part `test`.
 
 **Ties.** Rows are ranked by descending score; rows of equal score by ascending SHA-256 of their id (hexadecimal,
 of its UTF-8 form). The ids themselves would not do: files are often sorted by label or date, and so are ids.
@@ -14,9 +15,11 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 
+from protocol.algorithms.parameters import Task
 from protocol.errors import DataError, UsageError
-from protocol.messages import F64, U8
+from protocol.messages import F64
 
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
@@ -42,32 +45,37 @@ Absent = tuple[str, str, str]
 class Scored:
     """The evaluated rows of a run, the same rows in the same order under every rung: ties in their final order.
 
-    label: 1 = bad, shape (n,). weight: a row's weight, shape (n,); None where none is declared.
-    scores: shape (n,), by (rung, model). counts: rows, bads, train, validation, test of the whole file.
+    label: 1 = bad, shape (n,), uint8; or a number or class, float64. weight: a row's weight, shape (n,); None where
+    none is declared. scores: shape (n,), or (n, classes), by (rung, model). counts: rows, bads, train, validation,
+    test of the whole file. powers: variance powers of regressions, by (rung, model).
     absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
     """
 
-    label: U8
+    label: npt.NDArray[Any]
     weight: F64 | None
     scores: dict[Key, F64]
     counts: dict[str, int]
     absent: dict[Absent, F64] = field(default_factory=dict)
+    task: Task = "binary"
+    powers: dict[Key, float] = field(default_factory=dict)
 
 
-def read_scores(folder: Path, keys: Sequence[Key]) -> Scored:
+def read_scores(
+    folder: Path, keys: Sequence[Key], task: Task = "binary", powers: dict[Key, float] | None = None
+) -> Scored:
     """The test rows of these rungs and models.
 
     Raises:
         UsageError: the file is missing or lacks a column.
-        DataError: no test rows, one class only, rungs over different rows, or a score that is no probability.
+        DataError: no test rows, one class only, rungs over different rows, or a score that cannot be one.
     """
     with _loaded(folder / SCORES_FILE) as table:
         first = _rows(table, keys[0])
-        label, weight = first["label"].astype(np.uint8), first.get("weight")
-        _require_labels(first["label"])
-        scores = {key: _scores(table, key, first) for key in keys}
+        _require_labels(first["label"], task)
+        label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
+        scores = {key: _scores(table, key, first, task) for key in keys}
         absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
-        return Scored(label, weight, scores, _counts(table, keys[0]), absent)
+        return Scored(label, first.get("weight"), scores, _counts(table, keys[0], task), absent, task, powers or {})
 
 
 def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
@@ -80,7 +88,7 @@ def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
     if missing:
         raise UsageError("report", f"{path} lacks the column {missing[0]!r}", "score again with this version")
     known = _TYPES | _OPTIONAL
-    types = {name: known.get(name, "VARCHAR") for name in header}
+    types = {name: known.get(name, "DOUBLE" if name.startswith("score_") else "VARCHAR") for name in header}
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = false")
     form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
@@ -97,17 +105,29 @@ def _rows(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, Any]:
     return {name: np.ma.getdata(column) for name, column in rows.items()}
 
 
-def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any]) -> F64:
+def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], task: Task) -> F64:
     rows = _rows(table, key)
     if not (np.array_equal(rows["id"], first["id"]) and np.array_equal(rows["label"], first["label"])):
         raise DataError("report", f"{_named(key)} was scored on other rows", "score every rung on the same test rows")
-    score: F64 = rows["score"].astype(np.float64)
-    if not (np.isfinite(score).all() and score.min() >= 0 and score.max() <= 1):
+    classes = [f"score_{k}" for k in range(sum(name.startswith("score_") for name in rows))]
+    columns = classes if task == "multiclass" else ["score"]
+    if not columns or not set(columns) <= set(rows):
+        raise DataError("report", f"{_named(key)} lacks probabilities of classes", "score again with this version")
+    score: F64 = np.stack([rows[name].astype(np.float64) for name in columns], axis=1)
+    score = score if task == "multiclass" else score[:, 0]
+    finite = bool(np.isfinite(score).all())
+    if task == "regression" and not finite:
+        raise DataError("report", f"{_named(key)} has scores that are no numbers", "score again")
+    if task != "regression" and not (finite and score.min() >= 0 and score.max() <= 1):
         raise DataError("report", f"{_named(key)} has scores that are no probabilities", "score with probabilities")
     return score
 
 
-def _require_labels(label: F64) -> None:
+def _require_labels(label: F64, task: Task) -> None:
+    if task != "binary":
+        if not np.isfinite(label).all():
+            raise DataError("report", f"{SCORES_FILE} has labels that are no numbers", "give every row its label")
+        return
     if not np.isin(label, (0, 1)).all():
         raise DataError("report", f"{SCORES_FILE} has labels other than 0 and 1", "give every row its label")
     if label.min() == label.max():
@@ -137,11 +157,13 @@ def _without(table: duckdb.DuckDBPyConnection, name: Absent, first: dict[str, An
     return score
 
 
-def _counts(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, int]:
+def _counts(table: duckdb.DuckDBPyConnection, key: Key, task: Task) -> dict[str, int]:
     query = "SELECT part, count(*), count(*) FILTER (label = 1) FROM scores WHERE rung = ? AND model = ? GROUP BY part"
     found = {part: (rows, bads) for part, rows, bads in table.execute(query, [*key]).fetchall()}
     total, bads = (sum(pair[which] for pair in found.values()) for which in (0, 1))
-    return {"rows": total, "bads": bads} | {part: found.get(part, (0, 0))[0] for part in PARTS}
+    return {"rows": total, "bads": bads if task == "binary" else 0} | {
+        part: found.get(part, (0, 0))[0] for part in PARTS
+    }
 
 
 def _named(key: Key) -> str:

@@ -11,7 +11,6 @@ from bank_node.evaluation.facts import RungFacts
 from bank_node.evaluation.metrics import Ranking, alerts
 from bank_node.evaluation.scores import Key, Scored
 
-_PREFERRED_RATE = 0.05
 _ROUNDING = 1e-9
 
 
@@ -32,12 +31,6 @@ def base_of(rungs: Sequence[R], label_party: str) -> R:
 def full_of(rungs: Sequence[R]) -> R:
     """The rung of one model with most parties; the first of these."""
     return max(_ladder(rungs), key=lambda rung: len(rung.parties))
-
-
-def headline_metric(alert_rates: Sequence[float]) -> str:
-    """Precision at 5% where that is among the alert rates, or else at the middle one."""
-    rate = _PREFERRED_RATE if _PREFERRED_RATE in alert_rates else sorted(alert_rates)[len(alert_rates) // 2]
-    return f"precision@{rate}"
 
 
 def swap_set(scored: Scored, key: Key, base: Key, rate: float) -> SwapSet:

@@ -7,6 +7,8 @@ from bank_node.evaluation.intervals import Metric, Uplift
 from bank_node.evaluation.messages import say
 
 _MINUS = "−"
+_SHARES = ("precision", "recall", "accuracy")
+_AMOUNTS = ("rmse", "mae", "deviance")
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -22,15 +24,19 @@ def rate_text(rate: float | str) -> str:
 def figure(name: str, value: float) -> str:
     """A metric's value in its own format."""
     kind = name.partition("@")[0]
-    if kind in ("precision", "recall"):
+    if kind in _SHARES:
         return percent(value)
+    if kind in _AMOUNTS:
+        return f"{value:,.6g}".replace("-", _MINUS)
     return f"{value:.{2 if kind == 'lift' else 4}f}".replace("-", _MINUS)
 
 
 def signed(name: str, value: float) -> str:
     """A difference in the metric's format, with its sign; percentages lose theirs (they become points)."""
     kind = name.partition("@")[0]
-    points, digits = (100 * value, 1) if kind in ("precision", "recall") else (value, 2 if kind == "lift" else 4)
+    if kind in _AMOUNTS:
+        return (f"{value:+,.4g}" if value else "0").replace("-", _MINUS)
+    points, digits = (100 * value, 1) if kind in _SHARES else (value, 2 if kind == "lift" else 4)
     text = f"{points:+.{digits}f}"
     return (text[1:] if float(text) == 0 else text).replace("-", _MINUS)
 
@@ -49,7 +55,7 @@ def short_name(name: str) -> Text:
 
 def unit(name: str) -> Text:
     """What a difference of this metric is counted in."""
-    return say("points") if name.startswith(("precision", "recall")) else Text(en="", zh="")
+    return say("points") if name.partition("@")[0] in _SHARES else Text(en="", zh="")
 
 
 def joined(parties: Sequence[str]) -> str:

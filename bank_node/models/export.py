@@ -7,6 +7,15 @@ from bank_node.models.trees import BankSplit, TreeNode
 
 FORMAT: Final = "fedwarn-model"
 VERSION: Final = 1
+LINKS: Final = {
+    "binary:logistic": "sigmoid",
+    "reg:squarederror": "identity",
+    "count:poisson": "exp",
+    "reg:tweedie": "exp",
+    "multi:softprob": "softmax",
+}
+"""By objective: what makes a prediction of a margin. Under softmax there is a margin a class: `base_margin` is a list,
+and tree t adds to the margin of class t modulo their number."""
 
 
 def exported(model: ModelFolder) -> dict[str, Any]:
@@ -18,7 +27,7 @@ def exported(model: ModelFolder) -> dict[str, Any]:
         "kind": about.kind,
         "model_sha256": about.sha256,
         "objective": trees.objective,
-        "link": "sigmoid",
+        "link": LINKS[trees.objective],
         "base_margin": trees.base,
         "bank": about.bank,
         "handles": about.handles,

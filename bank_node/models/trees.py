@@ -48,11 +48,14 @@ class BankSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class TreeModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Trees over the handles of several parties. base: margin of a row before the first tree."""
+    """Trees over the handles of several parties. base: margin of a row before the first tree.
+
+    With K classes there are K margins, and tree t adds to that of class t mod K.
+    """
 
     schema: int = SCHEMA
     objective: str
-    base: float
+    base: float | tuple[float, ...]
     parties: tuple[str, ...]
     bank_splits: tuple[BankSplit, ...]
     trees: tuple[tuple[TreeNode, ...], ...]

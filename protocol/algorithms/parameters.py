@@ -2,13 +2,32 @@
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from protocol.algorithms.binning import MAX_BIN
 
-EvalMetric = Literal["logloss", "auc", "ks"]
+Task = Literal["binary", "regression", "multiclass"]
+OBJECTIVES: Final[dict[str, Task]] = {
+    "binary:logistic": "binary",
+    "reg:squarederror": "regression",
+    "count:poisson": "regression",
+    "reg:tweedie": "regression",
+    "multi:softprob": "multiclass",
+}
+"""By objective: what its label is."""
+_METRICS: Final = {
+    "binary:logistic": ("logloss", "auc", "ks"),
+    "reg:squarederror": ("rmse", "mae"),
+    "count:poisson": ("poisson-nloglik", "rmse", "mae"),
+    "reg:tweedie": ("tweedie-nloglik", "rmse", "mae"),
+    "multi:softprob": ("mlogloss", "merror"),
+}
+"""By objective: what early stopping may go by; the first is the default."""
 
-ADDED: Final = ("eval_metric", "max_delta_step", "monotone_constraints", "interaction_constraints")
+ADDED: Final = (
+    "objective", "num_class", "tweedie_variance_power", "eval_metric", "max_delta_step", "monotone_constraints",
+    "interaction_constraints",
+)  # fmt: skip
 """Keys that the first version did not have. At their defaults they are not written, so that jobs keep their digests."""
 
 
@@ -17,13 +36,18 @@ class BoostingParams(BaseModel):
 
     Ours, not XGBoost's: reveal_cost, the gain that a split must bring beyond the best known one to be worth
     revealing a partner's threshold that the bank does not know yet; and ks among the metrics.
-    base_score: probability of a bad before the first tree; the training rows' bad rate if not given.
+    base_score: prediction before the first tree; that of the best constant model over the training rows if not given.
     monotone_constraints: by the bank's own columns; a partner declares its own at its node.
     interaction_constraints: groups of the bank's columns and of parties.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    objective: Literal["binary:logistic", "reg:squarederror", "count:poisson", "reg:tweedie", "multi:softprob"] = (
+        "binary:logistic"
+    )
+    num_class: int = Field(0, ge=0, le=100)
+    tweedie_variance_power: float = Field(1.5, gt=1, lt=2)
     n_estimators: int = Field(100, ge=1, le=10_000)
     max_depth: int = Field(3, ge=1, le=8)
     learning_rate: float = Field(0.2, gt=0, le=1)
@@ -32,21 +56,52 @@ class BoostingParams(BaseModel):
     reg_alpha: float = Field(0.0, ge=0)
     gamma: float = Field(0.0, ge=0)
     min_child_weight: float = Field(1.0, ge=0)
-    max_delta_step: float = Field(0.0, ge=0)
+    max_delta_step: float | None = Field(None, ge=0)
     subsample: float = Field(1.0, gt=0, le=1)
     colsample_bytree: float = Field(1.0, gt=0, le=1)
     scale_pos_weight: float = Field(1.0, gt=0)
     monotone_constraints: dict[str, Literal[-1, 0, 1]] = {}
     interaction_constraints: tuple[tuple[str, ...], ...] = ()
     early_stopping_rounds: int = Field(0, ge=0)
-    eval_metric: EvalMetric = "logloss"
-    base_score: float | None = Field(None, gt=0, lt=1)
+    eval_metric: str | None = None
+    base_score: float | None = None
     reveal_cost: float = Field(0.0, ge=0)
 
     @property
     def step_cap(self) -> float:
         """Largest size of a leaf's value before shrinkage; 0 for none."""
-        return self.max_delta_step
+        default = 0.7 if self.objective == "count:poisson" else 0.0
+        return default if self.max_delta_step is None else self.max_delta_step
+
+    @property
+    def watched(self) -> str:
+        """What early stopping goes by."""
+        return self.eval_metric or _METRICS[self.objective][0]
+
+    @property
+    def task(self) -> Task:
+        """What the label is: 0 or 1, a number, or one of several classes."""
+        return OBJECTIVES[self.objective]
+
+    @property
+    def outputs(self) -> int:
+        """Trees a round."""
+        return self.num_class if self.task == "multiclass" else 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "BoostingParams":
+        if (self.task == "multiclass") != (self.num_class >= 2):
+            raise ValueError("num_class is the number of classes, 2 or more, of multi:softprob and of no other")
+        if self.watched not in _METRICS[self.objective]:
+            raise ValueError(f"eval_metric of {self.objective} is one of {', '.join(_METRICS[self.objective])}")
+        if self.scale_pos_weight != 1 and self.task != "binary":
+            raise ValueError("scale_pos_weight is for binary:logistic")
+        base = self.base_score
+        if base is not None and self.task == "binary" and not 0 < base < 1:
+            raise ValueError("base_score of binary:logistic is a probability between 0 and 1")
+        if base is not None and self.objective in ("count:poisson", "reg:tweedie") and base <= 0:
+            raise ValueError(f"base_score of {self.objective} is above 0")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

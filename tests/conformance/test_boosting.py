@@ -179,7 +179,7 @@ def test_a_second_query_under_one_label_is_refused(tmp_path):
     lab = make(tmp_path, 2, 300, 1, 2, 0.1, 0.9)
     lab.train(PARAMS, seed=1)
     answerer, task = lab.answerers["telecom"], lab.task
-    labels = (f"{task.label}/0/1",)
+    labels = (f"{task.label}/0/0/1",)
     body = task.partners[0].kit.seal(np.ones((1, 307), dtype=np.int64), labels).body
     query = SumsQuery(layout="telecom", labels=labels, columns=(0, 1), packed=True, g_log2=5, h_log2=5, body=body)
     with pytest.raises(IntegrityError, match="second, different"):

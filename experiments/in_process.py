@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from bank_node.api.federation import Federation, ledger_of
 from bank_node.api.listing import Listing
@@ -23,6 +23,8 @@ from protocol.errors import UsageError
 from protocol.files import folder_name, own_folder
 from protocol.settings import check_settings
 from protocol.transport.in_process import InProcess
+
+_ALIKE: Final = ("missing", "as_of", "period", "first", "last")
 
 
 class InProcessFederation(Federation):
@@ -92,7 +94,8 @@ def federation_of(
             or only count it; between real nodes it is always enforced.
         seed: of the partners' noise, so that a try can be repeated; real partners draw theirs from the system.
         folder: where the parties' state is kept; if not given, in a folder that is gone with the federation.
-        data: other keys of [data] of the bank's node.toml, such as weight or missing.
+        data: other keys of [data] of the bank's node.toml, such as weight. Those on missing values and points in
+            time (missing, as_of, period, first, last) are every party's.
     Raises: DataError, UsageError: what is wrong with a table or a key.
     """
     bank, *partners = tables
@@ -105,10 +108,10 @@ def federation_of(
         places = {party: own_folder(root / folder_name(party)) for party in tables}
         mine = {**_node(bank, tables[bank], places[bank], ids, {"label": label, **data}), **common}
         mine["partners"] = {partner: {"address": "in-process"} for partner in partners}
-        missing = {"missing": data["missing"]} if "missing" in data else {}
+        alike: dict[str, Any] = {key: data[key] for key in _ALIKE if key in data}
         theirs = {}
         for partner in partners:
-            values = {**_node(partner, tables[partner], places[partner], ids, missing), **common, "bank": bank}
+            values = {**_node(partner, tables[partner], places[partner], ids, alike), **common, "bank": bank}
             values["policy"] = {"equation_budget": "enforced" if enforce else "counted", "noise_seed": f"{seed}"}
             theirs[partner] = check_settings(PartnerConfig, values, "federation_of")
         settings = check_settings(BankConfig, mine, "federation_of")

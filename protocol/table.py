@@ -91,6 +91,7 @@ class Column:
 class Table:
     """A party's rows in order of id. Special columns are None where the table has none, else of shape (n,).
 
+    order: the place in the file, from 0, of each row, shape (n,).
     A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
     """
 
@@ -104,6 +105,7 @@ class Table:
     part: Texts | None = field(default=None, repr=False)
     as_of: Moments | None = field(default=None, repr=False)
     entities: list[bytes] = field(default_factory=list, repr=False)
+    order: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64), repr=False)
     sentinels: dict[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     sha256: str = ""
@@ -185,6 +187,7 @@ class _Reader:
             as_of=None if as_of is None else as_of[order],
             entities=[] if as_of is None else self._entities(given, order),
             part=self._values(as_text(spec.part))[order] if spec.part else None,
+            order=order,
             sentinels=self.scan.sentinels(wanted),
             unused=tuple(c for c in self.types if c not in spec.special and c not in wanted),
             sha256=sha256,

@@ -20,14 +20,13 @@ from bank_node.api.federation import Federation
 from bank_node.api.fitted import Fitted, NotFitted
 from bank_node.api.judging import figure, side_by_side
 from bank_node.api.listing import Listing
-from bank_node.api.rows import Rows, ids_as_given, kind_of
+from bank_node.api.rows import Rows, kind_of
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.scoring import read_rows
 from bank_node.training import read_own_table
 from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import UsageError
-from protocol.ids import id_order
 from protocol.job import Job, JobData, JobModel, JobParty, ReportSettings, Run, Split
 from protocol.messages import F64, I64
 from protocol.settings import check_settings
@@ -152,6 +151,7 @@ class FederatedBooster:
             data=JobData(
                 source=Source(kind=source.kind, path=source.path, sha256=source.sha256),
                 id=data.id, label=data.label, weight=data.weight, amount=data.amount, time=data.time,
+                as_of=data.as_of, period=data.period, first=data.first, last=data.last,
                 missing=data.missing, categorical=data.categorical,
             ),
             parties={federation.bank: own, **dict.fromkeys(partners, theirs)},
@@ -239,13 +239,8 @@ class FederatedBooster:
         with self.federation_.node(config) as node:
             scored = node.score(model, table, without)
         out = np.empty(table.rows)
-        out[_order(config)] = scored.score
+        out[table.order] = scored.score
         return out
-
-
-def _order(config: BankConfig) -> I64:
-    """The rows of the file in order of id."""
-    return id_order(ids_as_given(_source(config), config.data, config.party))
 
 
 def _labels(config: BankConfig) -> F64:
@@ -254,7 +249,7 @@ def _labels(config: BankConfig) -> F64:
     table: Table = read_table(_source(config), spec, config.party, to_train=False)
     assert table.label is not None
     out = np.empty(table.rows)
-    out[_order(config)] = table.label
+    out[table.order] = table.label
     return out
 
 

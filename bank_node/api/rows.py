@@ -15,9 +15,8 @@ import numpy as np
 
 from protocol.errors import DataError
 from protocol.files import own_folder
-from protocol.ids import normalise_ids
-from protocol.scan import Scan, id_text, quoted, text, values_of
-from protocol.table import Source, TableSpec, file_sha256
+from protocol.scan import quoted, text
+from protocol.table import Source, file_sha256
 
 Rows = str | Path | Mapping[str, Any] | np.ndarray[Any, Any] | Any
 """A path to a CSV or Parquet file; columns by name; a structured array; or a DataFrame, of pandas or another library
@@ -58,14 +57,6 @@ def write_rows(rows: Rows, path: Path, party: str) -> None:
                 party, "the rows given have columns of values that are no table", "give one value a row and column"
             ) from None
     path.chmod(0o600)
-
-
-def ids_as_given(source: Source, spec: TableSpec, party: str) -> list[bytes]:
-    """The ids in the order of the rows: what a node reads is put in order of id."""
-    with duckdb.connect() as base:
-        scan = Scan(base, source, spec.id, spec.missing, party)
-        queries = [f"SELECT {id_text(c, scan.types[c])} FROM {scan.relation}" for c in spec.id]
-        return normalise_ids([list(values_of(base, query).tolist()) for query in queries], party, source.path.name)
 
 
 def _columns(rows: Rows, party: str) -> dict[str, Any]:

@@ -308,3 +308,23 @@ def test_files_of_the_parties_are_read_where_they_lie(tables, tmp_path):
         assert len(model.predict_proba()) == 1500
         assert 0.5 < model.score() <= 1
     assert Path(paths["bank"]).exists()
+
+
+def test_rows_at_points_in_time_keep_their_order_too(tmp_path):
+    days = np.array(["2024-01-01", "2024-02-01", "2024-03-01"], dtype="datetime64[D]")
+    people, random = np.array([f"C{k:03}" for k in range(150)], dtype=object), np.random.default_rng(3)
+    asked = random.permutation(450)
+    bank = {"id": np.repeat(people, 3)[asked], "day": np.tile(days, 150)[asked], "own": random.random(450)}
+    calls = random.random(300)
+    telecom = {"id": np.repeat(people, 2), "day": np.tile(days[:2], 150), "calls": calls}
+    now = 2 * np.repeat(np.arange(150), 3)[asked] + np.minimum(np.tile([0, 1, 2], 150)[asked], 1)
+    bank["bad"] = (calls[now] > 0.6).astype(int)
+    grid = {"as_of": "day", "period": "month", "first": "2024-01-01", "last": "2024-03-31"}
+    clear = {"contract": {"histogram_noise": 0, "max_information_share": 1}, "engine": "plaintext", "progress": False}
+    with federation_of({"bank": bank, "telecom": telecom}, "bad", **clear, **grid) as made:
+        model = FederatedBooster(**FAST).fit(made, bank)
+        proba = model.predict_proba(bank)
+        assert model.importances_[0]["feature"] == "telecom: column 1"
+        assert roc_auc_score(bank["bad"], proba[:, 1]) > 0.95
+        turned = random.permutation(450)[:200]
+        np.testing.assert_array_equal(model.predict_proba(rows_of(bank, turned)), proba[turned])

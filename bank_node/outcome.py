@@ -42,8 +42,8 @@ _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "
 def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[str, ...] = ()) -> RunFacts:
     """Write scores.csv, absences.csv, models/ and facts.json. unused: columns of a dealt table that no party got."""
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "scores.csv", _scores(training), 0o644)
-    write_whole(out / ABSENCES_FILE, _absences(training), 0o644)
+    write_whole(out / "scores.csv", _scores(training))
+    write_whole(out / ABSENCES_FILE, _absences(training))
     for trained in training.rungs:
         model_of(training, trained).write(out / "models" / folder_of(trained.rung.name) / trained.model)
     facts = _facts(training, job_text, unused)

@@ -21,6 +21,8 @@ verbs = app("Simulate federated training, and report what a partner's data are w
 new = app("Begin something: a scenario for a table, or the parties' node folders of a scenario.")
 verbs.add_typer(new, name="new")
 
+PARTNER_ENV = "Folder of the partners' environment (`make env`); none: this one; auto: .venv-partner if there is one."
+
 Scenario = Annotated[Path, typer.Argument(help="A scenario file (docs/scenario-file.md).")]
 
 
@@ -31,11 +33,15 @@ def run(
     engine: Annotated[str, typer.Option(help="blind or plaintext, in place of the scenario's.")] = "",
     transport: Annotated[str, typer.Option(help="processes or in-process, in place of the scenario's.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the folder.")] = False,
+    partner_env: Annotated[str, typer.Option(help=PARTNER_ENV)] = "auto",
 ) -> dict[str, Any]:
-    """Deal the scenario's table out, start a node a party, train the ladder, and write the uplift report."""
+    """Deal the scenario's table out, start a node a party, train the ladder, and write the uplift report.
+
+    The same line goes on with a run that was not finished.
+    """
     chosen = {name: value for name, value in (("engine", engine), ("transport", transport)) if value}
     with TALK.progress() as progress:
-        report = run_scenario(scenario, out, fresh=fresh, progress=progress, overrides=chosen)
+        report = run_scenario(scenario, out, fresh=fresh, progress=progress, overrides=chosen, partner_env=partner_env)
     TALK.out.print(headline_table(report))
     TALK.out.print(str(out / "report.html"), soft_wrap=True)
     return {"report": str(out / "report.json"), "headline": report.headline.model_dump(by_alias=True)}

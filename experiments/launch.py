@@ -1,20 +1,20 @@
 """Starting a scenario's nodes: in one process, or each in a process of its own."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from bank_node.config import load_config as load_bank
 from bank_node.node import BankNode
 from experiments.nodes import Nodes
+from experiments.places import Place, our_variables, place_partners
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
 from protocol.command import TALK
@@ -68,32 +68,37 @@ def train_in_process(job: Job, nodes: Nodes, out: Path, progress: Progress) -> P
     return {}
 
 
-def train_between_processes(job: Job, nodes: Nodes, out: Path, progress: Progress) -> Peaks:
+def train_between_processes(
+    job: Job, nodes: Nodes, out: Path, progress: Progress, places: Mapping[str, Place] | None = None
+) -> Peaks:
     """A process a party, mTLS between them. All are stopped, whatever happens.
 
+    places: where the partners' nodes run; without them, in this environment and as this user.
     Raises: NodeFailed: of the first node that failed.
     """
+    places = places or place_partners(job, nodes, out, None)
     logs = {p: out / "logs" / f"{nodes.configs[p].parent.name}.log" for p in job.partners}
     (out / "logs").mkdir(exist_ok=True)
     with ExitStack() as stack:
-        partners = {p: stack.enter_context(_process(_serve(nodes, p), logs[p])) for p in job.partners}
+        partners = {p: stack.enter_context(_partner(places[p], nodes.configs[p], logs[p])) for p in job.partners}
         for partner, process in partners.items():
             _await_health(partner, process, nodes.health[partner])
         command = [sys.executable, "-m", "bank_node", "train", str(out / "job.toml"), "--no-report"]
         command += ["--config", str(nodes.configs[job.bank]), "--out", str(out), "--json"]
         command += ["--log-format", TALK.log_format, *(["--quiet"] if TALK.quiet else [])]
-        bank = stack.enter_context(_process(command, None))
+        bank = stack.enter_context(_process(command, None, {"env": our_variables()}))
         if bank.wait():
             raise NodeFailed(job.bank, bank, silent=True)
         return {partner: _peak_rss_mib(process.pid) for partner, process in partners.items()}
 
 
-def _serve(nodes: Nodes, partner: str) -> list[str]:
-    return [sys.executable, "-m", "partner_node", "serve", "--config", str(nodes.configs[partner]), "--quiet", "--json"]
+def _partner(place: Place, config: Path, log: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    command = place.command("serve", "--config", str(config.resolve()), "--quiet", "--json")
+    return _process(command, log, place.options())
 
 
 @contextmanager
-def _process(command: list[str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], log: Path | None, options: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
     """A child process, stopped at the end: asked first, then made to. log: of its stderr, else it is ours.
 
     Its stdout is a pipe for the one JSON object that it ends with: a full disk cannot swallow the reason. Its stdin is
@@ -106,7 +111,7 @@ def _process(command: list[str], log: Path | None) -> Iterator[subprocess.Popen[
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=_environment(),
+            **options,
         )
         assert process.stdin
         assert process.stdout
@@ -122,23 +127,6 @@ def _process(command: list[str], log: Path | None) -> Iterator[subprocess.Popen[
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """What a node's process is given of ours: nothing of one party reaches another through it."""
-    kept = (
-        "PATH",
-        "HOME",
-        "LANG",
-        "LC_ALL",
-        "TERM",
-        "COLUMNS",
-        "TMPDIR",
-        "FEDWARN_NO_NUMBA",
-        "NUMBA_CACHE_DIR",
-        "VIRTUAL_ENV",
-    )
-    return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 def _await_health(partner: str, process: subprocess.Popen[bytes], address: str) -> None:

@@ -12,7 +12,7 @@ from protocol.identity import create_demo_identities
 from protocol.job import Job, names_budgets
 
 _PARTS = ("nodes", "ca", "models", "receipts", "logs")
-_FILES = ("job.toml", "scores.csv", "absences.csv", "facts.json", "report.json", "report.html")
+_FILES = ("job.toml", "dealt.json", "scores.csv", "absences.csv", "facts.json", "report.json", "report.html")
 
 
 def prepare(out: Path, fresh: bool) -> None:
@@ -53,9 +53,14 @@ def write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
 
 def _write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
     dealt = deal(job, out)
-    enforce = job.data.source is None or names_budgets(scenario)
-    nodes = write_nodes(job, dealt, enforce_equations=enforce)
+    nodes = write_nodes_of(job, scenario, dealt)
     folders = {party: own_folder(config.parent / "identity") for party, config in nodes.configs.items()}
     create_demo_identities(own_folder(out / "ca"), folders)
-    write_whole(out / "job.toml", scenario.read_bytes(), 0o644)
+    write_whole(out / "job.toml", scenario.read_bytes())
     return dealt, nodes
+
+
+def write_nodes_of(job: Job, scenario: Path, dealt: Dealt) -> Nodes:
+    """Every party's node.toml. The equation budget is enforced between parties that bring their own tables, and where
+    the scenario names it."""
+    return write_nodes(job, dealt, enforce_equations=job.data.source is None or names_budgets(scenario))

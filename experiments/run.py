@@ -1,6 +1,6 @@
 """`fedwarn run`: a scenario from its table to its report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bank_node.evaluation.document import Report
@@ -8,45 +8,72 @@ from bank_node.evaluation.facts import PartyFacts, RunFacts, read_facts, write_f
 from bank_node.evaluation.report import write_report
 from experiments.deal import Dealt
 from experiments.launch import Peaks, train_between_processes, train_in_process
+from experiments.nodes import Nodes
+from experiments.partner_environment import partner_environment
+from experiments.places import Place, place_partners
 from experiments.prepare import prepare, write_parties
+from experiments.unfinished import finish, keep, unfinished
+from protocol.command import TALK
 from protocol.files import own_folder
-from protocol.job import Run, load_job
+from protocol.job import Job, Run, load_job
 from protocol.ledger import export_receipt
 from protocol.settings import check_settings
 
 Progress = Callable[[str, int, int], None]
 
 
-def run(scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides: dict[str, str]) -> Report:
-    """Deal the table out, start the nodes, train the ladder, write the report.
+def run(
+    scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides: dict[str, str], partner_env: str = "none"
+) -> Report:
+    """Deal the table out, start the nodes, train the ladder, write the report. An unfinished run is gone on with.
 
-    overrides: keys of [run] from the command line. Raises: FedwarnError of the first node that failed.
+    overrides: keys of [run] from the command line. partner_env: folder of the partners' own environment, "auto" or
+    "none". Raises: FedwarnError of the first node that failed.
     """
+    environment = partner_environment(partner_env)
     job = load_job(scenario)
     settings = check_settings(Run, {**job.run.model_dump(), **overrides}, "the command line")
     job = job.model_copy(update={"run": settings})
-    prepare(out, fresh)
-    progress("deal", 0, 1)
-    dealt, nodes = write_parties(job, scenario, out)
-    progress("deal", 1, 1)
-    train = train_in_process if job.run.transport == "in-process" else train_between_processes
-    peaks = train(job, nodes, out, progress)
+    dealt, nodes = _parties(job, scenario, out, fresh, progress)
+    places: dict[str, Place] = {}
+    if job.run.transport == "in-process":
+        peaks = train_in_process(job, nodes, out, progress)
+    else:
+        places = place_partners(job, nodes, out, environment)
+        peaks = train_between_processes(job, nodes, out, progress, places)
     for name in job.partners:  # the bank's node has left its own
         config = nodes.configs[name]
         receipt = own_folder(out / "receipts") / f"{config.parent.name}.jsonl"
         export_receipt(config.parent / "state" / "ledger.sqlite", receipt, name)
-    write_facts(out, completed(read_facts(out), dealt, peaks))
+    write_facts(out, completed(read_facts(out), dealt, peaks, places))
     progress("report", 0, 1)
     report = write_report(out)
     progress("report", 1, 1)
+    finish(out)
     return report
 
 
-def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks) -> RunFacts:
+def _parties(job: Job, scenario: Path, out: Path, fresh: bool, progress: Progress) -> tuple[Dealt, Nodes]:
+    """Those of the unfinished run that is in the folder, or of a new one."""
+    begun = None if fresh else unfinished(job, scenario, out)
+    if begun:
+        TALK.say(f"{out.name} holds this run, unfinished: it goes on where it stopped (--fresh begins anew)")
+        return begun
+    prepare(out, fresh)
+    progress("deal", 0, 1)
+    dealt, nodes = write_parties(job, scenario, out)
+    keep(job, scenario, out, dealt)
+    progress("deal", 1, 1)
+    return dealt, nodes
+
+
+def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, Place]) -> RunFacts:
     """The facts with what only the one who dealt the table knows."""
     parties = {name: _completed_party(party, dealt, name) for name, party in facts.data.parties.items()}
     update = {"parties": parties, "unused": list(dealt.unused), "unverified": list(dealt.unverified)}
-    measured = facts.measured.model_copy(update={"peak_rss_mib": {**facts.measured.peak_rss_mib, **peaks}})
+    nodes = {partner: place.facts() for partner, place in places.items()}
+    peaks = {**facts.measured.peak_rss_mib, **peaks}
+    measured = facts.measured.model_copy(update={"peak_rss_mib": peaks, "nodes": nodes})
     return facts.model_copy(update={"data": facts.data.model_copy(update=update), "measured": measured})
 
 

@@ -4,9 +4,11 @@ from typing import Final
 
 import numpy as np
 
-from protocol.he.base import OneHot
+from protocol.algorithms.boosting import SumsQuery
+from protocol.he.base import Body, OneHot
 from protocol.he.engines import ENCRYPTED, evaluator, secret_kit
 from protocol.he.streams import fresh_key
+from protocol.messages import decode, encode
 
 _ROWS: Final = 200
 _BINS: Final = 8
@@ -24,6 +26,14 @@ class _NoBudget:
         """Any."""
 
 
+def _sent(body: Body) -> Body:
+    """A query's body as it arrives: in arrays that cannot be written to, for which kernels are compiled apart."""
+    query = SumsQuery(layout="", labels=(), columns=(), packed=True, g_log2=0, h_log2=0, body=body)
+    sent = decode(query.KIND, encode(query))
+    assert isinstance(sent, SumsQuery)
+    return sent.body
+
+
 def warm_kernels() -> None:
     """Seal, answer and open on all engines, so that every kernel of the encryption is compiled and loaded."""
     bins = (np.arange(2 * _ROWS).reshape(_ROWS, 2) % _BINS).astype(np.uint8)
@@ -37,5 +47,5 @@ def warm_kernels() -> None:
             labels = [f"warm {count} {k}" for k in range(count)]
             sealed, rows = kit.seal(vectors, labels), matrix.rows_of([0, 1])
             noise = np.zeros((count, len(rows)), dtype=np.int64)
-            opened = kit.open(sealed, rows, answers.answer(sealed.body, labels, [0, 1], noise))
+            opened = kit.open(sealed, rows, answers.answer(_sent(sealed.body), labels, [0, 1], noise))
             assert opened.sum() == 2 * vectors.sum()

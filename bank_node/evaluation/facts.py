@@ -119,10 +119,22 @@ class Budget(Facts):
     enforced: bool = True
 
 
+class NodePlace(Facts):
+    """Where a partner's node ran, if whoever started it can tell.
+
+    bundle_sha256: of the partner bundle's wheel; "" if it ran in the bank's environment. own_user: whether as a Unix
+    user of its own.
+    """
+
+    bundle_sha256: str = ""
+    own_user: bool = False
+
+
 class Measured(Facts):
     """All that may differ between two runs of one job.
 
-    seconds: by rung, then by phase: total, align, hint, encrypt, histogram, network, decrypt, score.
+    seconds: by rung, then by phase: total, align, hint, encrypt, histogram, network, decrypt, score. nodes: by
+    partner.
     """
 
     versions: dict[str, str] = {}
@@ -130,6 +142,7 @@ class Measured(Facts):
     seconds: dict[str, dict[str, float]] = {}
     seconds_per_tree: dict[str, float] = {}
     peak_rss_mib: dict[str, float] = {}
+    nodes: dict[str, NodePlace] = {}
     retries: int = 0
 
 
@@ -176,7 +189,7 @@ class RunFacts(Facts):
 def write_facts(folder: Path, facts: RunFacts) -> None:
     """Put `facts.json` into a run's folder."""
     text = facts.model_dump_json(by_alias=True, indent=2)
-    write_whole(folder / FACTS_FILE, f"{text}\n".encode(), 0o644)
+    write_whole(folder / FACTS_FILE, f"{text}\n".encode())
 
 
 def read_facts(folder: Path) -> RunFacts:

@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from bank_node.config import load_config
+from bank_node.config import BankConfig, load_config
 from bank_node.connect import connected
 from bank_node.doctor import examine
 from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.report import write_report
 from bank_node.models.export import exported
-from bank_node.models.folder import load_model
+from bank_node.models.folder import ModelFolder, load_model
 from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
+from bank_node.rows import open_rows
 from bank_node.scoring import parties_absent, read_rows
 from protocol.command import TALK, app
 from protocol.files import write_whole
@@ -88,12 +89,25 @@ def score(
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     settings, folder = load_config(config), load_model(model)
     without = parties_absent(absent or [], folder.trees)
-    table = read_rows(settings, folder.trees, data)
-    with TALK.progress() as progress, connected(settings, progress) as node:
-        scored = node.score(folder, table, without)
-    scored.write(out)
-    TALK.out.print(f"{len(scored.ids):,} rows scored: {out}")
-    return {"out": str(out), "rows": len(scored.ids), "absent": sorted(without)}
+    count = (_score_dated if settings.data.as_of else _score_parts)(settings, folder, data, out, without)
+    TALK.out.print(f"{count:,} rows scored: {out}")
+    return {"out": str(out), "rows": count, "absent": sorted(without)}
+
+
+def _score_parts(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
+    """Score a file of any length; the number of rows."""
+    with open_rows(config, folder.trees, data, out.parent) as rows, TALK.progress() as progress:
+        with connected(config, progress) as node:
+            node.score_file(folder, rows, out, without)
+        return rows.rows
+
+
+def _score_dated(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
+    """Score rows at points in time, which are aligned at once; the number of rows."""
+    table = read_rows(config, folder.trees, data)
+    with TALK.progress() as progress, connected(config, progress) as node:
+        node.score(folder, table, without).write(out)
+    return table.rows
 
 
 @model_verbs.command()

@@ -6,8 +6,10 @@ from pathlib import Path
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.outcome import write_outcome
+from bank_node.rows import Rows
 from bank_node.scoring import Scored, score
 from bank_node.standing import Progress, Standing
+from bank_node.streaming import score_rows
 from bank_node.training import Training, read_own_table, train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
@@ -66,6 +68,10 @@ class BankNode:
     def score(self, model: ModelFolder, table: Table, without: set[str]) -> Scored:
         """Score rows by a model; `without` some partners, their splits take the default directions."""
         return score(self._config, model, table, self._session.exchange, without, self._progress)
+
+    def score_file(self, model: ModelFolder, rows: Rows, out: Path, without: set[str]) -> None:
+        """Score the rows of a file of any length, part by part."""
+        score_rows(self._config, model, rows, out, self._session.exchange, without, self._progress)
 
     def _leave_receipt(self, out: Path) -> None:
         """This node's own receipt; whoever has the partners' too can hold them against each other."""

@@ -1,7 +1,6 @@
 """`bank-node score`: new rows through a model folder, with the partners that its splits need."""
 
 import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from bank_node.models.trees import TreeModel
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, RefusedError, TransportError, UsageError
-from protocol.files import write_whole
-from protocol.messages import F64
+from protocol.files import writing_whole
+from protocol.messages import F64, I64
 from protocol.role import Exchange, drive
 from protocol.table import Column, Source, Table, read_table
 
@@ -36,14 +35,23 @@ class Scored:
 
     def write(self, path: Path) -> None:
         """id, score, parties_used, and probabilities of classes; as scores.csv has them, written exactly."""
+        with writing_whole(path) as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(self.header)
+            rows.writerows(self.lines())
+
+    @property
+    def header(self) -> list[str]:
+        """Names of the columns written."""
+        classes = self.score.shape[1] if self.score.ndim == 2 else 0
+        return ["id", "score", "parties_used", *(f"score_{k}" for k in range(classes))]
+
+    def lines(self) -> Iterator[tuple[object, ...]]:
+        """A line a row."""
         each = self.score.T if self.score.ndim == 2 else np.empty((0, len(self.ids)))
         score = self.score.argmax(axis=1) if self.score.ndim == 2 else self.score
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["id", "score", "parties_used", *(f"score_{k}" for k in range(len(each)))])
         ids = (i.decode() for i in self.ids)
-        rows.writerows(zip(ids, score.tolist(), self.parties_used, *each.tolist(), strict=True))
-        write_whole(path, text.getvalue().encode(), 0o644)
+        return zip(ids, score.tolist(), self.parties_used, *each.tolist(), strict=True)
 
 
 def parties_absent(given: Sequence[str], model: TreeModel) -> set[str]:
@@ -83,6 +91,20 @@ def read_rows(config: BankConfig, model: TreeModel, data: Path) -> Table:
     return table
 
 
+def partners_asked(config: BankConfig, folder: ModelFolder, without: set[str]) -> list[str]:
+    """The partners whose splits the model uses, but for those to do without.
+
+    Raises: UsageError, PeerError: the model is not this node's, or a partner is not among its settings.
+    """
+    folder.require_settings(config)
+    model = folder.trees
+    asked = [p for p in model.parties if p != config.party and handles_of(model, p) and p not in without]
+    for partner in asked:
+        if partner not in config.partners:
+            raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
+    return asked
+
+
 def score(
     config: BankConfig, folder: ModelFolder, table: Table, exchange: Exchange, without: set[str], progress: Progress
 ) -> Scored:
@@ -91,29 +113,26 @@ def score(
     Raises: FedwarnError of a partner that is needed and cannot be asked.
     """
     model = folder.trees
-    folder.require_settings(config)
-    needed = [p for p in model.parties if p != config.party and handles_of(model, p)]
-    asked = [p for p in needed if p not in without]
-    for partner in asked:
-        if partner not in config.partners:
-            raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
+    asked = partners_asked(config, folder, without)
     alignments: dict[str, BankAlignment] = {}
-    told: dict[str, Told] = {p: absent(model, p, table.rows) for p in needed if p in without}
+    told: dict[str, Told] = {p: absent(model, p, table.rows) for p in model.parties if p in without}
     if asked:
         standing = Standing(config, table, exchange, progress)
-        with _absence_offered():
+        with absence_offered():
             standing.agree(asked, job="", model=model.sha256)
             for partner in asked:
                 folder.require_contract(partner, standing.contracts[partner])
             alignments = standing.align(asked)
-            told |= drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
+            answers = drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
+            told |= {p: answer.at(alignments[p].positions) for p, answer in answers.items()}
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     margin = margins(model, config.party, columns, told, table.rows)
-    return Scored(table.ids, RESPONSES[model.objective](margin), _parties_used(config.party, alignments, table.rows))
+    used = parties_used(config.party, {p: a.positions for p, a in alignments.items()}, table.rows)
+    return Scored(table.ids, RESPONSES[model.objective](margin), used)
 
 
 @contextmanager
-def _absence_offered() -> Iterator[None]:
+def absence_offered() -> Iterator[None]:
     """Name, in the error of a partner that is down or refuses, the way to do without it."""
     try:
         yield
@@ -122,11 +141,8 @@ def _absence_offered() -> Iterator[None]:
         raise type(error)(error.party, error.thing, remedy) from error
 
 
-def _parties_used(bank: str, alignments: Mapping[str, BankAlignment], rows: int) -> list[str]:
+def parties_used(bank: str, places: dict[str, I64], rows: int) -> list[str]:
     """The bank, and the partners that hold the row, joined by "|"."""
-    out = [bank] * rows
-    for partner, alignment in alignments.items():
-        out = [
-            f"{used}|{partner}" if at >= 0 else used for used, at in zip(out, alignment.positions.tolist(), strict=True)
-        ]
-    return out
+    held = sum(((at >= 0).astype(np.int64) << k for k, at in enumerate(places.values())), np.zeros(rows, np.int64))
+    names = ["|".join((bank, *(p for k, p in enumerate(places) if mask >> k & 1))) for mask in range(1 << len(places))]
+    return [names[mask] for mask in held.tolist()]

@@ -14,12 +14,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.alignment import DatedRows, align
+from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from bank_node.config import BankConfig
+from bank_node.rows import Rows
 from protocol.algorithms import agreement
 from protocol.algorithms.agreement import Hello, Terms, Welcome
-from protocol.algorithms.alignment import BankAlignment, load, save
+from protocol.algorithms.alignment import PART, BankAlignment, load, save
 from protocol.algorithms.binning import Hint, HintQuery, Layout, LayoutQuery
 from protocol.algorithms.boosting import Split
 from protocol.contract import Contract
@@ -99,6 +100,24 @@ class Standing:
         ids, entity = coded(table.entities)
         return ids, DatedRows(entity, table.as_of.astype(np.int64))
 
+    def align_rows(self, partners: Sequence[str], rows: Rows) -> dict[str, BankAlignment]:
+        """`align` for rows of a file that is read part by part; without the partners that hold none of them."""
+        kept = {p: a for p in partners if (a := self._kept(p, rows.digest))}
+        shared = self.config.alignment == "shared"
+        missing = list(partners) if shared and len(kept) < len(partners) else [p for p in partners if p not in kept]
+        if missing:
+            parts = (rows.ids(first, count) for first, count in rows.parts(PART))
+            advance = lambda done, total: self.progress("align", done, total)  # noqa: E731
+            columns = len(self.config.data.id)
+            script = align_in_parts(
+                self.config.party, missing, parts, rows.rows, columns, self.config.alignment, advance
+            )
+            made = drive(script, self.exchange)
+            for party, alignment in made.items():
+                save(alignment, self._alignment_file(party, rows.digest))
+            kept = {p: a for p, a in kept.items() if p not in missing} | made
+        return {p: kept[p] for p in partners if p in kept}
+
     def view(self, partner: str, alignment: BankAlignment, max_bin: int) -> PartnerView:
         """A partner ready to be trained with. Asks for a hint only if none is kept for these bins."""
         asked = {partner: LayoutQuery(alignment=alignment.alignment, max_bin=max_bin)}
@@ -141,16 +160,18 @@ class Standing:
     def _folder(self, name: str) -> Path:
         return own_folder(self.config.state / name)
 
-    def _alignment_file(self, partner: str) -> Path:
+    def _alignment_file(self, partner: str, rows: str = "") -> Path:
+        """Of the table, or of the rows of a file by their digest."""
         dating = [self.config.dating.encode()] if self.config.dating else []
-        tables = digest(*self.table.ids, self.welcomes[partner].data.encode(), *dating).hex()
+        ids = [rows.encode()] if rows else self.table.ids
+        tables = digest(*ids, self.welcomes[partner].data.encode(), *dating).hex()
         return (
             self._folder("alignments")
             / f"{digest(partner.encode(), tables.encode()).hex()}-{self.config.alignment}.npz"
         )
 
-    def _kept(self, partner: str) -> BankAlignment | None:
-        path = self._alignment_file(partner)
+    def _kept(self, partner: str, rows: str = "") -> BankAlignment | None:
+        path = self._alignment_file(partner, rows)
         return load(BankAlignment, path, partner) if path.exists() else None
 
     def _keep(self, partner: str, alignment: BankAlignment) -> None:

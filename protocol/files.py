@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import duckdb
 
@@ -43,6 +43,24 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise disk_error(error, path) from None
+
+
+@contextmanager
+def writing_whole(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
+    """A text file that is written bit by bit, and is there whole at the end or not at all.
+
+    Raises: UsageError: the disk is full, or the folder cannot be written.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+        beside.replace(path)
+    except OSError as error:
+        raise disk_error(error, path) from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def disk_error(error: OSError, path: Path) -> UsageError:

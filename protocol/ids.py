@@ -22,16 +22,19 @@ _WHOLE: Final = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
 """A whole number with a decimal point. A number padded with zeros is not one: it is text."""
 
 
-def normalise_ids(columns: Sequence[Sequence[Any]], party: str, where: str, repeated: bool = False) -> list[bytes]:
+def normalise_ids(
+    columns: Sequence[Sequence[Any]], party: str, where: str, repeated: bool = False, first: int = 0
+) -> list[bytes]:
     """One id a row from one or several columns of text or numbers (None = null).
 
-    party, where: for the sentence ("telecom", "calls.csv"). repeated: an id may occur in several rows.
+    party, where: for the sentence ("telecom", "calls.csv"). repeated: an id may occur in several rows. first: rows of
+    the file before these.
     Raises: DataError: no ids; an id is null or blank, or occurs twice; positions are named (from 1), ids never.
     """
     parts = [[_normal(value) for value in column] for column in columns]
     if not parts or not parts[0]:
         raise DataError(party, f"{where} has no ids", "give a table with rows and an id column")
-    null = [row + 1 for row, values in enumerate(zip(*parts, strict=True)) if None in values]
+    null = [first + row + 1 for row, values in enumerate(zip(*parts, strict=True)) if None in values]
     if null:
         raise DataError(
             party, f"{_count(null, 'null id')} in {where}, at {_places(null)}", "fill them in or drop the rows"
@@ -41,7 +44,7 @@ def normalise_ids(columns: Sequence[Sequence[Any]], party: str, where: str, repe
     else:
         ids = ["|".join(_escaped(value) for value in values).encode() for values in zip(*parts, strict=True)]
     if not repeated:
-        _require_unique(ids, party, where)
+        _require_unique(ids, party, where, first)
     return ids
 
 
@@ -67,16 +70,22 @@ def _escaped(value: str | None) -> str:
     return str(value).replace("\\", "\\\\").replace("|", "\\|")
 
 
-def _require_unique(ids: Sequence[bytes], party: str, where: str) -> None:
+def duplicate_ids(rows: Sequence[int], party: str, where: str) -> DataError:
+    """The error of ids that occur twice. rows: where they occur again, from 1."""
+    thing = f"{_count(rows, 'duplicate id')} in {where}, at {_places(rows)}"
+    return DataError(party, thing, "keep one row an id")
+
+
+def _require_unique(ids: Sequence[bytes], party: str, where: str, first: int) -> None:
     if len(set(ids)) == len(ids):
         return
     seen: set[bytes] = set()
     twice = []
     for row, value in enumerate(ids):
         if value in seen:
-            twice.append(row + 1)
+            twice.append(first + row + 1)
         seen.add(value)
-    raise DataError(party, f"{_count(twice, 'duplicate id')} in {where}, at {_places(twice)}", "keep one row an id")
+    raise duplicate_ids(twice, party, where)
 
 
 def _count(rows: Sequence[int], thing: str) -> str:

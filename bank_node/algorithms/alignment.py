@@ -1,6 +1,6 @@
 """The bank's half of the alignment: blind, compare, and tell each partner no more than the setting says."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class _Meeting:
-    """One partner's alignment under way. order: in which the bank's ids are sent."""
+    """One partner's alignment under way. order: in which the bank's ids are sent, if at once."""
 
     party: str
     secret: bytes
@@ -87,8 +87,83 @@ def align(
     return (yield from _tell_positions(meetings, places))
 
 
+def align_in_parts(
+    bank: str, partners: Sequence[str], parts: Iterator[list[bytes]], rows: int, id_columns: int, setting: Setting,
+    progress: Progress,
+) -> Script[dict[str, BankAlignment]]:  # fmt: skip
+    """`align` for rows that are read part by part, each sent in a fresh order of its own.
+
+    parts: the ids, normalised and distinct, at most PART of them at once; rows: their number. In memory are one part,
+    the partners' points, and where each row stands. A partner that holds none of the rows is told nothing more, and has
+    no alignment.
+    Raises: IntegrityError: as `align`.
+    """
+    meetings = yield from _start(bank, partners, rows, id_columns, setting, in_parts=True)
+    total, done = sum(rows + meeting.rows for meeting in meetings), 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    theirs = yield from _collect(meetings, advance)
+    tables = {m.party: _places_of(m, _points(m, theirs.pop(m.party))) for m in meetings}
+    places = yield from _find(meetings, parts, rows, tables, advance)
+    held = [m for m in meetings if (places[m.party] >= 0).any()]
+    if not held:
+        return {}
+    if setting == "one-sided":
+        return (yield from _tell_number(held, {m.party: places[m.party] for m in held}))
+    return (yield from _tell_positions(held, places))
+
+
+def _find(
+    meetings: Sequence[_Meeting], parts: Iterator[list[bytes]], rows: int, tables: Mapping[str, dict[bytes, int]],
+    advance: Callable[[int], None],
+) -> Script[dict[str, I64]]:  # fmt: skip
+    """Where each of the bank's rows stands in every partner's order, -1 if it is not held, shape (rows,)."""
+    places = {m.party: np.full(rows, -1, dtype=np.int64) for m in meetings}
+    inverses = {m.party: group.inverse(m.secret) for m in meetings}
+    first = 0
+    for ids in parts:
+        order = permutation(len(ids))
+        points = group.start(group.hash_to_group, ids, urgent=True).result()[order]
+        asked = {m.party: BlindedIds(points=group.raised(points, m.secret)) for m in meetings}
+        for party, answer in (yield from ask(asked, TwiceBlinded)).items():
+            if answer.points.shape != points.shape:
+                raise _malformed(party)
+            keys = _opened(party, answer.points, inverses[party])
+            places[party][first + order] = [tables[party].get(key, -1) for key in keys]
+            advance(len(ids))
+        first += len(ids)
+    return places
+
+
+def _opened(party: str, points: U8, inverse: bytes) -> list[bytes]:
+    try:
+        keys = group.as_keys(group.raised(points, inverse))
+    except group.NotAPoint:
+        raise _malformed(party) from None
+    if len(set(keys)) != len(keys):
+        raise _twice(party)
+    return keys
+
+
+def _places_of(meeting: _Meeting, theirs: U8) -> dict[bytes, int]:
+    place = {key: k for k, key in enumerate(group.as_keys(theirs))}
+    if len(place) != meeting.rows:
+        raise _twice(meeting.party)
+    return place
+
+
 def _start(
-    bank: str, partners: Sequence[str], rows: int, id_columns: int, setting: Setting, dating: str
+    bank: str,
+    partners: Sequence[str],
+    rows: int,
+    id_columns: int,
+    setting: Setting,
+    dating: str = "",
+    in_parts: bool = False,
 ) -> Script[list[_Meeting]]:
     nonces = {party: fresh_key() for party in partners}
     started = yield from ask(
@@ -99,7 +174,13 @@ def _start(
         if answer.rows < 1:
             raise DataError(party, "has no rows to align", "give it a table with rows")
     return [
-        _Meeting(p, group.random_scalar(), permutation(rows), name(setting, bank, p, nonces[p], s.nonce), s.rows)
+        _Meeting(
+            p,
+            group.random_scalar(),
+            permutation(0 if in_parts else rows),
+            name(setting, bank, p, nonces[p], s.nonce),
+            s.rows,
+        )
         for p, s in started.items()
     ]
 
@@ -161,9 +242,9 @@ def _points(meeting: _Meeting, parts: Sequence[Pending]) -> U8:
 def _matches(meeting: _Meeting, own: U8, theirs: U8) -> I64:
     """Where each of the bank's rows stands in the partner's order, -1 if it is not held, shape (n,)."""
     keys = group.as_keys(own)
-    place = {key: k for k, key in enumerate(group.as_keys(theirs))}
-    if len(place) != meeting.rows or len(set(keys)) != len(keys):
-        raise IntegrityError(meeting.party, "sent one blinded id twice", "it must give one row an id")
+    place = _places_of(meeting, theirs)
+    if len(set(keys)) != len(keys):
+        raise _twice(meeting.party)
     sent = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
     places = np.empty_like(sent)
     places[meeting.order] = sent
@@ -240,6 +321,10 @@ def _require_name(meeting: _Meeting, alignment: str) -> None:
         raise PeerError(
             meeting.party, "names the alignment otherwise", "configure the same name of each party at both nodes"
         )
+
+
+def _twice(party: str) -> IntegrityError:
+    return IntegrityError(party, "sent one blinded id twice", "it must give one row an id")
 
 
 def _malformed(party: str) -> IntegrityError:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from bank_node.algorithms.partner_view import LEFT, RIGHT, SPECIAL, Sides
 from bank_node.models.trees import BankSplit, TreeModel, TreeNode
 from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.boosting import SplitBits
 from protocol.algorithms.scoring import ScoringBits, ScoringQuery
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
@@ -23,17 +24,34 @@ class Told:
     sides: npt.NDArray[np.int8]
 
 
+@dataclass(frozen=True)
+class Answers:
+    """One partner's bits, a pair of them a row of its row space, a handle; packed as they came."""
+
+    bits: tuple[SplitBits, ...]
+
+    def at(self, positions: I64) -> Told:
+        """Where rows go that stand at these places of the row space, -1 if not held, shape (n,)."""
+        held = np.flatnonzero(positions >= 0)
+        byte, shift = positions[held] >> 3, (7 - (positions[held] & 7)).astype(np.uint8)
+        out = np.full((len(self.bits), len(positions)), SPECIAL, dtype=np.int8)
+        for k, bits in enumerate(self.bits):
+            left, missing = (bits.left[byte] >> shift) & 1, (bits.missing[byte] >> shift) & 1
+            out[k, held] = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT))
+        return Told(out)
+
+
 def ask_for_bits(
     model: TreeModel, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
-) -> Script[dict[str, Told]]:
-    """The sides of all rows at every handle, by partner. trained: alignments of the training.
+) -> Script[dict[str, Answers]]:
+    """The bits of all rows of the row space at every handle, by partner. trained: alignments of the training.
 
     Raises: IntegrityError: another number of answers.
     """
     digest = model.sha256
     queries = {p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p]) for p, a in alignments.items()}
     replies = yield from ask(queries, ScoringBits)
-    return {p: Told(_sides(p, reply, alignments[p], handles_of(model, p))) for p, reply in replies.items()}
+    return {p: _answers(p, reply, alignments[p].rows, handles_of(model, p)) for p, reply in replies.items()}
 
 
 def absent(model: TreeModel, partner: str, rows: int) -> Told:
@@ -84,15 +102,10 @@ def _own_sides(split: BankSplit, column: Column) -> Sides:
     return np.where(np.isnan(column.numbers), SPECIAL, sides).astype(np.int8)
 
 
-def _sides(party: str, reply: ScoringBits, alignment: BankAlignment, handles: int) -> npt.NDArray[np.int8]:
-    if len(reply.bits) != handles:
+def _answers(party: str, reply: ScoringBits, rows: int, handles: int) -> Answers:
+    size = (rows + 7) // 8
+    if len(reply.bits) != handles or any({len(b.left), len(b.missing)} != {size} for b in reply.bits):
         raise IntegrityError(
-            party, "answered for another number of splits than the model has", "ask it which model it keeps"
+            party, "answered for other splits or rows than the model and the alignment have", "ask it what it keeps"
         )
-    at, out = alignment.positions, np.full((handles, len(alignment.positions)), SPECIAL, dtype=np.int8)
-    for k, bits in enumerate(reply.bits):
-        left = np.unpackbits(bits.left, count=alignment.rows).view(bool)
-        missing = np.unpackbits(bits.missing, count=alignment.rows).view(bool)
-        told = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT)).astype(np.int8)
-        out[k] = np.where(at >= 0, told[at], np.int8(SPECIAL))
-    return out
+    return Answers(reply.bits)

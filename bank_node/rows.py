@@ -1,0 +1,173 @@
+"""Rows to be scored, in a file of any length: laid out once in a temporary file beside the output, read part by part.
+
+In memory are one part, and eight bytes a row to see that no id comes twice. Columns are typed as the model knows them,
+so that a part without a date's hours, or a file without one category, means what it meant in training.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+
+from bank_node.config import BankConfig
+from bank_node.models.trees import TreeModel
+from protocol.errors import DataError, UsageError
+from protocol.ids import duplicate_ids, normalise_ids
+from protocol.messages import I64
+from protocol.scan import Scan, Source, as_text, id_text, is_date, is_number, quoted, sentinel_texts, values_of
+from protocol.table import Column, Table, nearest
+
+PART: Final = 32_768
+"""Rows read, walked through the trees and written at once."""
+_MEMORY: Final = "256MB"
+_MOMENT_PARTS: Final = {"hour": "date_part('hour', {})", "weekday": "isodow({})"}
+
+
+@contextmanager
+def open_rows(config: BankConfig, model: TreeModel, data: Path, beside: Path) -> Iterator["Rows"]:
+    """The rows of a CSV or Parquet file. beside: the folder of the temporary file, gone at the end.
+
+    Raises: UsageError: there is no such file. DataError: it is no table, lacks a column, or has ids null or double.
+    """
+    if not data.is_file():
+        raise UsageError(config.party, f"the file {data.name} is not at {data.parent}", "correct the path")
+    with (
+        tempfile.TemporaryDirectory(prefix=".scoring-", dir=beside) as folder,
+        duckdb.connect(str(Path(folder) / "rows")) as base,
+    ):
+        base.execute(f"SET memory_limit = '{_MEMORY}'")
+        yield Rows(base, config, model, data)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One feature of the model: its expression in SQL over the file's columns, and its kind."""
+
+    name: str
+    kind: str
+    source: str
+    expression: str
+
+
+class Rows:
+    """rows: how many. digest: of the ids, in the order of the file."""
+
+    def __init__(self, base: duckdb.DuckDBPyConnection, config: BankConfig, model: TreeModel, data: Path) -> None:
+        self._base, self._config, self._data, self.party = base, config, data, config.party
+        kinds = {s.column: "category" if s.among or s.others else "number" for s in model.bank_splits}
+        scan = self._scan(kinds)
+        self._require(scan.types, config.data.id)
+        self._types = scan.types
+        self._wanted = [self._feature(name, kind) for name, kind in kinds.items()]
+        self._lay_out(scan)
+        self._require_numbers()
+        self.rows, self.digest = self._check_ids()
+
+    def parts(self, size: int) -> Iterator[tuple[int, int]]:
+        """(first row, number of rows) of each part."""
+        for first in range(0, self.rows, size):
+            yield first, min(size, self.rows - first)
+
+    def ids(self, first: int, count: int) -> list[bytes]:
+        """Ids of some rows, as alignment takes them."""
+        spec = self._config.data.id
+        columns = [list(self._values(id_text(c, self._types[c]), first, count).tolist()) for c in spec]
+        return normalise_ids(columns, self.party, self._data.name, first=first)
+
+    def table(self, first: int, count: int) -> Table:
+        """Some rows: ids, and the columns that the model uses."""
+        columns = tuple(self._column(wanted, first, count) for wanted in self._wanted)
+        return Table(self.party, self.ids(first, count), columns)
+
+    # -- laying out ----------------------------------------------------------------------------------------------
+
+    def _scan(self, kinds: Mapping[str, str]) -> Scan:
+        """The file's types; a column of text in training is text, whatever this file's values look like."""
+        spec = self._config.data
+        source = Source(kind="parquet" if self._data.suffix == ".parquet" else "csv", path=self._data)
+        texts = [c for c, kind in kinds.items() if kind == "category" and spec.categorical == "auto"]
+        return Scan(self._base, source, (*spec.id, *texts), spec.missing, self.party)
+
+    def _require(self, types: Mapping[str, str], names: tuple[str, ...]) -> None:
+        for name in names:
+            if name not in types:
+                hint = nearest(name, list(types))
+                raise DataError(self.party, f"column {name!r} is not in {self._data.name}{hint}", "correct the name")
+
+    def _feature(self, name: str, kind: str) -> _Wanted:
+        column, _, part = name.rpartition(".")
+        if name in self._types:
+            number = f"TRY_CAST({quoted(name)} AS DOUBLE)"
+            return _Wanted(name, kind, name, number if kind == "number" else as_text(name))
+        if part in _MOMENT_PARTS and column in self._types:
+            moment = f"TRY_CAST({quoted(column)} AS TIMESTAMP)"
+            return _Wanted(name, kind, column, f"CAST({_MOMENT_PARTS[part].format(moment)} AS DOUBLE)")
+        raise DataError(self.party, f"{self._data.name} lacks {name!r}, which the model uses", "add the column")
+
+    def _lay_out(self, scan: Scan) -> None:
+        needed = dict.fromkeys((*self._config.data.id, *(wanted.source for wanted in self._wanted)))
+        try:
+            columns = ", ".join(map(quoted, needed))
+            self._base.execute(f"CREATE TABLE t AS SELECT {columns} FROM {scan.relation}")
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise scan.unreadable(error) from None
+
+    def _require_numbers(self) -> None:
+        """A number in training must be one here, and a moment a moment; a column without any value may be anything."""
+        for wanted in self._wanted:
+            typed = self._types[wanted.source]
+            if wanted.kind == "category" or is_number(typed) or (wanted.source != wanted.name and is_date(typed)):
+                continue
+            wrong = f"SELECT count(*) FROM t WHERE {quoted(wanted.source)} IS NOT NULL AND {wanted.expression} IS NULL"
+            ((count,),) = self._base.sql(wrong).fetchall()
+            if count or is_date(typed):
+                was = "number" if wanted.source == wanted.name else "date"
+                thing = f"column {wanted.source!r} of {self._data.name} is no {was}, and was one in training"
+                raise DataError(self.party, thing, "write it as it was then")
+
+    def _check_ids(self) -> tuple[int, str]:
+        ((rows,),) = self._base.sql("SELECT count(*) FROM t").fetchall()
+        if not rows:
+            raise DataError(self.party, f"{self._data.name} has no rows", "give a table with rows")
+        self.rows, told, hashes = rows, hashlib.sha256(), np.empty(rows, dtype=np.int64)
+        for first, count in self.parts(PART):
+            ids = self.ids(first, count)
+            hashes[first : first + count] = [hash(value) for value in ids]
+            told.update(b"".join(len(value).to_bytes(4, "little") + value for value in ids))
+        self._require_unique(hashes)
+        return rows, told.hexdigest()
+
+    def _require_unique(self, hashes: I64) -> None:
+        """64 bits of a keyed hash: two ids of a million meet once in thirty million files."""
+        order = np.argsort(hashes, kind="stable")
+        twice = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
+        if len(twice):
+            raise duplicate_ids(sorted((twice + 1).tolist()), self.party, self._data.name)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def _values(self, expression: str, first: int, count: int) -> Any:
+        where = f"rowid >= {first} AND rowid < {first + count} ORDER BY rowid"
+        return values_of(self._base, f"SELECT {expression} FROM t WHERE {where}")
+
+    def _column(self, wanted: _Wanted, first: int, count: int) -> Column:
+        values = self._values(wanted.expression, first, count)
+        missing = self._config.data.missing
+        if wanted.kind == "number":
+            numbers = np.asarray(values, dtype=np.float64)
+            codes = [] if wanted.source != wanted.name else [s for s in missing if not isinstance(s, str)]
+            numbers[np.isin(numbers, codes) | np.isinf(numbers)] = np.nan
+            return Column(wanted.name, "number", numbers=numbers)
+        texts = values.tolist()
+        categories = sorted(set(texts) - sentinel_texts(missing) - {None})
+        code_of = {category: code for code, category in enumerate(categories)}
+        coded = np.fromiter((code_of.get(t, -1) for t in texts), dtype=np.int32, count=count)
+        return Column(wanted.name, "category", codes=coded, categories=tuple(categories))

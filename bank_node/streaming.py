@@ -1,0 +1,66 @@
+"""Scoring a file of any length: aligned once, answered once by each partner, then walked and written part by part.
+
+In memory are one part, where each row stands at each partner (eight bytes), and the partners' answers, whose size is
+that of their tables.
+"""
+
+import csv
+from pathlib import Path
+
+from bank_node.algorithms.objective import RESPONSES
+from bank_node.algorithms.scoring import Answers, absent, ask_for_bits, handles_of, margins
+from bank_node.config import BankConfig
+from bank_node.models.folder import ModelFolder
+from bank_node.rows import PART, Rows
+from bank_node.scoring import Scored, absence_offered, parties_used, partners_asked
+from bank_node.standing import Progress, Standing
+from protocol.algorithms.alignment import BankAlignment
+from protocol.files import writing_whole
+from protocol.messages import F64, I64
+from protocol.role import Exchange, drive
+from protocol.table import Table
+
+
+def score_rows(
+    config: BankConfig, folder: ModelFolder, rows: Rows, out: Path, exchange: Exchange, without: set[str],
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Write `Scored.write`'s columns for every row, in the order of the file; the output is there whole or not at all.
+
+    without: partners not to be asked. Raises: FedwarnError of a partner that is needed and cannot be asked.
+    """
+    model = folder.trees
+    asked = partners_asked(config, folder, without)
+    alignments: dict[str, BankAlignment] = {}
+    answers: dict[str, Answers] = {}
+    if asked:
+        standing = Standing(config, Table(config.party, [], ()), exchange, progress)
+        with absence_offered():
+            standing.agree(asked, job="", model=model.sha256)
+            for partner in asked:
+                folder.require_contract(partner, standing.contracts[partner])
+            alignments = standing.align_rows(asked, rows)
+            answers = drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
+    with writing_whole(out) as file:
+        lines = csv.writer(file, lineterminator="\n")
+        for first, count in rows.parts(PART):
+            part, places = (
+                rows.table(first, count),
+                {p: a.positions[first : first + count] for p, a in alignments.items()},
+            )
+            score = _score(config.party, folder, part, answers, places)
+            scored = Scored(part.ids, score, parties_used(config.party, places, count))
+            if not first:
+                lines.writerow(scored.header)
+            lines.writerows(scored.lines())
+            progress("score", first + count, rows.rows)
+
+
+def _score(bank: str, folder: ModelFolder, part: Table, answers: dict[str, Answers], places: dict[str, I64]) -> F64:
+    """Of one part. A partner that was not asked is not held by any row."""
+    model = folder.trees
+    told = {p: absent(model, p, part.rows) for p in model.parties if p != bank and handles_of(model, p)}
+    told |= {p: answer.at(places[p]) for p, answer in answers.items()}
+    columns = {column.name: column for column in part.columns}
+    margin = margins(model, bank, columns, told, part.rows)
+    return RESPONSES[model.objective](margin)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bank_node.algorithms.disguise import together
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.messages import say
 from bank_node.training import TrainedRung, Training
@@ -16,7 +17,24 @@ def warnings(training: Training) -> list[Text]:
     noise = max((c.histogram_noise for c in training.standing.contracts.values()), default=0.0)
     rows = int((training.parts == "train").sum())
     small = [say("run_small_sample", rows=f"{rows:,}", noise=f"{noise:g}")] if noise and rows < SMALL_SAMPLE else []
-    return small + [_half_spent(training, p) for p in training.alignments if _is_half_spent(training, p)]
+    table = training.table
+    unique = [say("run_mostly_unique", party=table.party, column=repr(c)) for c in table.mostly_unique]
+    return [*_disguised(training), *unique, *small, *_half_spents(training)]
+
+
+def _disguised(training: Training) -> list[Text]:
+    """Columns that may be the label; a partner's by its number, since the bank does not know its name."""
+    bank, found = training.table.party, together([t.boosted.suspects for t in training.rungs if not t.rung.placebo])
+    names = [c.name for c in training.table.columns if c.name not in training.dropped.get(bank, ())]
+    out = []
+    for s in found:
+        column = repr(names[s.number]) if s.party == bank else f"column {s.number + 1}"
+        out.append(say("run_disguised_label", party=s.party, column=column, auc=f"{s.auc:.3f}"))
+    return out
+
+
+def _half_spents(training: Training) -> list[Text]:
+    return [_half_spent(training, p) for p in training.alignments if _is_half_spent(training, p)]
 
 
 def notes(training: Training) -> list[Text]:

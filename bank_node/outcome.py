@@ -193,7 +193,7 @@ def _own_facts(training: Training) -> PartyFacts:
         held=table.rows,
         matched=table.rows,
         dropped=list(dropped),
-        reasons=dict.fromkeys(dropped, "one bin"),
+        reasons={c: "mostly unique" if c in table.mostly_unique else "one bin" for c in dropped},
         sentinels=table.sentinels,
     )
 

@@ -42,6 +42,8 @@ def run(
     chosen = {name: value for name, value in (("engine", engine), ("transport", transport)) if value}
     with TALK.progress() as progress:
         report = run_scenario(scenario, out, fresh=fresh, progress=progress, overrides=chosen, partner_env=partner_env)
+    for warning in report.warnings:
+        TALK.say(f"warning: {warning.en}")
     TALK.out.print(headline_table(report))
     TALK.out.print(str(out / "report.html"), soft_wrap=True)
     return {"report": str(out / "report.json"), "headline": report.headline.model_dump(by_alias=True)}

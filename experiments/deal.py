@@ -7,6 +7,7 @@ in a shuffled order, so that nothing can hang on it.
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from protocol.ids import id_order, normalise_ids
 from protocol.job import Job, JobParty
 from protocol.messages import I64
 from protocol.scan import Scan, as_text, id_text, quoted, text, values_of
-from protocol.table import Source, TableSpec, feature_names, file_sha256, nearest
+from protocol.table import Source, TableSpec, feature_names, file_sha256, mostly_unique_names, nearest
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class DealtParty:
     source: Source
     spec: TableSpec
     periods: Periods
+
+    @cached_property
+    def mostly_unique(self) -> tuple[str, ...]:
+        """Columns of text that its node will drop, since they name rows rather than describe them."""
+        return mostly_unique_names(self.source, self.spec, self.name)
 
 
 @dataclass

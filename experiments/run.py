@@ -1,10 +1,12 @@
 """`fedwarn run`: a scenario from its table to its report."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bank_node.evaluation.document import Report
-from bank_node.evaluation.facts import PartyFacts, RunFacts, read_facts, write_facts
+from bank_node.evaluation.facts import PartyFacts, RunFacts, Text, read_facts, write_facts
+from bank_node.evaluation.messages import say
 from bank_node.evaluation.report import write_report
 from experiments.deal import Dealt
 from experiments.launch import Peaks, train_between_processes, train_in_process
@@ -69,22 +71,40 @@ def _parties(job: Job, scenario: Path, out: Path, fresh: bool, progress: Progres
 
 def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, Place]) -> RunFacts:
     """The facts with what only the one who dealt the table knows."""
+    warnings = [_named(w, dealt) for w in facts.warnings]
+    for name, party in dealt.parties.items():
+        if name != facts.label_party:  # the bank's own are there already
+            warnings += [say("run_mostly_unique", party=name, column=repr(c)) for c in party.mostly_unique]
     parties = {name: _completed_party(party, dealt, name) for name, party in facts.data.parties.items()}
     update = {"parties": parties, "unused": list(dealt.unused), "unverified": list(dealt.unverified)}
     nodes = {partner: place.facts() for partner, place in places.items()}
     peaks = {**facts.measured.peak_rss_mib, **peaks}
     measured = facts.measured.model_copy(update={"peak_rss_mib": peaks, "nodes": nodes})
-    return facts.model_copy(update={"data": facts.data.model_copy(update=update), "measured": measured})
+    data = facts.data.model_copy(update=update)
+    return facts.model_copy(update={"data": data, "measured": measured, "warnings": warnings})
+
+
+def _named(warning: Text, dealt: Dealt) -> Text:
+    """A warning on "column 3" of a partner, with the column's name."""
+    found = re.fullmatch(r"(.*?): column (\d+) .*", warning.en, re.DOTALL)
+    if not found or found[1] not in dealt.parties:
+        return warning
+    handle, name = f"column {found[2]}", repr(dealt.features(found[1])[int(found[2]) - 1])
+    return Text(en=warning.en.replace(handle, name, 1), zh=warning.zh.replace(handle, name, 1))
 
 
 def _completed_party(party: PartyFacts, dealt: Dealt, name: str) -> PartyFacts:
     """A partner tells the bank neither names of columns nor its missing-value codes; whoever dealt knows them."""
     names = dealt.features(name) if party.dropped else []
+    unique = dealt.parties[name].mostly_unique if party.dropped else ()
     known = {f"column {k + 1}": feature for k, feature in enumerate(names)}
     return party.model_copy(
         update={
             "dropped": [known.get(column, column) for column in party.dropped],
-            "reasons": {known.get(column, column): reason for column, reason in party.reasons.items()},
+            "reasons": {
+                known.get(column, column): "mostly unique" if known.get(column) in unique else reason
+                for column, reason in party.reasons.items()
+            },
             "sentinels": dealt.sentinels[name],
         }
     )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from protocol.broken_csv import broken_line
 from protocol.errors import DataError
 
 Sentinel = str | int | float
@@ -51,6 +52,7 @@ class Scan:
         party: str,
     ) -> None:  # fmt: skip
         self._base, self._source, self._missing, self._party = base, source, missing, party
+        self._described: dict[str, dict[str, str]] = {}
         base.execute("SET TimeZone = 'UTC'")
         path = text(str(source.path))
         try:
@@ -59,9 +61,12 @@ class Scan:
             self.types = self._describe(self.relation)
         except duckdb.Error as error:
             raise self.unreadable(error) from None
+        if not set(ids) <= self.types.keys():
+            self._refuse_broken()
 
     def unreadable(self, error: duckdb.Error) -> DataError:
         """What an error of DuckDB is called in a sentence; values that it quotes are left out."""
+        self._refuse_broken()
         said = str(error)
         if "utf-8" in said or "Invalid unicode" in said:
             return DataError(self._party, f"{self._source.path.name} is not UTF-8 text", "save it as UTF-8")
@@ -84,6 +89,17 @@ class Scan:
             thing = f"{self._source.path.name} declares a snapshot that is no date"
             raise DataError(self._party, thing, "write it as YYYY-MM-DD") from None
 
+    def _refuse_broken(self) -> None:
+        """Where DuckDB did not see the table that the user means, a broken line is the likeliest cause.
+
+        Raises: DataError: a CSV file has one. Its line is named, and nothing of its content.
+        """
+        broken = broken_line(self._source.path) if self._source.kind == "csv" else ""
+        if broken:
+            raise DataError(
+                self._party, f"{self._source.path.name} cannot be read: {broken}", "correct or drop the line"
+            ) from None
+
     def sentinels(self, columns: Collection[str]) -> dict[str, int]:
         """Occurrences of sentinels in these columns, where there are any; blanks are not counted."""
         found = self._count(self.relation, {c: self._codes(c) for c in columns})
@@ -95,12 +111,42 @@ class Scan:
 
     def _typed(self, path: str, ids: Collection[str]) -> str:
         nulls = ", ".join(map(text, sorted({"", *(s for s in self._missing if isinstance(s, str))})))
-        kept = ", ".join(f"{text(c)}: 'VARCHAR'" for c in self._describe(self._raw) if c in ids)
-        types = f", types = {{{kept}}}" if kept else ""
-        return f"read_csv({path}, header = true, sample_size = -1, nullstr = [{nulls}]{types})"
+        kept = {c: "VARCHAR" for c in self._describe(self._raw) if c in ids}
+        read = f"read_csv({path}, header = true, sample_size = -1, nullstr = [{nulls}]"
+        plain, comma = f"{read}{_types(kept)})", f"{read}{_types(kept)}, decimal_separator = ',')"
+        if self._decimal_comma(path) and self._texts(comma) < self._texts(plain):
+            return comma
+        kept |= dict.fromkeys(self._not_finite(plain, kept), "DOUBLE")
+        return f"{read}{_types(kept)})"
+
+    def _not_finite(self, relation: str, ids: Collection[str]) -> list[str]:
+        """Columns that DuckDB takes for text only because of inf or nan among their numbers."""
+        texts = [c for c, kind in self._describe(relation).items() if kind == "VARCHAR" and c not in ids]
+        if not texts:
+            return []
+        test = (
+            "coalesce(bool_and(TRY_CAST({0} AS DOUBLE) IS NOT NULL OR {0} IS NULL), false)"
+            " AND bool_or(regexp_full_match(trim({0}), '[+-]?(inf|infinity|nan)', 'i'))"
+        )
+        (found,) = self._base.sql(
+            f"SELECT {', '.join(test.format(quoted(c)) for c in texts)} FROM {relation}"
+        ).fetchall()
+        return [c for c, yes in zip(texts, found, strict=True) if yes]
+
+    def _decimal_comma(self, path: str) -> bool:
+        """Whether commas may stand in numbers: only where they do not stand between fields."""
+        ((delimiter,),) = self._base.sql(f"SELECT Delimiter FROM sniff_csv({path}, header = true)").fetchall()
+        return delimiter in (";", "\t", "|")
+
+    def _texts(self, relation: str) -> int:
+        return list(self._describe(relation).values()).count("VARCHAR")
 
     def _describe(self, relation: str) -> dict[str, str]:
-        return {row[0]: row[1] for row in self._base.sql(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+        """Types by column; asked once a relation, since DuckDB reads a whole CSV file to tell them."""
+        if relation not in self._described:
+            rows = self._base.sql(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+            self._described[relation] = {row[0]: row[1] for row in rows}
+        return self._described[relation]
 
     def _codes(self, column: str) -> str:
         """A test of one typed column for sentinels, without its name in front."""
@@ -166,6 +212,12 @@ def values_of(base: duckdb.DuckDBPyConnection, query: str) -> Any:
     objects: npt.NDArray[np.object_] = np.ma.getdata(values).astype(object)
     objects[np.ma.getmaskarray(values)] = None
     return objects
+
+
+def _types(given: dict[str, str]) -> str:
+    """The types of some columns, as `read_csv` takes them."""
+    listed = ", ".join(f"{text(column)}: '{kind}'" for column, kind in given.items())
+    return f", types = {{{listed}}}" if given else ""
 
 
 def _any_of(values: Sequence[Sentinel]) -> str:

@@ -39,6 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 I32 = npt.NDArray[np.int32]
+_MANY_CATEGORIES = 50
 Texts = npt.NDArray[np.object_]
 
 
@@ -93,6 +94,7 @@ class Table:
 
     order: the place in the file, from 0, of each row, shape (n,).
     A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
+    mostly_unique: text columns that name rows rather than describe them; all their values count as missing.
     """
 
     party: str
@@ -107,6 +109,7 @@ class Table:
     entities: list[bytes] = field(default_factory=list, repr=False)
     order: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64), repr=False)
     sentinels: dict[str, int] = field(default_factory=dict)
+    mostly_unique: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     sha256: str = ""
 
@@ -140,6 +143,13 @@ def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
         return [made for name in spec.columns or () for made in reader.features(name, reader.scan.relation)]
 
 
+def mostly_unique_names(source: Source, spec: TableSpec, party: str) -> tuple[str, ...]:
+    """Columns of text among spec.columns that `read_table` finds to name rows rather than describe them."""
+    with duckdb.connect() as base:
+        reader = _Reader(base, source, spec, party)
+        return reader.mostly_unique(spec.columns or ())
+
+
 def file_sha256(path: Path, party: str) -> str:
     """Checksum of a file. Raises: UsageError if it is not there."""
     if not path.is_file():
@@ -152,6 +162,16 @@ def nearest(name: str, names: Sequence[str]) -> str:
     """A hint at the closest name there is, or nothing."""
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     return f" (nearest: {close[0]!r})" if close else ""
+
+
+def _names_rows(column: Column) -> bool:
+    """Whether it is text of more than 50 categories, and of more than half as many as rows have one."""
+    many = len(column.categories) > _MANY_CATEGORIES
+    return many and len(column.categories) > int((column.codes >= 0).sum()) / 2
+
+
+def _emptied(column: Column) -> Column:
+    return Column(column.name, "category", codes=np.full_like(column.codes, -1))
 
 
 class _Reader:
@@ -174,8 +194,10 @@ class _Reader:
         ids = normalise_ids([*given, *dates], self.party, self.source.path.name)
         order = id_order(ids)
         columns = tuple(made for name in wanted for made in self._feature(name, order))
+        unique = tuple(c.name for c in columns if to_train and _names_rows(c))
+        columns = tuple(_emptied(c) if c.name in unique else c for c in columns)
         if to_train:
-            self._require_usable(columns)
+            self._require_usable(columns, unique)
         return Table(
             party=self.party,
             ids=[ids[i] for i in order],
@@ -189,6 +211,7 @@ class _Reader:
             part=self._values(as_text(spec.part))[order] if spec.part else None,
             order=order,
             sentinels=self.scan.sentinels(wanted),
+            mostly_unique=unique,
             unused=tuple(c for c in self.types if c not in spec.special and c not in wanted),
             sha256=sha256,
         )
@@ -264,6 +287,15 @@ class _Reader:
         ((timed,),) = self.base.sql(f"SELECT count(*) FROM {relation} WHERE {hour}").fetchall()
         return [*([f"{name}.hour"] if timed else []), f"{name}.weekday"]
 
+    def mostly_unique(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of the columns that are text and name rows, without reading the others."""
+        texts = [c for c in names if c in self._listed or not (is_number(self.types[c]) or is_date(self.types[c]))]
+        if not texts:
+            return ()
+        self._load(texts)
+        order = np.arange(self.base.sql("SELECT count(*) FROM t").fetchall()[0][0])
+        return tuple(name for name in texts if _names_rows(self._category(name, order)))
+
     def _label(self, order: I64) -> F64:
         try:
             label = self._numbers(self.spec.label, order)
@@ -326,7 +358,7 @@ class _Reader:
     def _wrong(self, name: str, thing: str, remedy: str) -> DataError:
         return DataError(self.party, f"column {name!r} of {self.source.path.name} {thing}", remedy)
 
-    def _require_usable(self, columns: Sequence[Column]) -> None:
+    def _require_usable(self, columns: Sequence[Column], unique: Sequence[str]) -> None:
         for column in columns:
             present = column.codes[column.codes >= 0] if column.kind == "category" else column.numbers
             if column.kind == "number":
@@ -336,4 +368,5 @@ class _Reader:
                 rows = len(column.codes)
             if present.size and (present.size < rows or bool((present != present[0]).any())):
                 return
-        raise DataError(self.party, f"{self.source.path.name} has no usable column", "give a column that varies")
+        why = f": most values of {unique[0]!r} occur once" if unique else ""
+        raise DataError(self.party, f"{self.source.path.name} has no usable column{why}", "give a column that varies")

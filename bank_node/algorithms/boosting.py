@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bank_node.algorithms.disguise import Suspect, suspects
 from bank_node.algorithms.growing import Node, Workspace
 from bank_node.algorithms.interactions import Interactions
 from bank_node.algorithms.leaves import Leaves
-from bank_node.algorithms.objective import Base, Objective
+from bank_node.algorithms.objective import Base, Logistic, Objective
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.stopping import Watch
 from bank_node.algorithms.tree_columns import TreeColumns
@@ -99,6 +100,7 @@ class Boosted:
     """What a training ends with.
 
     margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
+    suspects: columns that may be the label in disguise.
     """
 
     model: TreeModel
@@ -106,6 +108,7 @@ class Boosted:
     queries: int
     handles: Mapping[str, tuple[Split, ...]]
     kept: Mapping[str, Kept]
+    suspects: tuple[Suspect, ...] = ()
 
 
 def boost(task: Task) -> Script[Boosted]:
@@ -125,9 +128,10 @@ def boost(task: Task) -> Script[Boosted]:
     )
     margin = _constant(base, len(task.train))
     book, trees, queries, watch = HandleBook(), [], 0, _watch(task)
+    suspected: list[Suspect] = []
     margins = [margin]
     for number in range(params.n_estimators):
-        grown, values, asked = yield from _grow_round(task, number, margin, book)
+        grown, values, asked = yield from _grow_round(task, number, margin, book, suspected)
         margin = margin + values
         trees += grown
         queries += asked
@@ -147,7 +151,7 @@ def boost(task: Task) -> Script[Boosted]:
     )
     handles = {p.name: book.splits(p.name) for p in task.partners}
     kept = yield from _leave_handles(task, model, handles)
-    return Boosted(model, margin, queries, handles, kept)
+    return Boosted(model, margin, queries, handles, kept, tuple(suspected))
 
 
 def _constant(base: Base, rows: int) -> F64:
@@ -180,15 +184,20 @@ Grown = tuple[list[tuple[TreeNode, ...]], F64, int]
 """Trees, what they add to the margin of every row, and the vectors that were asked."""
 
 
-def _grow_round(task: Task, number: int, margin: F64, book: HandleBook) -> Script[Grown]:
-    """One round: a tree; or a tree a class, all from the gradients at the same margin."""
+def _grow_round(task: Task, number: int, margin: F64, book: HandleBook, suspected: list[Suspect]) -> Script[Grown]:
+    """One round: a tree; or a tree a class, all from the gradients at the same margin.
+
+    suspected: is given the columns of the very first tree that rank the rows as their label, where that is 0 or 1.
+    """
     g, h = task.objective.gradients(margin)
     if not (np.isfinite(g).all() and np.isfinite(h).all()):
         raise DataError(
             task.bank, "its predictions grew beyond all bounds", "lower learning_rate or set max_delta_step"
         )
     if margin.ndim == 1:
-        tree, values, asked = yield from _grow(task, 0, number, g, h, book)
+        looks = number == 0 and isinstance(task.objective, Logistic)
+        rate = float(task.objective.predict(margin[:1])[0]) if looks else None
+        tree, values, asked = yield from _grow(task, 0, number, g, h, book, rate, suspected)
         return [tree], values, asked
     trees, columns, total = [], [], 0
     for k in range(task.objective.outputs):
@@ -200,14 +209,26 @@ def _grow_round(task: Task, number: int, margin: F64, book: HandleBook) -> Scrip
 
 
 def _grow(
-    task: Task, k: int, number: int, g: F64, h: F64, book: HandleBook
+    task: Task,
+    k: int,
+    number: int,
+    g: F64,
+    h: F64,
+    book: HandleBook,
+    rate: float | None = None,
+    suspected: list[Suspect] | None = None,
 ) -> Script[tuple[tuple[TreeNode, ...], F64, int]]:
-    """One tree of class k: (nodes, value of every row, vectors asked). number: of the round."""
+    """One tree of class k: (nodes, value of every row, vectors asked). number: of the round.
+
+    rate: of bads, the same for every row, where suspicious columns are looked for.
+    """
     work = _prepare(task, k, number, g, h)
     root = work.root(np.flatnonzero(work.sampled), np.arange(len(g)))
     nodes, level, asked = [root], [root], 0
     for depth in range(task.params.max_depth):
         asked += yield from _sum_level(task, work, level)
+        if depth == 0 and rate is not None and suspected is not None:
+            suspected += suspects(work, root, rate, task.histogram_noise)
         yield from _choose_level(task, work, level)
         level = [child for node in level if node.choice for child in work.divide(node)]
         nodes += level

@@ -146,7 +146,7 @@ def test_names_with_quotes_dots_spaces_and_chinese(tmp_path):
 
 
 def test_ten_thousand_categories_and_long_texts(tmp_path):
-    select = "SELECT i AS id, 'c' || i AS many, repeat('long ', 2000) || i % 2 AS text FROM range(10000) t(i)"
+    select = "SELECT i AS id, 'c' || i // 2 AS many, repeat('long ', 2000) || i % 2 AS text FROM range(20000) t(i)"
     many, text = parquet_table(tmp_path, select).columns
     assert len(many.categories) == 10_000
     assert len(text.categories) == 2

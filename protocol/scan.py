@@ -20,6 +20,8 @@ from protocol.errors import DataError
 
 Sentinel = str | int | float
 
+_FORM: Final = """header = true, quote = '"', comment = ''"""
+"""A CSV file as RFC 4180 has it, but for what parts its fields: a lone ' or # among values begins nothing."""
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FLOATS: Final = ("FLOAT", "DOUBLE")
 _NUMBERS: Final = frozenset((*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), *_FLOATS, "BOOLEAN"))
@@ -56,7 +58,7 @@ class Scan:
         base.execute("SET TimeZone = 'UTC'")
         path = text(str(source.path))
         try:
-            self._raw = f"read_csv({path}, header = true, all_varchar = true)" if source.kind == "csv" else ""
+            self._raw = f"read_csv({path}, {_FORM}, all_varchar = true)" if source.kind == "csv" else ""
             self.relation = self._typed(path, ids) if self._raw else f"read_parquet({path})"
             self.types = self._describe(self.relation)
         except duckdb.Error as error:
@@ -112,7 +114,7 @@ class Scan:
     def _typed(self, path: str, ids: Collection[str]) -> str:
         nulls = ", ".join(map(text, sorted({"", *(s for s in self._missing if isinstance(s, str))})))
         kept = {c: "VARCHAR" for c in self._describe(self._raw) if c in ids}
-        read = f"read_csv({path}, header = true, sample_size = -1, nullstr = [{nulls}]"
+        read = f"read_csv({path}, {_FORM}, sample_size = -1, nullstr = [{nulls}]"
         plain, comma = f"{read}{_types(kept)})", f"{read}{_types(kept)}, decimal_separator = ',')"
         if self._decimal_comma(path) and self._texts(comma) < self._texts(plain):
             return comma
@@ -135,7 +137,7 @@ class Scan:
 
     def _decimal_comma(self, path: str) -> bool:
         """Whether commas may stand in numbers: only where they do not stand between fields."""
-        ((delimiter,),) = self._base.sql(f"SELECT Delimiter FROM sniff_csv({path}, header = true)").fetchall()
+        ((delimiter,),) = self._base.sql(f"SELECT Delimiter FROM sniff_csv({path}, {_FORM})").fetchall()
         return delimiter in (";", "\t", "|")
 
     def _texts(self, relation: str) -> int:

@@ -156,6 +156,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         bootstrap=job.report.bootstrap,
         seed=job.run.seed,
         budgets={p: budgets(training, p) for p in sorted(used)},
+        bin_tables=training.bin_tables,
         warnings=notes.warnings(training),
         notes=notes.notes(training),
         job=job_text,

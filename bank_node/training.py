@@ -15,8 +15,10 @@ from bank_node.absences import absence_scores
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
 from bank_node.algorithms.objective import objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner
+from bank_node.bin_tables import tables_of_bank, tables_of_partner
 from bank_node.config import BankConfig
-from bank_node.evaluation.facts import DisclosureRow
+from bank_node.evaluation.facts import BinTable, DisclosureRow
 from bank_node.journal import Journal
 from bank_node.parts import Parts, assign_parts
 from bank_node.standing import Standing, load_known, save_known
@@ -72,6 +74,7 @@ class Training:
     rungs: list[TrainedRung] = field(default_factory=list)
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     views: dict[tuple[str, int], PartnerView] = field(default_factory=dict)
+    bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
 
 
 def read_own_table(config: BankConfig, job: Job) -> Table:
@@ -126,6 +129,8 @@ def _grow_ladder(
     try:
         for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
             opened = drive(_open(training, number), journal)
+            if number == 0 and job.report.bin_tables:
+                training.bin_tables = drive(_bin_tables(training, model.params.max_bin), journal)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
                 trained = _train_rung(training, rung, name, model.params, journal, tally, clock, opened, progress)
                 training.rungs.append(trained)
@@ -152,6 +157,18 @@ def _view(standing: Standing, partner: str, alignment: BankAlignment, max_bin: i
     if not at_start.exists():
         save_known(at_start, view.known)
     return replace(view, known=load_known(at_start, view.known.rows))
+
+
+def _bin_tables(training: Training, max_bin: int) -> Script[dict[str, list[BinTable]]]:
+    """Goods and bads in the bins of every party's columns."""
+    label, train = training.table.label, training.parts == "train"
+    assert label is not None
+    bank, columns = training.table.party, _own_columns(training, max_bin)
+    views = [training.views[p, max_bin] for p in training.alignments]
+    counts = yield from count_partners(training.job.sha256, views, train, label > 0)
+    own = {bank: tables_of_bank(columns, evidence_of_bank(columns, train, label > 0))}
+    found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
+    return own | {v.name: tables_of_partner(v, found[v.name]) for v in views}
 
 
 def _open(training: Training, number: int) -> Script[dict[str, Opened]]:

@@ -7,6 +7,7 @@ import typer
 
 from bank_node.evaluation.headline import headline_table
 from experiments.benchmarks import BENCHMARKS
+from experiments.check import CHECKS
 from experiments.compare import compare as compare_runs
 from experiments.new_scenario import new_scenario
 from experiments.prepare import prepare, write_demo
@@ -92,6 +93,21 @@ def compare(folders: Annotated[list[Path], typer.Argument(help="Folders of finis
     table, values = compare_runs(folders)
     TALK.out.print(table)
     return values
+
+
+@verbs.command()
+def check(
+    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(CHECKS)}.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished `fedwarn run`.")],
+) -> dict[str, Any]:
+    """Hold what was computed under encryption against the plain computation over all parties' tables."""
+    if what not in CHECKS:
+        raise UsageError("check", f"there is none called {what!r}", f"choose one of {', '.join(CHECKS)}")
+    with TALK.progress() as progress:
+        found = CHECKS[what](folder, progress)
+    for key, value in found.items():
+        TALK.out.print(f"{key}: {value:g}")
+    return found
 
 
 @verbs.command()

@@ -17,6 +17,7 @@ from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.scoring import ScoringAnswerer
+from partner_node.algorithms.woe import count_bins
 from partner_node.budgets import Budgets
 from partner_node.config import PartnerConfig
 from partner_node.models import AGAIN, KeptModels
@@ -24,6 +25,7 @@ from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
 from protocol.algorithms import agreement, alignment, binning, boosting
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.algorithms.scoring import ScoringQuery
+from protocol.algorithms.woe import BinCounts, BinCountsQuery
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError, RefusedError
 from protocol.files import kept_key, own_folder, write_whole
@@ -93,6 +95,8 @@ class PartnerNode:
                     return self._hint(message)
                 case boosting.Opening():
                     return self._open(message)
+                case BinCountsQuery():
+                    return self._count(message)
                 case ScoringQuery():
                     return self._score(message)
         raise PeerError(
@@ -222,6 +226,13 @@ class PartnerNode:
         opened = {"job": opening.job, "opened_rows": str(opening.rows)}
         _write_json(self._layout_file(opening.layout), {**self._facts(opening.layout), **opened})
         return reply
+
+    def _count(self, query: BinCountsQuery) -> BinCounts:
+        """Exact counts a bin, if the job has bin tables."""
+        plan = self._plan()
+        if plan and not any(model.bin_tables for model in plan.models):
+            raise self._not_as_approved("asks for no bin tables")
+        return count_bins(self._answerer(query.layout), query)
 
     def _plan(self) -> Workload | None:
         """What the approved file of the job plans; None where no file was approved."""

@@ -92,6 +92,8 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
 def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Openings, sums, split bits and the handles of every model."""
     yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
+    for model in (m for m in plan.models if m.bin_tables):
+        yield "woe.counts", 1, 2 * _rows_of_matrix(sizes.tables[model.max_bin]) * _WORD + _HEAD
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew
@@ -118,5 +120,5 @@ def _rows_of_matrix(table: BinnedTable) -> int:
 
 def _entry(kind: str, when: When, count: int, size: int, sizes: Sizes) -> Leaving:
     said = CATALOGUE[kind].DISCLOSURE
-    by_engine = kind == "boosting.sums" and not sizes.encrypts
+    by_engine = kind in ("boosting.sums", "woe.counts") and not sizes.encrypts
     return Leaving(kind, said.content, said.encrypted and not by_engine, said.purpose, when, count, size)

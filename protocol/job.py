@@ -96,11 +96,15 @@ class Run(_Section):
 
 
 class ReportSettings(_Section):
-    """[report]: alert rates, resamples of the bootstrap, and whether there is a placebo rung."""
+    """[report]: alert rates, resamples of the bootstrap, whether there is a placebo rung, and bin tables.
+
+    bin_tables: counts of goods and bads in every bin of every column, exact; two equations of each partner.
+    """
 
     alert_rates: tuple[float, ...] = Field(default=(0.01, 0.05, 0.10), min_length=1)
     bootstrap: int = Field(default=1000, ge=20, le=100_000)
     placebo: bool = True
+    bin_tables: bool = False
 
 
 class Job(_Section):

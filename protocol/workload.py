@@ -14,6 +14,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a job with one partner, over all rungs that the partner is in.
 
     name: of the model. rungs: how many. trees: in all rungs together. depth, max_bin: of its parameters.
+    bin_tables: whether goods and bads a bin are asked for over this model's bins.
     """
 
     name: str
@@ -21,6 +22,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trees: int
     depth: int
     max_bin: int
+    bin_tables: bool = False
 
     @property
     def vectors_a_tree(self) -> int:
@@ -34,8 +36,8 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def equations(self) -> int:
-        """Sums a row space, of all its trees."""
-        return self.trees * self.equations_a_tree
+        """Sums a row space, of all its trees; and rows and bads a bin."""
+        return self.trees * self.equations_a_tree + (2 if self.bin_tables else 0)
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,10 +64,13 @@ def workload(job: Job, partner: str) -> Workload:
     """What the job asks of a partner. Raises: UsageError: its ladder names a party that it does not have."""
     ladder = rungs(job.bank, job.partners, job.run.ladder, job.report.placebo)
     with_it = [rung for rung in ladder if partner in rung.partners]
-    named = zip(job.model_names, (model.params for model in job.models), strict=True)
+    named = enumerate(zip(job.model_names, (model.params for model in job.models), strict=True))
     return Workload(
         tuple(
-            PlannedModel(name, len(with_it), len(with_it) * p.n_estimators * p.outputs, p.max_depth, p.max_bin)
-            for name, p in named
+            PlannedModel(
+                name, len(with_it), len(with_it) * p.n_estimators * p.outputs, p.max_depth, p.max_bin,
+                bin_tables=job.report.bin_tables and number == 0,
+            )
+            for number, (name, p) in named
         )
-    )
+    )  # fmt: skip

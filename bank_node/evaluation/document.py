@@ -10,6 +10,7 @@ from pydantic import Field
 
 from bank_node.evaluation.absence import Absence
 from bank_node.evaluation.facts import (
+    BinTable,
     Budget,
     DataFacts,
     DisclosureRow,
@@ -112,6 +113,7 @@ class Report(Facts):
     alert_rates: list[float]
     bootstrap: int
     budgets: dict[str, dict[str, Budget]]
+    bin_tables: dict[str, list[BinTable]]
     warnings: list[Text]
     notes: list[Text]
     job: str

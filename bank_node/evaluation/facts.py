@@ -111,6 +111,25 @@ class RungFacts(Facts):
     leakage: dict[str, Leakage] = {}
 
 
+class Bin(Facts):
+    """One bin of a column: goods and bads of the training part in it. woe: positive for a good bin."""
+
+    name: str
+    rows: int
+    bads: int
+    bad_rate: float
+    woe: float
+
+
+class BinTable(Facts):
+    """One column by bin. column: its name, or its number where a partner keeps the names. iv: information value."""
+
+    column: str
+    iv: float
+    ks: float
+    bins: list[Bin]
+
+
 class Budget(Facts):
     """A clause of the contract at one party: its limit, what is spent at the end of the run, is it enforced."""
 
@@ -151,7 +170,8 @@ class RunFacts(Facts):
 
     task: what the label is.
     job: the scenario's text. engine: from both sides' receipts. bootstrap: resamples. seed: of the bootstrap.
-    budgets: by party, then by clause. warnings open the page; notes stand under the headline.
+    budgets: by party, then by clause. bin_tables: by party, where asked for.
+    warnings open the page; notes stand under the headline.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -168,6 +188,7 @@ class RunFacts(Facts):
     bootstrap: int = Field(1000, ge=1)
     seed: int = 0
     budgets: dict[str, dict[str, Budget]] = {}
+    bin_tables: dict[str, list[BinTable]] = {}
     warnings: list[Text] = []
     notes: list[Text] = []
     job: str = ""

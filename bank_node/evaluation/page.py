@@ -18,7 +18,7 @@ from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
-from bank_node.evaluation.plots_of_cost import PHASES, cost_plots, other_seconds
+from bank_node.evaluation.plots_of_cost import PHASES, STRONGEST, cost_plots, other_seconds
 from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.scores import Scored
 from bank_node.evaluation.svg import spans
@@ -47,6 +47,7 @@ def render_page(report: Report, scored: Scored) -> str:
             second=sensitive_metric(report.task),
             disclosures=_disclosures(report),
             leaks=_leaks(report),
+            strongest=STRONGEST,
             alerted=alerts(float(rate), report.data.test) if rate else 0,
         )
     )

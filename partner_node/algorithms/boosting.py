@@ -1,6 +1,6 @@
 """The partner's half of boosted trees: sums over sealed vectors, split bits within its budgets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -122,14 +122,16 @@ class BoostingAnswerer:
     def _sum(self, query: SumsQuery) -> Sums:
         """Noisy sums a bin; the budgets are spent before they are computed."""
         self._require_well_formed(query)
-        limit = self._limit() if self.enforced else None
-        each = 2 if query.packed else 1
-        state = self.state
-        self.budgets.spend_equations(
-            state.bank, state.data, state.alignment, query.labels, each, limit, state.job, state.approved
-        )
+        self.spend(query.labels, 2 if query.packed else 1)
         sums = self.evaluator.answer(query.body, query.labels, query.columns, self._noise(query))
         return Sums(plaintext=isinstance(query.body, Cleartext), sums=sums)
+
+    def spend(self, labels: Sequence[str], each: int) -> None:
+        """Count equations before they are released. Raises: RefusedError, IntegrityError (`Budgets`)."""
+        limit, state = self._limit() if self.enforced else None, self.state
+        self.budgets.spend_equations(
+            state.bank, state.data, state.alignment, labels, each, limit, state.job, state.approved
+        )
 
     def _noise(self, query: SumsQuery) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         """Noise of all vectors of a query, shape (B, rows of its columns)."""

@@ -1,0 +1,65 @@
+"""The bank's half of weight of evidence: one query a partner, and a table a column."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.partner_view import PartnerView
+from protocol.algorithms.woe import BinCounts, BinCountsQuery, Evidence
+from protocol.errors import IntegrityError
+from protocol.he.base import Sealed
+from protocol.messages import I64
+from protocol.role import Script, ask
+
+Flags = npt.NDArray[np.bool_]
+
+
+def count_partners(job: str, views: Sequence[PartnerView], train: Flags, bad: Flags) -> Script[Mapping[str, I64]]:
+    """Rows and bads a bin of every partner's columns, by partner: shape (rows of its matrix, 2), int64.
+
+    train, bad: flags of the bank's rows, shape (n,). The counts are those of the rows that the partner holds.
+    Raises: IntegrityError: a column's bins do not add up to the totals. RefusedError: an equation budget is spent.
+    """
+    rows = np.flatnonzero(train)
+    sealed: dict[str, Sealed] = {}
+    queries: dict[str, BinCountsQuery] = {}
+    for view in views:
+        labels = (f"{job}/woe/{view.layout}/rows", f"{job}/woe/{view.layout}/bads")
+        vectors = np.stack([view.spread(rows, values[rows].astype(np.int64)) for values in (train, bad)])
+        sealed[view.name] = view.kit.seal(vectors, labels)
+        queries[view.name] = BinCountsQuery(layout=view.layout, labels=labels, body=sealed[view.name].body)
+    replies = yield from ask(queries, BinCounts)
+    return {view.name: _opened(view, sealed[view.name], replies[view.name], rows, bad) for view in views}
+
+
+def _opened(view: PartnerView, sealed: Sealed, reply: BinCounts, rows: I64, bad: Flags) -> I64:
+    """The counts, accepted only if every column's add up to the rows and bads that the partner holds."""
+    starts = np.concatenate(([0], np.cumsum([shape.size for shape in view.columns])))
+    counts = view.kit.open(sealed, np.arange(starts[-1]), reply.sums).T
+    held = rows[view.held[rows]]
+    totals = np.array([len(held), bad[held].sum()])
+    if not (np.add.reduceat(counts, starts[:-1], axis=0) == totals).all():
+        raise IntegrityError(view.name, "its counts do not add up to the totals", "do not use this partner's answers")
+    return np.ascontiguousarray(counts)
+
+
+def evidence_of_partner(view: PartnerView, counts: I64, train: Flags, bad: Flags) -> list[Evidence]:
+    """A table a column: its ordinary bins, `missing` where it has one, and `not_held` last where rows are not held."""
+    left_out = train & ~view.held
+    extra = [[left_out.sum(), (left_out & bad).sum()]] if left_out.any() else np.zeros((0, 2))
+    starts = np.concatenate(([0], np.cumsum([shape.size for shape in view.columns])))
+    parts = [np.concatenate((counts[a:b], extra)).astype(np.int64) for a, b in pairwise(starts)]
+    return [Evidence(part[:, 0], part[:, 1]) for part in parts]
+
+
+def evidence_of_bank(columns: BankColumns, train: Flags, bad: Flags) -> list[Evidence]:
+    """A table a column of the bank's own."""
+    out = []
+    for rule, bins in zip(columns.rules, columns.bins.T, strict=True):
+        size = rule.ordinary + rule.missing
+        rows = np.bincount(bins[train], minlength=size).astype(np.int64)
+        out.append(Evidence(rows, np.bincount(bins[train & bad], minlength=size).astype(np.int64)))
+    return out

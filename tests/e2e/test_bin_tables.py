@@ -1,0 +1,32 @@
+"""Bin tables of a whole run: asked for in the job, or found by `fedwarn check woe` afterwards."""
+
+import json
+
+import pytest
+
+from tests.e2e.tables import scenario
+from tests.e2e.test_runs import fedwarn, run
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_bin_tables_equal_the_plain_computation(tmp_path, asked):
+    job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": asked})
+    report = run(job, tmp_path / "out", "--transport", "in-process")
+    assert bool(report["bin_tables"]) == asked
+    done = fedwarn("check", "woe", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {"max_abs_iv": 0.0, "columns": 5}
+    if asked:
+        page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+        assert "information value" in page
+        assert "信息值" in page
+        assert "brand 3" not in page  # a partner's values stay with it
+        for tables in report["bin_tables"].values():
+            assert [t["iv"] for t in tables] == sorted((t["iv"] for t in tables), reverse=True)
+            assert all(sum(b["rows"] for b in t["bins"]) == report["data"]["train"] for t in tables)
+
+
+def test_there_is_nothing_to_check_without_the_nodes(tmp_path):
+    done = fedwarn("check", "woe", tmp_path)
+    assert done.returncode == 2
+    assert "facts.json is missing" in done.stderr

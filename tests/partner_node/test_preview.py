@@ -23,7 +23,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = [
         {"kind": "boosting", "params": {"n_estimators": n, "max_depth": 3, "max_bin": b}} for n, b in ((3, 8), (2, 4))
     ]
-    job = edit(scenario(folder), lambda v: v.update(models=models))
+    job = edit(scenario(folder, report={"bootstrap": 50, "bin_tables": True}), lambda v: v.update(models=models))
     run(
         job,
         folder / "out",

@@ -189,6 +189,8 @@ class Job(_Section):
         self._check_directions()
         self._check_interactions()
         self._check_objectives()
+        if self.report.bin_tables and self.task != "binary":
+            raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')
         if self.split.kind == "time" and not (self.data.time or self.data.as_of):

@@ -18,14 +18,14 @@ import numpy as np
 
 from bank_node.api.federation import Federation
 from bank_node.api.fitted import Fitted, NotFitted
-from bank_node.api.judging import figure, side_by_side
+from bank_node.api.judging import Judge
 from bank_node.api.listing import Listing
 from bank_node.api.rows import Rows, kind_of
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.scoring import read_rows
 from bank_node.training import read_own_table
-from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError
 from protocol.job import Job, JobData, JobModel, JobParty, ReportSettings, Run, Split
 from protocol.messages import F64, I64
@@ -41,7 +41,7 @@ class FederatedBooster:
 
     Parameters are those of a `boosting` model in a job file (docs/scenario-file.md): n_estimators, max_depth,
     learning_rate, max_bin, reg_lambda, reg_alpha, gamma, min_child_weight, subsample, colsample_bytree,
-    early_stopping_rounds ... as XGBoost has them; reveal_cost, which is ours. Besides:
+    early_stopping_rounds, objective ... as XGBoost has them; reveal_cost, which is ours. Besides:
 
         partners: names of those to train with; all of the federation if None.
         validation_fraction: share of the rows on which early stopping judges; they are not trained on.
@@ -54,7 +54,6 @@ class FederatedBooster:
     __signature__: ClassVar[Signature] = Signature(
         [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in _DEFAULTS.items()]
     )
-    _estimator_type: ClassVar[str] = "classifier"
 
     def __init__(self, **params: Any) -> None:
         """Raises: UsageError: no such parameter. Values are checked by `fit`."""
@@ -109,9 +108,11 @@ class FederatedBooster:
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks of an estimator; it alone calls this."""
-        from sklearn.utils import ClassifierTags, Tags, TargetTags
+        from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
 
         targets = TargetTags(required=False)
+        if OBJECTIVES.get(self.objective) == "regression":
+            return Tags(estimator_type="regressor", target_tags=targets, regressor_tags=RegressorTags())
         return Tags(estimator_type="classifier", target_tags=targets, classifier_tags=ClassifierTags())
 
     # -- fitting ---------------------------------------------------------------------------------------------------
@@ -170,7 +171,8 @@ class FederatedBooster:
         note = fitted.note
         order = np.argsort([-share for share in note.importances], kind="stable")
         self.fitted_, self.model_ = fitted, fitted.model.trees
-        self.classes_ = np.array([0, 1])
+        base = self.model_.base
+        self.classes_ = np.arange(len(base) if isinstance(base, tuple) else 2)
         self.feature_names_ = list(note.features)
         self.feature_importances_ = np.array(note.importances)
         self.importances_ = Listing([{"feature": note.features[k], "gain": note.importances[k]} for k in order])
@@ -179,39 +181,57 @@ class FederatedBooster:
     # -- using a model ---------------------------------------------------------------------------------------------
 
     def predict_proba(self, rows: Rows | None = None, absent: Sequence[str] = ()) -> F64:
-        """Probability of a good and of a bad, a row, in the order given, shape (n, 2).
+        """Probability of a good and of a bad, a row, in the order given, shape (n, 2); or of each class, shape (n, K).
 
         absent: partners to do without; their splits take the directions learnt for a missing value.
         Raises: FedwarnError: NotFitted; or of a partner that is needed and cannot be asked.
         """
-        with self.federation_.rows(rows) as config:
-            bad = self._scores(config, self.fitted_.model, absent)
-        return np.stack((1.0 - bad, bad), axis=1)
+        if self._judge().task == "regression":
+            raise UsageError("predict_proba", "this model predicts numbers, which have no classes", "call predict")
+        scores = self._scored(rows, absent)
+        return scores if scores.ndim == 2 else np.stack((1.0 - scores, scores), axis=1)
 
-    def predict(self, rows: Rows | None = None, absent: Sequence[str] = ()) -> I64:
-        """1 for each row that is more likely bad than good, else 0, shape (n,).
+    def predict(self, rows: Rows | None = None, absent: Sequence[str] = ()) -> F64 | I64:
+        """The likeliest class of each row, or the number predicted, shape (n,).
 
-        Where bads are rare this is nearly always 0: rank by `predict_proba`, and alert as many as you can work on.
+        Where bads are rare the likeliest class is nearly always 0: rank by `predict_proba`, and alert as many as you
+        can work on.
         """
-        return (self.predict_proba(rows, absent)[:, 1] > 0.5).astype(np.int64)
+        if self._judge().task == "regression":
+            return self._scored(rows, absent)
+        likeliest: I64 = self.predict_proba(rows, absent).argmax(axis=1)
+        return likeliest
 
-    def score(self, rows: Rows | None = None, metric: str = "auc", absent: Sequence[str] = ()) -> float:
-        """A figure of merit on rows with labels: auc, ks, gini, pr_auc, brier, precision@0.05, recall@, lift@."""
+    def score(self, rows: Rows | None = None, metric: str = "", absent: Sequence[str] = ()) -> float:
+        """A figure of merit on rows with labels.
+
+        Of a 0/1 label: auc (if none is named), ks, gini, pr_auc, brier, precision@0.05, recall@, lift@ any rate.
+        Of numbers: rmse, mae, deviance. Of classes: mlogloss, accuracy.
+        """
+        judge = self._judge()
         with self.federation_.rows(rows) as config:
-            bad, label = self._scores(config, self.fitted_.model, absent), _labels(config)
-        return figure(label, bad, metric)
+            score, label = self._scores(config, self.fitted_.model, absent), _labels(config, judge.task)
+        return judge.figure(label, score, metric)
 
     def uplift(self, rows: Rows | None = None) -> Listing:
-        """The bank alone beside the bank with its partners, on rows with labels, and what they add with a 95% interval.
+        """The bank alone beside the bank with its partners, on rows with labels; and what these add to the AUC of a
+        0/1 label, with a 95% interval.
 
         On the rows of the fit it flatters the larger model: give others.
         """
-        alone = self.fitted_.alone
+        judge, alone = self._judge(), self.fitted_.alone
         if alone is None:
             raise UsageError("uplift", "this model came without the bank's own", "fit it, or read the run's report")
         with self.federation_.rows(rows) as config:
             scores = {name: self._scores(config, model) for name, model in self._ladder(alone).items()}
-            return side_by_side(_labels(config), scores)
+            return judge.side_by_side(_labels(config, judge.task), scores)
+
+    def _judge(self) -> Judge:
+        return Judge.of(self.model_, self.tweedie_variance_power)
+
+    def _scored(self, rows: Rows | None, absent: Sequence[str]) -> F64:
+        with self.federation_.rows(rows) as config:
+            return self._scores(config, self.fitted_.model, absent)
 
     def save(self, folder: str | Path) -> None:
         """Leave the model folder, as `bank-node score --model` takes it."""
@@ -233,19 +253,20 @@ class FederatedBooster:
         return {" + ".join(folder.trees.parties): folder for folder in (alone, self.fitted_.model)}
 
     def _scores(self, config: BankConfig, model: ModelFolder, absent: Sequence[str] = ()) -> F64:
-        """Probability of a bad, a row, in the order of the file, shape (n,)."""
+        """Probability of a bad or number predicted, shape (n,), or of each class, shape (n, K); in the file's order."""
         without = set(self.federation_.chosen(tuple(absent)))
         table = read_rows(config, model.trees, config.data.source.path)
         with self.federation_.node(config) as node:
             scored = node.score(model, table, without)
-        out = np.empty(table.rows)
+        out = np.empty(scored.score.shape)
         out[table.order] = scored.score
         return out
 
 
-def _labels(config: BankConfig) -> F64:
+def _labels(config: BankConfig, task: Task) -> F64:
     """Labels, in the order of the file, shape (n,)."""
-    spec = config.data.model_copy(update={"columns": (), "weight": "", "amount": "", "time": "", "part": ""})
+    bare = {"columns": (), "weight": "", "amount": "", "time": "", "part": "", "task": task}
+    spec = config.data.model_copy(update=bare)
     table: Table = read_table(_source(config), spec, config.party, to_train=False)
     assert table.label is not None
     out = np.empty(table.rows)

@@ -165,6 +165,31 @@ def test_importances_are_shares_of_the_gain_by_column(model, federation):
     assert [row["gain"] for row in model.importances_] == sorted(model.feature_importances_, reverse=True)
 
 
+@pytest.mark.parametrize("objective", ["reg:squarederror", "count:poisson", "multi:softprob"])
+def test_labels_may_be_numbers_or_classes(tables, objective):
+    count = np.round(2 + tables["bank"]["debt_ratio"] - tables["bank"]["income"]).clip(0, 4).astype(int)
+    bank = {**tables["bank"], "bad": count}
+    train, test = rows_of(bank, slice(0, 1100)), rows_of(bank, slice(1100, None))
+    few = {"objective": objective, "num_class": 5 if "multi" in objective else 0, "max_bin": 8}
+    with federation_of({**tables, "bank": bank}, label="bad", engine="plaintext", progress=False) as made:
+        model = FederatedBooster(n_estimators=6, learning_rate=0.5, **few).fit(made, train)
+        predicted = model.predict(test)
+        assert len(model.uplift(test)) == 2
+        if "multi" in objective:
+            assert model.predict_proba(test).shape == (400, 5) == (400, len(model.classes_))
+            np.testing.assert_allclose(model.predict_proba(test).sum(axis=1), 1)
+            assert model.score(test, "accuracy") == (predicted == test["bad"]).mean() > 0.4
+            assert is_classifier(model)
+            return
+        assert model.score(test) == pytest.approx(np.sqrt(((predicted - test["bad"]) ** 2).mean()))
+        assert model.score(test) < test["bad"].std()
+        assert not is_classifier(model)
+        with pytest.raises(UsageError, match="call predict"):
+            model.predict_proba(test)
+        with pytest.raises(UsageError, match="'auc' is no metric of this model; choose one of rmse"):
+            model.score(test, "auc")
+
+
 # -- the model folder --------------------------------------------------------------------------------------------------
 
 

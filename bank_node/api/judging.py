@@ -45,7 +45,7 @@ class Judge:
         return self._all(label, score, rates)[key]
 
     def side_by_side(self, label: F64, scores: Mapping[str, F64]) -> Listing:
-        """A row a score: its figures; of a 0/1 label also its AUC over the first one's, with a 95% interval (DeLong)."""
+        """A row a score: its figures; of a 0/1 label its AUC over the first one's, with a 95% interval (DeLong)."""
         rows = []
         for k, (name, score) in enumerate(scores.items()):
             figures = self._all(label, score, [_RATE])

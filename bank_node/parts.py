@@ -18,8 +18,9 @@ NAMES = ("train", "validation", "test")
 def assign_parts(split: Split, table: Table, task: Task = "binary") -> Parts:
     """The part of every row of the bank's table, shape (n,).
 
-    Rows are drawn in order of id; by time, the last rows are the test, those just before the validation, and rows
-    of one moment stay together.
+    Rows are drawn in order of id. By time, the last rows are the test, those just before the validation, and rows of
+    one moment stay together; rows within the embargo before a later part are left out, and a share of the others is
+    drawn for a test in time, if both it and the rest have both classes.
     Without a test share, all rows that do not validate are trained on.
     Raises: DataError: a part has no rows, or only one class of a 0/1 label; a declared part is none of the three.
     """
@@ -37,6 +38,9 @@ def assign_parts(split: Split, table: Table, task: Task = "binary") -> Parts:
         parts[order[test : test + validation]] = "validation"
         if split.kind == "time" and table.time is not None:
             _keep_moments_together(parts, table.time, order)
+            _leave_out(parts, table.time, split.embargo)
+            if split.test:
+                _draw_in_time(parts, split, table, task)
     names = ("train", "test") if split.kind == "column" or split.test else ("train",)
     _require_both_classes(parts, table, names, task)
     return parts
@@ -61,11 +65,33 @@ def _keep_moments_together(parts: Parts, time: npt.NDArray[np.datetime64], newes
             parts[np.isin(parts, earlier) & (time >= time[rows[-1]])] = later
 
 
-def _require_both_classes(parts: Parts, table: Table, names: Sequence[str], task: Task) -> None:
+def _leave_out(parts: Parts, time: npt.NDArray[np.datetime64], days: float) -> None:
+    """Rows less than the embargo before the first moment of a later part: their outcomes were not known by then."""
+    embargo = np.timedelta64(round(days * 86_400e6), "us")
+    for later, earlier in (("test", ("validation", "train")), ("validation", ("train",))):
+        if days and (parts == later).any():
+            parts[np.isin(parts, earlier) & (time > time[parts == later].min() - embargo)] = "embargo"
+
+
+def _draw_in_time(parts: Parts, split: Split, table: Table, task: Task) -> None:
+    """Some of the rows left to train on, at random, so that one training is judged in and out of its time."""
+    older = np.flatnonzero(parts == "train")
+    drawn = older[draw(split.seed, "in time").permutation(len(older))[: round(split.in_time * len(older))]]
+    tried = parts.copy()
+    tried[drawn] = "in_time"
+    if all(_serves(tried, table, name, task) for name in ("in_time", "train")):
+        parts[drawn] = "in_time"
+
+
+def _serves(parts: Parts, table: Table, name: str, task: Task) -> bool:
+    """Whether a part has rows, and of a 0/1 label both classes."""
     assert table.label is not None
+    labels = table.label[parts == name]
+    return bool(labels.size and (task != "binary" or labels.min() != labels.max()))
+
+
+def _require_both_classes(parts: Parts, table: Table, names: Sequence[str], task: Task) -> None:
+    lacks = "both classes" if task == "binary" else "any rows"
     for name in names:
-        labels = table.label[parts == name]
-        if not labels.size and task != "binary":
-            raise DataError(table.party, f"the {name} part has no rows", "change [split], or give more rows")
-        if task == "binary" and (not labels.size or labels.min() == labels.max()):
-            raise DataError(table.party, f"the {name} part has not both classes", "change [split], or give more rows")
+        if not _serves(parts, table, name, task):
+            raise DataError(table.party, f"the {name} part has not {lacks}", "change [split], or give more rows")

@@ -32,12 +32,12 @@ class Step(NamedTuple):
     goods: float
 
 
-def read_rows(folder: Path) -> dict[tuple[str, str], list[Row]]:
-    """The test rows of `scores.csv` by (rung, model), best ranked first."""
+def read_rows(folder: Path, part: str = "test") -> dict[tuple[str, str], list[Row]]:
+    """The rows of one part of `scores.csv` by (rung, model), best ranked first."""
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
-            if line["part"] == "test":
+            if line["part"] == part:
                 rows[line["rung"], line["model"]].append(_row(line))
     return {key: sorted(found, key=lambda row: (-row.score, row.tie)) for key, found in rows.items()}
 

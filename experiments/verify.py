@@ -15,6 +15,7 @@ from typing import Any
 
 from bank_node.evaluation.document import REPORT_FILE, Report, Rung
 from bank_node.evaluation.facts import read_facts
+from bank_node.evaluation.intervals import Metric
 from bank_node.evaluation.report import build_report, read_report, scores_of
 from experiments.recompute import (
     Row,
@@ -122,13 +123,21 @@ def _shown(value: Any) -> str:
 def _points(folder: Path) -> Iterator[str]:
     """Every metric of every rung, by its definition."""
     report = read_report(folder)
-    rows = read_rows(folder)
+    rows, earlier = read_rows(folder), read_rows(folder, "in_time")
     for rung in report.rungs:
-        anew = _by_definition(report, rung, rows[rung.name, rung.model])
-        for name, metric in rung.metrics.items():
-            if not _same(metric.value, anew[name]):
-                where = f"{name} of rung {rung.name!r}, model {rung.model!r}"
-                yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
+        yield from _points_of(report, rung, rung.metrics, rows, "")
+        if rung.in_time is not None:
+            yield from _points_of(report, rung, rung.in_time.metrics, earlier, " in time")
+
+
+def _points_of(
+    report: Report, rung: Rung, metrics: dict[str, Metric], rows: dict[tuple[str, str], list[Row]], when: str
+) -> Iterator[str]:
+    anew = _by_definition(report, rung, rows[rung.name, rung.model])
+    for name, metric in metrics.items():
+        if not _same(metric.value, anew[name]):
+            where = f"{name}{when} of rung {rung.name!r}, model {rung.model!r}"
+            yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
 
 
 def _by_definition(report: Report, rung: Rung, rows: Sequence[Row]) -> dict[str, float]:

@@ -68,13 +68,19 @@ class JobParty(_Section):
 
 
 class Split(_Section):
-    """[split]: which rows are trained on, judged for early stopping, and tested."""
+    """[split]: which rows are trained on, judged for early stopping, and tested.
+
+    By time: embargo, days before a later part whose rows take no part; in_time, share of the rows left to train on
+    that are drawn to be tested beside the newest.
+    """
 
     kind: Literal["random", "time", "column"] = "random"
     column: str = ""
     test: float = Field(default=0.25, gt=0, lt=1)
     validation: float = Field(default=0.0, ge=0, lt=1)
     seed: int = 7
+    embargo: float = Field(default=0.0, ge=0)
+    in_time: float = Field(default=0.1, ge=0, lt=1)
 
 
 class JobModel(_Section):
@@ -165,6 +171,10 @@ class Job(_Section):
         values = self.model_dump(mode="json", by_alias=True)
         values["order"] = list(self.parties)  # the first holds the labels if none is named, and partners have an order
         values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
+        if not values["split"]["embargo"]:
+            del values["split"]["embargo"]
+        if self.split.kind != "time":
+            del values["split"]["in_time"]
         for place in (values["data"], *values["parties"].values()):
             place["source"] = (place["source"] or {}).get("sha256", "")
             if not place.get("monotone"):
@@ -195,6 +205,8 @@ class Job(_Section):
             raise ValueError('split.kind "column" needs split.column')
         if self.split.kind == "time" and not (self.data.time or self.data.as_of):
             raise ValueError('split.kind "time" needs data.time, or data.as_of')
+        if self.split.kind != "time" and self.split.embargo:
+            raise ValueError('split.embargo belongs to split.kind "time"')
         if self.split.kind != "column" and self.split.test + self.split.validation >= 1:
             raise ValueError("split.test and split.validation leave no rows to train on")
         if not all(0 < rate < 1 for rate in self.report.alert_rates):

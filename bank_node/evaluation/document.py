@@ -36,11 +36,19 @@ class SwapSet(Facts):
     bads_out: int
 
 
+class InTime(Facts):
+    """The same model judged on rows drawn from the time that it was trained on: beside it stands `metrics`, later."""
+
+    metrics: dict[str, Metric]
+    uplift: dict[str, Uplift]
+
+
 class Rung(Facts):
     """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros).
 
     swap_set: empty where the label is not 0 or 1, since nothing is alerted.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
+    in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Rung(Facts):
     uplift: dict[str, Uplift]
     swap_set: dict[str, SwapSet]
     absence: dict[str, Absence]
+    in_time: InTime | None
     sentence: Text
     importance: dict[str, float]
     disclosure: list[DisclosureRow]
@@ -86,13 +95,18 @@ class Placebo(Facts):
 
 
 class Data(DataFacts):
-    """Counts of the bank's rows over the whole file, then what each party brought."""
+    """Counts of the bank's rows over the whole file, then what each party brought.
+
+    in_time, embargo: of a split by time, rows drawn for the test in time, and rows that take no part.
+    """
 
     rows: int
     bads: int
     train: int
     validation: int
     test: int
+    in_time: int
+    embargo: int
 
 
 class Report(Facts):

@@ -1,17 +1,18 @@
 """The uplift report of a run: `report.json` and `report.html` from `scores.csv` and `facts.json`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from bank_node.evaluation.absence import Absence, absences
-from bank_node.evaluation.document import REPORT_FILE, Data, Headline, Placebo, Report, Rung
+from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, Placebo, Report, Rung
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.intervals import Estimates
 from bank_node.evaluation.measures import LOWER_IS_BETTER, headline_metric, names_of, sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.page import render_page
-from bank_node.evaluation.scores import Scored, read_scores
+from bank_node.evaluation.scores import Key, Scored, read_scores
 from bank_node.evaluation.uplift import base_of, full_of, key_of, swap_set
 from bank_node.evaluation.wording import joined, metric_name, relative_change, signed, uplift_sentence
 from protocol.algorithms.parameters import Task
@@ -62,7 +63,9 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     """The document, from facts and scores alone."""
     estimates = Estimates.of(scored, facts.alert_rates, facts.bootstrap, facts.seed)
     without = absences(scored, facts.alert_rates, facts.bootstrap, facts.seed)
-    rungs = [_rung(facts, rung, scored, estimates, without.get(key_of(rung), {})) for rung in facts.rungs]
+    beside = scored.in_time
+    earlier = None if beside is None else Estimates.of(beside, facts.alert_rates, facts.bootstrap, facts.seed)
+    rungs = [_rung(facts, rung, scored, estimates, earlier, without.get(key_of(rung), {})) for rung in facts.rungs]
     placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
     shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
     return Report.model_validate(
@@ -78,7 +81,10 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     )
 
 
-def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates, absence: dict[str, Absence]) -> Rung:
+def _rung(
+    facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates, earlier: Estimates | None,
+    absence: dict[str, Absence],
+) -> Rung:  # fmt: skip
     base = base_of(_of_model(facts, rung.model), facts.label_party)
     key, base_key, names = key_of(rung), key_of(base), names_of(facts.task, facts.alert_rates)
     metrics = {name: estimates.metric(key, name) for name in names}
@@ -90,7 +96,15 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates
         uplift=uplift,
         swap_set={str(r): swap_set(scored, key, base_key, r) for r in facts.alert_rates if facts.task == "binary"},
         absence=absence,
+        in_time=earlier and _in_time(earlier, key, base_key, names),
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
+    )
+
+
+def _in_time(estimates: Estimates, key: Key, base: Key, names: Sequence[str]) -> InTime:
+    return InTime(
+        metrics={name: estimates.metric(key, name) for name in names},
+        uplift={name: estimates.uplift(key, base, name) for name in names},
     )
 
 

@@ -9,7 +9,7 @@ of its UTF-8 form). The ids themselves would not do: files are often sorted by l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from protocol.messages import F64
 
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
-EVALUATED = "test"
-PARTS = ("train", "validation", "test")
+EVALUATED, IN_TIME = "test", "in_time"
+PARTS = ("train", "validation", "test", IN_TIME, "embargo")
 _TYPES = {
     "id": "VARCHAR",
     "rung": "VARCHAR",
@@ -49,6 +49,7 @@ class Scored:
     none is declared. scores: shape (n,), or (n, classes), by (rung, model). counts: rows, bads, train, validation,
     test of the whole file. powers: variance powers of regressions, by (rung, model).
     absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
+    in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
     """
 
     label: npt.NDArray[Any]
@@ -58,6 +59,7 @@ class Scored:
     absent: dict[Absent, F64] = field(default_factory=dict)
     task: Task = "binary"
     powers: dict[Key, float] = field(default_factory=dict)
+    in_time: "Scored | None" = None
 
 
 def read_scores(
@@ -70,12 +72,23 @@ def read_scores(
         DataError: no test rows, one class only, rungs over different rows, or a score that cannot be one.
     """
     with _loaded(folder / SCORES_FILE) as table:
-        first = _rows(table, keys[0])
-        _require_labels(first["label"], task)
-        label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
-        scores = {key: _scores(table, key, first, task) for key in keys}
+        counts = _counts(table, keys[0], task)
+        first, judged = _judged(table, keys, EVALUATED, counts, task)
+        in_time = _judged(table, keys, IN_TIME, counts, task)[1] if counts[IN_TIME] else None
         absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
-        return Scored(label, first.get("weight"), scores, _counts(table, keys[0], task), absent, task, powers or {})
+        powers = powers or {}
+        return replace(judged, absent=absent, powers=powers, in_time=in_time and replace(in_time, powers=powers))
+
+
+def _judged(
+    table: duckdb.DuckDBPyConnection, keys: Sequence[Key], part: str, counts: dict[str, int], task: Task
+) -> tuple[dict[str, Any], Scored]:
+    """The rows of one part: as they stand, and as they are judged."""
+    first = _rows(table, keys[0], part)
+    _require_labels(first["label"], task)
+    label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
+    scores = {key: _scores(table, key, first, task, part) for key in keys}
+    return first, Scored(label, first.get("weight"), scores, counts, task=task)
 
 
 def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
@@ -96,17 +109,17 @@ def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _rows(table: duckdb.DuckDBPyConnection, key: Key) -> dict[str, Any]:
+def _rows(table: duckdb.DuckDBPyConnection, key: Key, part: str = EVALUATED) -> dict[str, Any]:
     """Columns of one rung's test rows, in tie order."""
     query = "SELECT * FROM scores WHERE rung = ? AND model = ? AND part = ? ORDER BY sha256(id), id"
-    rows: dict[str, Any] = table.execute(query, [*key, EVALUATED]).fetchnumpy()
+    rows: dict[str, Any] = table.execute(query, [*key, part]).fetchnumpy()
     if not len(rows["id"]):
         raise DataError("report", f"{SCORES_FILE} has no test rows of {_named(key)}", "give the split a test share")
     return {name: np.ma.getdata(column) for name, column in rows.items()}
 
 
-def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], task: Task) -> F64:
-    rows = _rows(table, key)
+def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], task: Task, part: str) -> F64:
+    rows = _rows(table, key, part)
     if not (np.array_equal(rows["id"], first["id"]) and np.array_equal(rows["label"], first["label"])):
         raise DataError("report", f"{_named(key)} was scored on other rows", "score every rung on the same test rows")
     classes = [f"score_{k}" for k in range(sum(name.startswith("score_") for name in rows))]

@@ -37,7 +37,7 @@ def test_by_time_the_newest_rows_are_the_test_and_a_moment_stays_together(days, 
         days = [*days, *range(100, 120)]
     made = table(len(days), days)
     try:
-        parts = assign_parts(Split(kind="time", test=0.25, validation=validation), made)
+        parts = assign_parts(Split(kind="time", test=0.25, validation=validation, in_time=0.0), made)
     except DataError:  # one moment took all rows of a part
         return
     order = {"train": 0, "validation": 1, "test": 2}
@@ -47,6 +47,35 @@ def test_by_time_the_newest_rows_are_the_test_and_a_moment_stays_together(days, 
     for day in set(days):
         assert len(set(parts[np.array(days) == day])) == 1
     assert (parts == "test").sum() >= round(0.25 * len(days))
+
+
+def test_an_embargo_leaves_out_the_days_before_a_later_part():
+    days = list(range(100)) * 2
+    split = Split(kind="time", test=0.2, validation=0.1, embargo=5, in_time=0.0)
+    parts = assign_parts(split, table(200, sorted(days)))
+    of_day = dict(zip(sorted(days), parts.tolist(), strict=True))
+    runs = [(of_day[d], d) for d in range(100) if d == 0 or of_day[d] != of_day[d - 1]]
+    assert runs == [("train", 0), ("embargo", 66), ("validation", 70), ("embargo", 76), ("test", 80)]
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 0.5), st.integers(0, 9))
+def test_rows_tested_in_time_are_drawn_from_those_left_to_train_on(share, seed):
+    made = table(300, list(range(300)))
+    whole = assign_parts(Split(kind="time", in_time=0.0), made)
+    parts = assign_parts(Split(kind="time", in_time=share, seed=seed), made)
+    drawn = parts == "in_time"
+    assert drawn.sum() == round(share * (whole == "train").sum())
+    assert (parts[~drawn] == whole[~drawn]).all()
+    assert (whole[drawn] == "train").all()
+    other = assign_parts(Split(kind="time", in_time=share, seed=seed + 1), made)
+    assert (drawn != (other == "in_time")).any()
+
+
+def test_rows_that_leave_no_class_to_either_are_not_drawn():
+    made = table(4, [1, 2, 3, 4])
+    parts = assign_parts(Split(kind="time", test=0.5, in_time=0.5), made)
+    assert parts.tolist() == ["train", "train", "test", "test"]
 
 
 def test_declared_parts_are_taken_as_they_are():

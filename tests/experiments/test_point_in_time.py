@@ -148,6 +148,41 @@ def test_the_same_rows_get_the_scores_of_their_training(folder):
     assert set(scored.parties_used) == {"bank", "bank|suppliers"}
 
 
+def test_a_split_by_time_judges_out_of_time_and_in_it_from_one_training(folder):
+    split = {"kind": "time", "test": 0.25, "embargo": 40, "in_time": 0.2}
+    report = finished(folder, split=split)
+    with (folder / "out" / "scores.csv").open() as file:
+        lines = [line for line in csv.DictReader(file) if line["rung"] == "bank"]
+    dates = {part: [x["id"].split("|")[1] for x in lines if x["part"] == part] for part in {x["part"] for x in lines}}
+    assert set(dates) == {"train", "in_time", "embargo", "test"}
+    assert max(dates["train"] + dates["in_time"]) == "2023-08-31"
+    assert set(dates["embargo"]) == {"2023-09-30"}
+    assert min(dates["test"]) == "2023-10-31"
+    counts = {part: report["data"][part] for part in ("train", "test", "in_time", "embargo")}
+    assert counts == {part: len(found) for part, found in dates.items()}
+    for rung in report["rungs"]:
+        assert rung["in_time"]["metrics"].keys() == rung["metrics"].keys()
+        assert rung["in_time"]["metrics"]["auc"] != rung["metrics"]["auc"]
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Out of time, and in it" in page
+    assert "跨时点与同期检验" in page
+
+
+def test_a_figure_in_time_that_was_changed_is_found(folder):
+    finished(folder, split={"kind": "time", "in_time": 0.2})
+    path = folder / "out" / "report.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    report["rungs"][1]["in_time"]["metrics"]["ks"]["value"] += 1e-6
+    path.write_text(json.dumps(report), encoding="utf-8")
+    found = verify(folder / "out")
+    assert any("for ks in time of rung 'bank+suppliers'" in sentence for sentence in found)
+
+
+def test_an_embargo_needs_a_split_by_time(folder):
+    with pytest.raises(UsageError, match=r"split\.embargo belongs"):
+        finished(folder, split={"kind": "random", "embargo": 3})
+
+
 def test_dealt_dates_make_a_grid(folder):
     finished(folder)
     node = (folder / "out" / "nodes" / "suppliers" / "node.toml").read_text()

@@ -176,6 +176,16 @@ def test_a_partner_finds_its_own_double_ids(tmp_path):
     refused(fedwarn_run(tmp_path), 3, "telecom: ", "2 duplicate ids", "own.csv", "rows 10, 20")
 
 
+def test_a_broken_line(tmp_path):
+    small(tmp_path)
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    lines[250] += ",SECRET"
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    sentence = refused(fedwarn_run(tmp_path), 3, "table.csv cannot be read", "line 251 has", "correct or drop")
+    assert "SECRET" not in sentence
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_no_table(tmp_path):
     small(tmp_path, lambda v: v["data"].update(source={"kind": "parquet", "path": "table.csv"}))
     refused(fedwarn_run(tmp_path), 3, "table.csv cannot be read", "valid table")

@@ -39,9 +39,15 @@ HERE = Path("node.toml")
 
 
 @verbs.command()
-def doctor(config: Config = HERE) -> dict[str, Any]:
-    """Check settings, table, certificates, and that every partner answers and is set alike."""
-    findings = examine(load_config(config))
+def doctor(
+    job: Annotated[Path | None, typer.Argument(help="A job, to see whether this machine has what it needs.")] = None,
+    config: Config = HERE,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Find the overlap on N rows: partners learn N and how many of them match.")
+    ] = 0,
+) -> dict[str, Any]:
+    """Check table, certificates, and of every partner: settings, clock, link, how its ids are written, overlap."""
+    findings = examine(load_config(config), load_job(job) if job else None, sample)
     TALK.show(as_table(findings))
     return as_dict(findings)
 

@@ -1,8 +1,11 @@
 """A bank's node: the only place where its data, its keys, its ledger and a transport meet, and drive a script."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bank_node.algorithms.alignment import align
+from bank_node.algorithms.checkup import CheckedUp, check_up
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.outcome import write_outcome
@@ -13,10 +16,14 @@ from bank_node.streaming import score_rows
 from bank_node.training import Training, read_own_table, train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.checkup import formats_of
+from protocol.errors import UsageError
 from protocol.files import folder_name, own_folder
+from protocol.he.streams import permutation
 from protocol.job import Job
 from protocol.ledger import Ledger, export_receipt
 from protocol.messages import Message
+from protocol.role import drive
 from protocol.table import Table
 from protocol.transport.base import Transport
 from protocol.wire.envelope import Envelope
@@ -55,6 +62,30 @@ class BankNode:
         standing = Standing(self._config, table, self._session.exchange, self._progress)
         standing.agree([partner], "")
         return standing.welcomes[partner]
+
+    def check_up(self, partner: str, table: Table) -> CheckedUp:
+        """Measure clock and link of a partner that was greeted, and exchange formats of ids."""
+        script = check_up(partner, formats_of(table.entity_ids), time.time, time.perf_counter)
+        return drive(script, self._session.exchange)
+
+    def kept_alignment(self, partner: str, table: Table) -> BankAlignment | None:
+        """The alignment kept with a partner that was greeted, None if there is none."""
+        standing = Standing(self._config, table, self._session.exchange, self._progress)
+        standing.agree([partner], "")
+        return standing.kept(partner)
+
+    def align_sample(self, partner: str, table: Table, rows: int) -> BankAlignment:
+        """Align some rows drawn by chance with one partner; nothing is kept here.
+
+        Raises: UsageError: rows are named by dates too, or alignment is "shared", which would tell whose rows match.
+        """
+        config = self._config
+        if config.alignment != "one-sided" or config.dating:
+            thing = "a sample is aligned one-sided and without dates only"
+            raise UsageError(config.party, thing, "run `bank-node align` in its place")
+        ids = [table.ids[i] for i in permutation(table.rows)[:rows]]
+        script = align(config.party, [partner], ids, len(config.data.id), "one-sided", lambda done, total: None)
+        return drive(script, self._session.exchange)[partner]
 
     def train(self, job: Job, job_text: str, out: Path) -> None:
         """Train the job's ladder, and leave scores, models and facts in `out`."""

@@ -90,6 +90,10 @@ class Standing:
                 kept[party] = alignment
         return {p: kept[p] for p in partners}
 
+    def kept(self, partner: str) -> BankAlignment | None:
+        """The alignment kept with a partner that was agreed with."""
+        return self._kept(partner)
+
     def _keys(self) -> tuple[list[bytes], DatedRows | None]:
         """What the bank blinds: its rows' ids, dated by the grid; or ids alone, where dates are sent afterwards."""
         table, grid = self.table, self.config.grid

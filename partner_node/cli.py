@@ -58,9 +58,13 @@ def serve(config: Config = HERE) -> dict[str, Any]:
 
 
 @verbs.command()
-def doctor(config: Config = HERE) -> dict[str, Any]:
-    """Check settings, table and certificate."""
-    findings = examine(load_config(config))
+def doctor(
+    job: Annotated[Path | None, typer.Argument(help="A job, to see whether this machine has what it needs.")] = None,
+    config: Config = HERE,
+) -> dict[str, Any]:
+    """Check settings, table and certificate, and what the bank's doctor has told of its clock and ids."""
+    settings = load_config(config)
+    findings = examine(settings, job_with(settings.party, job) if job else None)
     TALK.show(as_table(findings))
     return as_dict(findings)
 

@@ -6,6 +6,7 @@ only after that bank has agreed to the terms.
 
 import json
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,14 @@ import numpy as np
 from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
+from partner_node.algorithms.checkup import CHECKUP, BankSeen, CheckupAnswerer, schema_digest
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.algorithms.woe import count_bins
 from partner_node.budgets import Budgets
 from partner_node.config import PartnerConfig
 from partner_node.models import AGAIN, KeptModels
 from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
-from protocol.algorithms import agreement, alignment, binning, boosting
+from protocol.algorithms import agreement, alignment, binning, boosting, checkup
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.woe import BinCounts, BinCountsQuery
@@ -67,6 +69,9 @@ class PartnerNode:
         self._aligning = AlignmentAnswerer(
             config.party, config.bank, config.alignment, len(config.data.id), ids, self._keep_alignment, dated=dated
         )
+        self._checkup = CheckupAnswerer(
+            config.bank, self.table.entity_ids, schema_digest(self._key, self.table), time.time, self._keep_checkup
+        )
         self._binned: dict[tuple[int, int], BinnedTable] = {}
         self._layouts: dict[str, BoostingAnswerer] = {}
 
@@ -84,6 +89,8 @@ class PartnerNode:
                 return self._welcome(message)
             if not self._agreement.exists():
                 raise PeerError(peer, "has not agreed to the terms", "begin with `bank-node align`")
+            if isinstance(message, checkup.Probe | checkup.FormatsQuery):
+                return self._checkup.handle(message)
             self._approved(self._agreed.job)
             role = self._role(message)
             if role is not None:
@@ -150,6 +157,9 @@ class PartnerNode:
     @property
     def _contract(self) -> Contract:
         return Contract.model_validate(self._agreed.contract)
+
+    def _keep_checkup(self, seen: BankSeen) -> None:
+        write_whole(self.config.state / CHECKUP, msgspec.json.encode(seen))
 
     # -- alignment ---------------------------------------------------------------------------------------------
 

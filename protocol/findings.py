@@ -12,13 +12,14 @@ from protocol.errors import FedwarnError
 
 @dataclass(frozen=True)
 class Finding:
-    """One check. code: 0 if well, else the exit code of the error."""
+    """One check. code: 0 if well, else the exit code of the error. warning: well for now, but not good."""
 
     party: str
     check: str
     found: str
     remedy: str = ""
     code: int = 0
+    warning: bool = False
 
 
 def checked(party: str, check: str, work: Callable[[], str]) -> Finding:
@@ -40,7 +41,8 @@ def as_table(findings: Sequence[Finding]) -> Table:
     for name in ("", "party", "check", "found", "remedy"):
         table.add_column(name)
     for f in findings:
-        table.add_row("[red]✗[/]" if f.code else "[green]✓[/]", f.party, f.check, f.found, f.remedy)
+        mark = "[red]✗[/]" if f.code else "[yellow]![/]" if f.warning else "[green]✓[/]"
+        table.add_row(mark, f.party, f.check, f.found, f.remedy)
     return table
 
 

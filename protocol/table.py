@@ -118,6 +118,11 @@ class Table:
         """Number of rows."""
         return len(self.ids)
 
+    @property
+    def entity_ids(self) -> list[bytes]:
+        """Ids without dates, a row."""
+        return self.entities or self.ids
+
 
 def read_table(source: Source, spec: TableSpec, party: str, to_train: bool = True) -> Table:
     """Read, check and clean a party's table. to_train: a column must vary; rows to be scored need not.

@@ -212,7 +212,7 @@ def uninterrupted(dealt: Path, tmp_path_factory: pytest.TempPathFactory) -> ByHa
     with hand.serving():
         doctor = hand.bank("doctor")
         assert (doctor.code, doctor.left) == (0, []), doctor
-        assert [finding["code"] for finding in doctor.json["findings"]] == [0, 0, 0]
+        assert {finding["code"] for finding in doctor.json["findings"]} == {0}
         aligned = hand.bank("align", hand.job)
         assert aligned.code == 0, aligned
         assert aligned.json["telecom"]["matches"] == round(0.9 * ROWS)

@@ -89,7 +89,7 @@ def train_between_processes(
         bank = stack.enter_context(_process(command, None, {"env": our_variables()}))
         if bank.wait():
             raise NodeFailed(job.bank, bank, silent=True)
-        return {partner: _peak_rss_mib(process.pid) for partner, process in partners.items()}
+        return {partner: peak_rss_mib(process.pid) for partner, process in partners.items()}
 
 
 def _partner(place: Place, config: Path, log: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
@@ -143,7 +143,7 @@ def _await_health(partner: str, process: subprocess.Popen[bytes], address: str) 
     raise TransportError(partner, "its node did not come up", "read its log in the run's folder")
 
 
-def _peak_rss_mib(pid: int) -> float:
+def peak_rss_mib(pid: int) -> float:
     """Of a living process; 0 where the system does not tell."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()

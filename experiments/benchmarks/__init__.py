@@ -28,5 +28,6 @@ class Benchmark:
 
 
 BENCHMARKS: Final = {
-    name: Benchmark(name) for name in ("tree", "node", "align", "wire", "memory", "accuracy", "tables", "sharing")
+    name: Benchmark(name)
+    for name in ("tree", "node", "align", "wire", "memory", "accuracy", "tables", "sharing", "score")
 }

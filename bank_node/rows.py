@@ -1,7 +1,8 @@
 """Rows to be scored, in a file of any length: laid out once in a temporary file beside the output, read part by part.
 
-In memory are one part, a cache of at most 256 MB, and eight bytes a row to see that no id comes twice. Columns are typed as the model knows them,
-so that a part without a date's hours, or a file without one category, means what it meant in training.
+In memory are one part, a cache of at most 256 MB, and eight bytes a row to see that no id comes twice. Columns are
+typed as the model knows them, so that a part without a date's hours, or a file without one category, means what it
+meant in training.
 """
 
 import hashlib

@@ -82,6 +82,7 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     yield "alignment.twice_blinded", theirs, sizes.bank_rows * POINT_BYTES + theirs * _HEAD
     yield "alignment.own_ids", ours, sizes.rows * POINT_BYTES + ours * _HEAD
     yield "alignment.aligned", 1, 2 * _HEAD
+    yield "alignment.held", 1, ceil(sizes.bank_rows / 8) + 3 * _HEAD  # in place of it, where the bank sends dates
     tables = sizes.tables.values()
     columns = sum(len(t.shapes) + len(t.dropped) for t in tables)
     yield "binning.layout", len(tables), (4 * len(tables) + columns) * _HEAD

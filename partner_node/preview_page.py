@@ -46,7 +46,10 @@ def sentences(found: Preview) -> Iterator[str]:
             f"limit {i.limit:g}"
         )
     releases = found.score_releases
-    yield f"score releases: {releases['planned']} of {releases['limit']} (boosting releases split bits, and no scores)"
+    yield (
+        f"score releases: {releases['planned']} of {releases['limit']} "
+        "(a training of boosted trees releases none; scoring by a model, one)"
+    )
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)
 

@@ -22,6 +22,8 @@ Sentinel = str | int | float
 
 _FORM: Final = """header = true, quote = '"', comment = ''"""
 """A CSV file as RFC 4180 has it, but for what parts its fields: a lone ' or # among values begins nothing."""
+_SAMPLE: Final = 2000
+"""Rows that rule out most columns of text as columns of numbers."""
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FLOATS: Final = ("FLOAT", "DOUBLE")
 _NUMBERS: Final = frozenset((*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), *_FLOATS, "BOOLEAN"))
@@ -118,22 +120,25 @@ class Scan:
         plain, comma = f"{read}{_types(kept)})", f"{read}{_types(kept)}, decimal_separator = ',')"
         if self._decimal_comma(path) and self._texts(comma) < self._texts(plain):
             return comma
-        kept |= dict.fromkeys(self._not_finite(plain, kept), "DOUBLE")
+        texts = [c for c, kind in self._describe(plain).items() if kind == "VARCHAR" and c not in ids]
+        untyped = f"read_csv({path}, {_FORM}, all_varchar = true, nullstr = [{nulls}])"  # quicker to read by far
+        kept |= dict.fromkeys(self._not_finite(untyped, texts), "DOUBLE")
         return f"{read}{_types(kept)})"
 
-    def _not_finite(self, relation: str, ids: Collection[str]) -> list[str]:
-        """Columns that DuckDB takes for text only because of inf or nan among their numbers."""
-        texts = [c for c, kind in self._describe(relation).items() if kind == "VARCHAR" and c not in ids]
-        if not texts:
+    def _not_finite(self, relation: str, texts: Sequence[str]) -> list[str]:
+        """The columns that DuckDB takes for text only because of inf or nan among their numbers."""
+        numbers = "coalesce(bool_and(TRY_CAST({0} AS DOUBLE) IS NOT NULL OR {0} IS NULL), true)"
+        spelt = "lower(trim({0}, ' +-')) IN ('inf', 'infinity', 'nan')"
+        likely = self._all_hold(f"(SELECT * FROM {relation} LIMIT {_SAMPLE})", texts, numbers)
+        return self._all_hold(relation, likely, f"{numbers} AND coalesce(bool_or({spelt}), false)")
+
+    def _all_hold(self, relation: str, columns: Sequence[str], test: str) -> list[str]:
+        """The columns for which an aggregate holds. test: in SQL, {0} the column."""
+        if not columns:
             return []
-        test = (
-            "coalesce(bool_and(TRY_CAST({0} AS DOUBLE) IS NOT NULL OR {0} IS NULL), false)"
-            " AND bool_or(regexp_full_match(trim({0}), '[+-]?(inf|infinity|nan)', 'i'))"
-        )
-        (found,) = self._base.sql(
-            f"SELECT {', '.join(test.format(quoted(c)) for c in texts)} FROM {relation}"
-        ).fetchall()
-        return [c for c, yes in zip(texts, found, strict=True) if yes]
+        tests = ", ".join(test.format(quoted(c)) for c in columns)
+        (found,) = self._base.sql(f"SELECT {tests} FROM {relation}").fetchall()
+        return [c for c, yes in zip(columns, found, strict=True) if yes]
 
     def _decimal_comma(self, path: str) -> bool:
         """Whether commas may stand in numbers: only where they do not stand between fields."""

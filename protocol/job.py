@@ -7,10 +7,11 @@ job on every engine and transport.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.parameters import BoostingParams, Task
 from protocol.contract import Contract
 from protocol.dates import Periods
@@ -18,7 +19,7 @@ from protocol.settings import check_settings, parse_toml, resolve
 from protocol.table import Sentinel, Source, nearest
 
 
-class _Section(BaseModel):
+class _Section(WithAddedKeys):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -34,6 +35,8 @@ class JobData(_Section, Periods):
 
     as_of: the date of a row; partners answer by what they knew then. period, first, last: the grid of points in time.
     """
+
+    ADDED: ClassVar = ("period", "first", "last")
 
     source: Source | None = None
     id: tuple[str, ...] = Field(min_length=1)
@@ -58,13 +61,15 @@ class JobParty(_Section):
     is told, the bank learns which of its column numbers have one.
     """
 
+    ADDED: ClassVar = ("as_of", "monotone")
+
     columns: tuple[str, ...] = Field(min_length=1)
     coverage: float = Field(default=1.0, gt=0, le=1)
     strangers: float = Field(default=0.0, ge=0, le=10)
     source: Source | None = None
     id: tuple[str, ...] = ()
     as_of: str = ""
-    monotone: dict[str, Literal[-1, 1]] = {}
+    monotone: dict[str, Literal[-1, 1]] = Field({})
 
 
 class Split(_Section):
@@ -73,6 +78,8 @@ class Split(_Section):
     By time: embargo, days before a later part whose rows take no part; in_time, share of the rows left to train on
     that are drawn to be tested beside the newest.
     """
+
+    ADDED: ClassVar = ("embargo",)
 
     kind: Literal["random", "time", "column"] = "random"
     column: str = ""
@@ -106,6 +113,8 @@ class ReportSettings(_Section):
 
     bin_tables: counts of goods and bads in every bin of every column, exact; two equations of each partner.
     """
+
+    ADDED: ClassVar = ("bin_tables",)
 
     alert_rates: tuple[float, ...] = Field(default=(0.01, 0.05, 0.10), min_length=1)
     bootstrap: int = Field(default=1000, ge=20, le=100_000)
@@ -171,17 +180,10 @@ class Job(_Section):
         values = self.model_dump(mode="json", by_alias=True)
         values["order"] = list(self.parties)  # the first holds the labels if none is named, and partners have an order
         values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
-        if not values["split"]["embargo"]:
-            del values["split"]["embargo"]
         if self.split.kind != "time":
             del values["split"]["in_time"]
         for place in (values["data"], *values["parties"].values()):
             place["source"] = (place["source"] or {}).get("sha256", "")
-            if not place.get("monotone"):
-                place.pop("monotone", None)  # jobs from before there were directions keep their digest
-            for key in ("period", "first", "last", *(["as_of"] if place is not values["data"] else [])):
-                if not place.get(key):
-                    place.pop(key, None)
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(b"fedwarn.v1 job " + text.encode()).hexdigest()
 

@@ -1,9 +1,10 @@
 """Parameters of the boosted trees: XGBoost's names and meaning where XGBoost has them."""
 
-from typing import Any, Final, Literal
+from typing import ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.binning import MAX_BIN
 
 Task = Literal["binary", "regression", "multiclass"]
@@ -24,14 +25,8 @@ _METRICS: Final = {
 }
 """By objective: what early stopping may go by; the first is the default."""
 
-ADDED: Final = (
-    "objective", "num_class", "tweedie_variance_power", "eval_metric", "max_delta_step", "monotone_constraints",
-    "interaction_constraints",
-)  # fmt: skip
-"""Keys that the first version did not have. At their defaults they are not written, so that jobs keep their digests."""
 
-
-class BoostingParams(BaseModel):
+class BoostingParams(WithAddedKeys):
     """Parameters of a `boosting` model.
 
     Ours, not XGBoost's: reveal_cost, the gain that a split must bring beyond the best known one to be worth
@@ -42,6 +37,10 @@ class BoostingParams(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ADDED: ClassVar = (
+        "objective", "num_class", "tweedie_variance_power", "eval_metric", "max_delta_step", "monotone_constraints",
+        "interaction_constraints",
+    )  # fmt: skip
 
     objective: Literal["binary:logistic", "reg:squarederror", "count:poisson", "reg:tweedie", "multi:softprob"] = (
         "binary:logistic"
@@ -60,7 +59,7 @@ class BoostingParams(BaseModel):
     subsample: float = Field(1.0, gt=0, le=1)
     colsample_bytree: float = Field(1.0, gt=0, le=1)
     scale_pos_weight: float = Field(1.0, gt=0)
-    monotone_constraints: dict[str, Literal[-1, 0, 1]] = {}
+    monotone_constraints: dict[str, Literal[-1, 0, 1]] = Field({})
     interaction_constraints: tuple[tuple[str, ...], ...] = ()
     early_stopping_rounds: int = Field(0, ge=0)
     eval_metric: str | None = None
@@ -102,8 +101,3 @@ class BoostingParams(BaseModel):
         if base is not None and self.objective in ("count:poisson", "reg:tweedie") and base <= 0:
             raise ValueError(f"base_score of {self.objective} is above 0")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if k not in ADDED or getattr(self, k) != fields[k].default}

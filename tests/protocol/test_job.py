@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tomli_w
 
+import experiments
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import UsageError
@@ -239,3 +240,9 @@ def test_the_document_names_every_key_of_a_section_with_its_default_and_no_other
             assert json.loads(told.strip("`")) == value, key
         elif isinstance(field.default, str) and key not in ("title", "label_party"):
             assert told == f'`"{field.default}"`'
+
+
+def test_keys_added_later_leave_the_digest_of_a_job_that_does_not_use_them():
+    """The main job's, as it was before there were points in time, directions, other labels and bin tables."""
+    main_job = Path(experiments.__file__).parent / "scenarios" / "csx.toml"
+    assert load_job(main_job).sha256 == "e4da352a8f2f95477868ad6a522eca6f6b33dc6d7f82ae0cd96a00a2f8687a7c"

@@ -111,7 +111,6 @@ def _texts_that_mean_missing(base: duckdb.DuckDBPyConnection, source: Source) ->
     if source.kind != "csv":
         return ()
     scan = Scan(base, source, (), ("",), "table")
-    raw = f"read_csv({text(str(source.path))}, header = true, all_varchar = true)"
     found: set[str] = set()
     for name in (n for n, kind in scan.types.items() if kind == "VARCHAR"):
         column = f"trim({quoted(name)})"
@@ -119,10 +118,12 @@ def _texts_that_mean_missing(base: duckdb.DuckDBPyConnection, source: Source) ->
         try:
             there = {
                 value
-                for (value,) in base.sql(f"SELECT DISTINCT {column} FROM {raw} WHERE {column} IN ({listed})").fetchall()
+                for (value,) in base.sql(
+                    f"SELECT DISTINCT {column} FROM {scan.raw} WHERE {column} IN ({listed})"
+                ).fetchall()
             }
             others = f"{column} NOT IN ({listed}) AND {column} != '' AND TRY_CAST({column} AS DOUBLE) IS NULL"
-            numbers = there and not _one(base, f"SELECT count(*) FROM {raw} WHERE {others}")[0]
+            numbers = there and not _one(base, f"SELECT count(*) FROM {scan.raw} WHERE {others}")[0]
         except duckdb.Error as error:
             raise scan.unreadable(error) from None
         found |= {t for t in there if t in ALWAYS_MISSING or numbers}

@@ -46,6 +46,8 @@ class Source(BaseModel):
 class Scan:
     """One file. types: DuckDB's, by column, in the file's order. relation: what to select from.
 
+    raw: a CSV's values as they are written, all text; "" for Parquet.
+
     ids: columns read as text, or their leading zeros are lost. missing: sentinels; text ones become nulls, as blanks
     always do.
     Raises: DataError: the file is no table.
@@ -60,8 +62,8 @@ class Scan:
         base.execute("SET TimeZone = 'UTC'")
         path = text(str(source.path))
         try:
-            self._raw = f"read_csv({path}, {_FORM}, all_varchar = true)" if source.kind == "csv" else ""
-            self.relation = self._typed(path, ids) if self._raw else f"read_parquet({path})"
+            self.raw = f"read_csv({path}, {_FORM}, all_varchar = true)" if source.kind == "csv" else ""
+            self.relation = self._typed(path, ids) if self.raw else f"read_parquet({path})"
             self.types = self._describe(self.relation)
         except duckdb.Error as error:
             raise self.unreadable(error) from None
@@ -83,7 +85,7 @@ class Scan:
 
         Raises: DataError: the file's own is no date.
         """
-        if self._source.snapshot or self._raw:
+        if self._source.snapshot or self.raw:
             return self._source.snapshot or None
         query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'snapshot'"
         found = self._base.execute(query, [str(self._source.path)]).fetchone()
@@ -107,15 +109,15 @@ class Scan:
     def sentinels(self, columns: Collection[str]) -> dict[str, int]:
         """Occurrences of sentinels in these columns, where there are any; blanks are not counted."""
         found = self._count(self.relation, {c: self._codes(c) for c in columns})
-        if self._raw:
+        if self.raw:
             texts = [s for s in self._missing if isinstance(s, str) and s]
-            for column, count in self._count(self._raw, dict.fromkeys(columns, _any_of(texts))).items():
+            for column, count in self._count(self.raw, dict.fromkeys(columns, _any_of(texts))).items():
                 found[column] = found.get(column, 0) + count
         return {column: count for column, count in found.items() if count}
 
     def _typed(self, path: str, ids: Collection[str]) -> str:
         nulls = ", ".join(map(text, sorted({"", *(s for s in self._missing if isinstance(s, str))})))
-        kept = {c: "VARCHAR" for c in self._describe(self._raw) if c in ids}
+        kept = {c: "VARCHAR" for c in self._describe(self.raw) if c in ids}
         read = f"read_csv({path}, {_FORM}, sample_size = -1, nullstr = [{nulls}]"
         plain, comma = f"{read}{_types(kept)})", f"{read}{_types(kept)}, decimal_separator = ',')"
         if self._decimal_comma(path) and self._texts(comma) < self._texts(plain):

@@ -26,6 +26,11 @@ class Disclosure(msgspec.Struct, frozen=True):
     purpose: str
 
 
+def as_sent(declared_as: Disclosure, clear: bool) -> Disclosure:
+    """Engine `plaintext` sends in clear what is declared as encrypted, and the ledger must say so."""
+    return Disclosure(declared_as.content, declared_as.encrypted and not clear, declared_as.purpose)
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, eq=False, forbid_unknown_fields=True):
     """Base of all messages. Subclasses are declared with `@declared(...)`."""
 

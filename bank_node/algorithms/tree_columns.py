@@ -8,7 +8,7 @@ import numpy as np
 
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.splits import Grid
-from protocol.algorithms.binning import ColumnShape, Rule, shape_of
+from protocol.algorithms.binning import ColumnShape, Rule, shape_of, starts_of
 from protocol.messages import I64
 
 
@@ -27,7 +27,7 @@ class Columns:
     @classmethod
     def of(cls, shapes: Sequence[ColumnShape], directions: Sequence[int], places: Sequence[int]) -> "Columns":
         """The given places of a party's columns."""
-        starts = np.concatenate(([0], np.cumsum([s.size for s in shapes])))
+        starts = starts_of(shapes)
         rows = [np.arange(starts[j], starts[j + 1]) for j in places]
         joined = np.concatenate(rows) if rows else np.zeros(0)
         picked = tuple(shapes[j] for j in places), tuple(directions[j] for j in places)
@@ -41,7 +41,7 @@ class Columns:
     @cached_property
     def offsets(self) -> I64:
         """First row of each column among `rows`, and their number last."""
-        return np.concatenate(([0], np.cumsum([s.size for s in self.shapes]))).astype(np.int64)
+        return starts_of(self.shapes)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from bank_node.algorithms.boosting import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
+from protocol.algorithms.binning import starts_of
 from protocol.algorithms.woe import BinCounts, BinCountsQuery, Evidence
 from protocol.errors import IntegrityError
 from protocol.he.base import Sealed
@@ -37,7 +38,7 @@ def count_partners(job: str, views: Sequence[PartnerView], train: Flags, bad: Fl
 
 def _opened(view: PartnerView, sealed: Sealed, reply: BinCounts, rows: I64, bad: Flags) -> I64:
     """The counts, accepted only if every column's add up to the rows and bads that the partner holds."""
-    starts = np.concatenate(([0], np.cumsum([shape.size for shape in view.columns])))
+    starts = starts_of(view.columns)
     counts = view.kit.open(sealed, np.arange(starts[-1]), reply.sums).T
     held = rows[view.held[rows]]
     totals = np.array([len(held), bad[held].sum()])
@@ -50,7 +51,7 @@ def evidence_of_partner(view: PartnerView, counts: I64, train: Flags, bad: Flags
     """A table a column: its ordinary bins, `missing` where it has one, and `not_held` last where rows are not held."""
     left_out = train & ~view.held
     extra = [[left_out.sum(), (left_out & bad).sum()]] if left_out.any() else np.zeros((0, 2))
-    starts = np.concatenate(([0], np.cumsum([shape.size for shape in view.columns])))
+    starts = starts_of(view.columns)
     parts = [np.concatenate((counts[a:b], extra)).astype(np.int64) for a, b in pairwise(starts)]
     return [Evidence(part[:, 0], part[:, 1]) for part in parts]
 

@@ -217,6 +217,11 @@ def sizes_of(shapes: Sequence[ColumnShape]) -> I64:
     return np.array([shape.size for shape in shapes], dtype=np.int64)
 
 
+def starts_of(shapes: Sequence[ColumnShape]) -> I64:
+    """The first row of the matrix of each column, and the number of rows last, shape (d + 1,)."""
+    return np.concatenate(([0], np.cumsum(sizes_of(shapes)))).astype(np.int64)
+
+
 def _join_small(counts: I64, min_rows: int) -> I64:
     """The cuts that stay when each bin below `min_rows` joins its smaller neighbour, smallest first."""
     sizes = [int(c) for c in counts]

@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from protocol.he.base import Body, Cleartext
-from protocol.messages import U8, U64, Disclosure, Message, declared
+from protocol.messages import U8, U64, Disclosure, Message, as_sent, declared
 
 QUERY_CONTENT: Final = "gradients of a node's rows, zero elsewhere; their largest value as a power of two"
 
@@ -84,7 +84,7 @@ class SumsQuery(Message, frozen=True):
 
     @property
     def disclosure(self) -> Disclosure:
-        return _as_sent(self.DISCLOSURE, isinstance(self.body, Cleartext))
+        return as_sent(self.DISCLOSURE, isinstance(self.body, Cleartext))
 
 
 @declared("boosting.sums", content="sums of gradients a bin, with noise", purpose="find splits", encrypted=True)
@@ -96,7 +96,7 @@ class Sums(Message, frozen=True):
 
     @property
     def disclosure(self) -> Disclosure:
-        return _as_sent(self.DISCLOSURE, self.plaintext)
+        return as_sent(self.DISCLOSURE, self.plaintext)
 
 
 @declared("boosting.split_query", content="columns and bins chosen for a split", purpose="divide the rows of a node")
@@ -158,8 +158,3 @@ class Kept(Message, frozen=True):
     equations: int
     equations_limit: int
     information_share: float
-
-
-def _as_sent(declared_as: Disclosure, clear: bool) -> Disclosure:
-    """Engine `plaintext` sends in clear what is declared as encrypted, and the ledger must say so."""
-    return Disclosure(declared_as.content, declared_as.encrypted and not clear, declared_as.purpose)

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from protocol.he.base import Body, Cleartext
-from protocol.messages import F64, I64, U64, Disclosure, Message, declared
+from protocol.messages import F64, I64, U64, Disclosure, Message, as_sent, declared
 
 EMPTY: Final = 0.5
 """What stands for the count in a bin without goods or without bads, so that its WOE is finite (Siddiqi: adjusted)."""
@@ -38,7 +38,7 @@ class BinCountsQuery(Message, frozen=True):
 
     @property
     def disclosure(self) -> Disclosure:
-        return _as_sent(self.DISCLOSURE, isinstance(self.body, Cleartext))
+        return as_sent(self.DISCLOSURE, isinstance(self.body, Cleartext))
 
 
 @declared("woe.counts", content="rows and bads a bin, exact", purpose="weight of evidence", encrypted=True)
@@ -50,7 +50,7 @@ class BinCounts(Message, frozen=True):
 
     @property
     def disclosure(self) -> Disclosure:
-        return _as_sent(self.DISCLOSURE, self.plaintext)
+        return as_sent(self.DISCLOSURE, self.plaintext)
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,3 @@ class Evidence:
 def _share(counts: I64) -> F64:
     share: F64 = np.where(counts > 0, counts, EMPTY) / max(1, int(counts.sum()))
     return share
-
-
-def _as_sent(declared_as: Disclosure, clear: bool) -> Disclosure:
-    """Engine `plaintext` sends in clear what is declared as encrypted, and the ledger must say so."""
-    return Disclosure(declared_as.content, declared_as.encrypted and not clear, declared_as.purpose)

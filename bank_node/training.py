@@ -74,6 +74,7 @@ class Training:
     rungs: list[TrainedRung] = field(default_factory=list)
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     views: dict[tuple[str, int], PartnerView] = field(default_factory=dict)
+    own: dict[int, BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
 
 
@@ -246,6 +247,13 @@ def _in_rung(training: Training, rung: Rung, partner: str, max_bin: int) -> Part
 
 
 def _own_columns(training: Training, max_bin: int) -> BankColumns:
+    """The bank's columns, binned once for all rungs."""
+    if max_bin not in training.own:
+        training.own[max_bin] = _bin_own(training, max_bin)
+    return training.own[max_bin]
+
+
+def _bin_own(training: Training, max_bin: int) -> BankColumns:
     """The bank's columns, binned over the rows that are fitted on; a column left with one bin is dropped."""
     table, fitted = training.table, training.parts == "train"
     rules = [fit_rule(column.rows(fitted), max_bin, 1) for column in table.columns]

@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from experiments.guess import guess
 from experiments.new_scenario import new_scenario
 from experiments.run import run
 from protocol.errors import DataError, UsageError
@@ -110,3 +111,11 @@ def test_nothing_is_overwritten(tmp_path):
     assert (tmp_path / "s.toml").read_text() == "mine"
     with pytest.raises(UsageError, match=r"none\.csv"):
         new_scenario(tmp_path / "none.csv", tmp_path / "other.toml")
+
+
+def test_a_lone_quote_swallows_no_rows(tmp_path):
+    names = {0: "'Brien", 3: "Smith'"}
+    rows = [f"{k:04},{names.get(k % 7, 'Lee')},{'NA' if k in (8, 9) else k},{k % 2}" for k in range(60)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["id,name,calls,default", *rows]) + "\n", encoding="utf-8")
+    assert guess(path).missing == ("", "NA")

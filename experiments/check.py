@@ -4,6 +4,8 @@ Only whoever dealt the tables out can do this: it reads every party's table of a
 """
 
 import shutil
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +22,12 @@ from experiments.nodes import Nodes
 from partner_node.algorithms.binning import bin_table
 from partner_node.config import load_config as load_partner
 from protocol.algorithms.woe import Evidence
+from protocol.dates import Grid
 from protocol.errors import UsageError
 from protocol.job import Job, load_job
+from protocol.messages import I64
 from protocol.settings import parse_toml
-from protocol.table import read_table
+from protocol.table import Table, read_table
 
 Progress = Callable[[str, int, int], None]
 
@@ -81,18 +85,38 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path, progress: Progres
 
 
 def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, float]:
-    """Information values of a partner's columns, by their names in the report, from both tables joined by id."""
+    """Information values of a partner's columns, by their names in the report, from both tables joined."""
     bank, own = load_bank(configs[job.bank]), load_partner(configs[partner])
     table, theirs = read_own_table(bank, job), read_table(own.data.source, own.data, partner)
     label, train = table.label, assign_parts(job.split, table) == "train"
     assert label is not None
     contract = bank.contract.stricter(own.contract)
     binned = bin_table(partner, theirs.columns, job.models[0].params.max_bin, contract.min_rows_per_bin)
-    at = {name: row for row, name in enumerate(theirs.ids)}
-    rows = np.array([at.get(name, -1) for name in table.ids])
+    rows = _joined(table, theirs, bank.grid)
     found = {}
     for j, shape in enumerate(binned.shapes):
         bins = np.where(rows >= 0, binned.bins[rows, j], shape.size)
         counts = [np.bincount(bins[part], minlength=shape.size) for part in (train, train & (label > 0))]
         found[f"column {shape.number + 1}"] = Evidence(*counts).iv
     return found
+
+
+def _joined(table: Table, theirs: Table, grid: Grid | None) -> I64:
+    """The partner's row that stands behind each of the bank's, -1 for none: of one id, or its latest record in time.
+
+    With a grid the time is its latest point not after the row's date; without one, the date itself.
+    """
+    if table.as_of is None or theirs.as_of is None:
+        at = {name: row for row, name in enumerate(theirs.ids)}
+        return np.array([at.get(name, -1) for name in table.ids])
+    times = table.as_of if grid is None else grid.points[grid.places(table.as_of)]
+    records: dict[bytes, list[tuple[np.datetime64, int]]] = defaultdict(list)
+    for row in np.argsort(theirs.as_of, kind="stable").tolist():
+        records[theirs.entities[row]].append((theirs.as_of[row], row))
+    return np.array([_latest(records[who], time) for who, time in zip(table.entities, times, strict=True)])
+
+
+def _latest(records: list[tuple[np.datetime64, int]], time: np.datetime64) -> int:
+    """The row of the last of these records, which are in order of time, not after a time; -1 if there is none."""
+    after = bisect_right(records, time, key=lambda record: record[0])
+    return records[after - 1][1] if after else -1

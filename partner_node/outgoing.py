@@ -42,12 +42,15 @@ class Leaving(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the bounds depend on. rows: of the partner's table. bank_rows: of the bank's. partners: of the job.
+    """What the bounds depend on.
 
+    ids: that the partner aligns: the rows of its table, or, on a grid of points in time, an id and point each.
+    space: rows of the space in which a split is answered. bank_rows: of the bank's table. partners: of the job.
     tables: the bins of the partner's table, by the number of bins asked. encrypts: whether the engine does.
     """
 
-    rows: int
+    ids: int
+    space: int
     bank_rows: int
     partners: int
     tables: dict[int, BinnedTable]
@@ -58,7 +61,7 @@ def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
     """Every kind that would leave, in the order in which they first do."""
     bounds = [*_before(sizes), *_training(plan, sizes)]
     splits = splits_asked(plan, sizes)
-    most_bits = _HEAD + max(splits.values(), default=0) * _bits(sizes.rows)
+    most_bits = _HEAD + max(splits.values(), default=0) * _bits(sizes.space)
     return [
         *(_entry(kind, "training", count, size, sizes) for kind, count, size in bounds),
         _entry("scoring.bits", "each scoring", 1, most_bits, sizes),
@@ -76,11 +79,11 @@ def splits_asked(plan: Workload, sizes: Sizes) -> dict[int, int]:
 
 def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Agreement, alignment, layouts and hints."""
-    theirs, ours = (max(1, ceil(n / PART)) for n in (sizes.bank_rows, sizes.rows))
+    theirs, ours = (max(1, ceil(n / PART)) for n in (sizes.bank_rows, sizes.ids))
     yield "agreement.welcome", 1, _SENTENCE
     yield "alignment.started", 1, 2 * _HEAD
     yield "alignment.twice_blinded", theirs, sizes.bank_rows * POINT_BYTES + theirs * _HEAD
-    yield "alignment.own_ids", ours, sizes.rows * POINT_BYTES + ours * _HEAD
+    yield "alignment.own_ids", ours, sizes.ids * POINT_BYTES + ours * _HEAD
     yield "alignment.aligned", 1, 2 * _HEAD
     yield "alignment.held", 1, ceil(sizes.bank_rows / 8) + 3 * _HEAD  # in place of it, where the bank sends dates
     tables = sizes.tables.values()
@@ -98,7 +101,7 @@ def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew
-    bits = sum(splits_asked(plan, sizes).values()) * _bits(sizes.rows)
+    bits = sum(splits_asked(plan, sizes).values()) * _bits(sizes.space)
     yield "boosting.splits", levels + again, bits + (levels + again) * _HEAD
     kept = sum(m.rungs for m in plan.models)
     yield "boosting.kept", kept, 2 * _HEAD * kept

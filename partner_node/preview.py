@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from partner_node.algorithms.alignment import dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table
 from partner_node.budgets import Budgets
 from partner_node.config import PartnerConfig
@@ -123,7 +124,7 @@ def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
 def _preview(case: _Case, unaligned: bool) -> Preview:
     config, job = case.config, case.job
     equations, state = _equations(case), _approval(config, job)
-    sizes = Sizes(case.table.rows, case.bank_rows, len(job.partners), case.tables, config.engine != "plaintext")
+    sizes = _sizes(case)
     refused = [*_settings_that_differ(case), *_budget_that_does_not_fit(config, equations)]
     codes = [PeerError.exit_code if _settings_that_differ(case) else RefusedError.exit_code] if refused else [0]
     return Preview(
@@ -134,6 +135,14 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         score_releases={"planned": 0, "limit": case.contract.score_releases}, clauses=_clauses(config, job),
         refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
     )  # fmt: skip
+
+
+def _sizes(case: _Case) -> Sizes:
+    """One-sided, the space of rows is the partner's own; shared, it is the bank's rows that any partner matched."""
+    config, job = case.config, case.job
+    ids = len(dated_records(case.table, config.grid)[0])
+    space = ids if config.alignment == "one-sided" else case.bank_rows
+    return Sizes(ids, space, case.bank_rows, len(job.partners), case.tables, config.engine != "plaintext")
 
 
 def _approval(config: PartnerConfig, job: Job) -> str:

@@ -26,7 +26,7 @@ from bank_node.evaluation.facts import (
     write_facts,
 )
 from bank_node.evaluation.intervals import point_estimates
-from bank_node.evaluation.scores import ABSENCES_FILE, Scored
+from bank_node.evaluation.scores import ABSENCES_FILE, FOLDS_FILE, Scored
 from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.agreement import Welcome
@@ -40,10 +40,15 @@ _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "
 
 
 def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[str, ...] = ()) -> RunFacts:
-    """Write scores.csv, absences.csv, models/ and facts.json. unused: columns of a dealt table that no party got."""
+    """Write scores.csv, absences.csv, models/, facts.json, and folds.csv where there are folds.
+
+    unused: columns of a dealt table that no party got.
+    """
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "scores.csv", _scores(training))
     write_whole(out / ABSENCES_FILE, _absences(training))
+    if training.folds is not None:
+        write_whole(out / FOLDS_FILE, _folds(training))
     for trained in training.rungs:
         model_of(training, trained).write(out / "models" / folder_of(trained.rung.name) / trained.model)
     facts = _facts(training, job_text, unused)
@@ -84,6 +89,31 @@ def _absences(training: Training) -> bytes:
     for t in training.rungs:
         for partner, score in t.absent.items():
             rows.writerows((i, t.rung.name, t.model, partner, s) for i, s in zip(ids, score.tolist(), strict=True))
+    return text.getvalue().encode()
+
+
+def _folds(training: Training) -> bytes:
+    """The training rows: id, rung, model, fold, label, score, and weight and classes as in scores.csv."""
+    table, folds = training.table, training.folds
+    assert table.label is not None
+    assert folds is not None
+    classes = [f"score_{k}" for k in range(training.job.models[0].params.num_class)]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(
+        ["id", "rung", "model", "fold", "label", "score", *(["weight"] if table.weight is not None else []), *classes]
+    )
+    inside = folds > 0
+    ids = [i.decode() for i, one in zip(table.ids, inside.tolist(), strict=True) if one]
+    label = table.label if training.job.task == "regression" else table.label.astype(int)
+    weight = [] if table.weight is None else [table.weight[inside].tolist()]
+    for t in training.rungs:
+        if t.folds is None:
+            continue
+        found = t.folds[inside]
+        score, each = (found.argmax(axis=1), found.T.tolist()) if classes else (found, [])
+        names = [t.rung.name] * len(ids), [t.model] * len(ids), folds[inside].tolist(), label[inside].tolist()
+        rows.writerows(zip(ids, *names, score.tolist(), *weight, *each, strict=True))
     return text.getvalue().encode()
 
 
@@ -278,7 +308,7 @@ def _measured(training: Training) -> Measured:
     seconds = {
         name: {**t.seconds, "total": sum(t.seconds.values())} for name, t in zip(names, training.rungs, strict=True)
     }
-    apart = ("align", "hint")
+    apart = ("align", "hint", "folds")
     per_tree = {
         name: sum(s for phase, s in t.seconds.items() if phase not in apart) / max(1, len(t.boosted.model.trees))
         for name, t in zip(names, training.rungs, strict=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from bank_node.absences import absence_scores
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
@@ -19,6 +20,7 @@ from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_
 from bank_node.bin_tables import tables_of_bank, tables_of_partner
 from bank_node.config import BankConfig
 from bank_node.evaluation.facts import BinTable, DisclosureRow
+from bank_node.folds import assign_folds
 from bank_node.journal import Journal
 from bank_node.parts import Parts, assign_parts
 from bank_node.standing import Standing, load_known, save_known
@@ -34,7 +36,7 @@ from protocol.files import own_folder
 from protocol.he.streams import digest
 from protocol.job import Job
 from protocol.ladder import Rung, rungs
-from protocol.messages import F64, encoded_size
+from protocol.messages import F64, I64, encoded_size
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
 from protocol.table import Table, read_table
 from protocol.workload import workload
@@ -47,6 +49,7 @@ Progress = Callable[[str, int, int], None]
 class TrainedRung:
     """One rung under one model. score: predictions, shape (n,), or (n, classes). spent, information: by partner.
 
+    folds: predictions of training rows by models fitted on the others, shape as score, nan of all other rows.
     bins: digest of the bank's own. absent: by partner, scores of the test rows without it, of a 0/1 label.
     """
 
@@ -60,6 +63,7 @@ class TrainedRung:
     information: dict[str, float]
     bins: str
     absent: dict[str, F64]
+    folds: F64 | None = None
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Training:
     views: dict[tuple[str, int], PartnerView] = field(default_factory=dict)
     own: dict[int, BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
+    folds: I64 | None = None
 
 
 def read_own_table(config: BankConfig, job: Job) -> Table:
@@ -114,6 +119,8 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
         standing.agree(partners, job.sha256)
         alignments = standing.align(partners)
     training = Training(job, table, parts, standing, alignments)
+    if job.split.folds:
+        training.folds = assign_folds(job.split, table, parts == "train", job.task)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)
     return training
 
@@ -194,6 +201,10 @@ def _train_rung(
 ) -> TrainedRung:  # fmt: skip
     task = _task(training, rung, model, params, clock, lambda done, total: progress(f"rung {rung.name}", done, total))
     boosted = drive(boost(task), journal)
+    folds = None
+    if training.folds is not None and not rung.placebo:
+        with clock("folds"):
+            folds = _train_folds(training, task, params, journal)
     with clock("score"):
         score = task.objective.predict(boosted.margin)
         absent = (
@@ -206,7 +217,25 @@ def _train_rung(
         {v.name: v.known.information_share for v in task.partners},
         digest(msgspec.json.encode(task.columns.rules)).hex(),
         absent,
+        folds,
     )  # fmt: skip
+
+
+def _train_folds(training: Training, task: Task, params: BoostingParams, journal: Journal) -> F64:
+    """Each training row's prediction by a model of its own rung, fitted on the other folds; nan elsewhere."""
+    assert training.folds is not None
+    found: F64 | None = None
+    for fold in range(1, training.job.split.folds + 1):
+        inside = training.folds == fold
+        fitted = task.train & ~inside
+        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", _bin_own(training.table, params.max_bin, fitted)
+        apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
+        boosted = drive(boost(apart), journal)
+        predicted = task.objective.predict(boosted.margin)
+        found = np.full(predicted.shape, np.nan) if found is None else found
+        found[inside] = predicted[inside]
+    assert found is not None
+    return found
 
 
 def _task(
@@ -247,18 +276,18 @@ def _in_rung(training: Training, rung: Rung, partner: str, max_bin: int) -> Part
 
 
 def _own_columns(training: Training, max_bin: int) -> BankColumns:
-    """The bank's columns, binned once for all rungs."""
+    """The bank's columns, binned once for all rungs; those dropped are kept for the report."""
     if max_bin not in training.own:
-        training.own[max_bin] = _bin_own(training, max_bin)
+        table = training.table
+        columns = training.own[max_bin] = _bin_own(table, max_bin, training.parts == "train")
+        training.dropped[table.party] = tuple(c.name for c in table.columns if c.name not in columns.names)
     return training.own[max_bin]
 
 
-def _bin_own(training: Training, max_bin: int) -> BankColumns:
+def _bin_own(table: Table, max_bin: int, fitted: npt.NDArray[np.bool_]) -> BankColumns:
     """The bank's columns, binned over the rows that are fitted on; a column left with one bin is dropped."""
-    table, fitted = training.table, training.parts == "train"
     rules = [fit_rule(column.rows(fitted), max_bin, 1) for column in table.columns]
     kept = [j for j, rule in enumerate(rules) if rule.ordinary + rule.missing >= 2]
-    training.dropped[table.party] = tuple(table.columns[j].name for j in range(len(rules)) if j not in kept)
     if not kept:
         raise DataError(
             table.party, "has no usable column: each is constant on the rows trained on", "give more columns"

@@ -12,7 +12,16 @@ from protocol.identity import create_demo_identities
 from protocol.job import Job, names_budgets
 
 _PARTS = ("nodes", "ca", "models", "receipts", "logs")
-_FILES = ("job.toml", "dealt.json", "scores.csv", "absences.csv", "facts.json", "report.json", "report.html")
+_FILES = (
+    "job.toml",
+    "dealt.json",
+    "scores.csv",
+    "absences.csv",
+    "folds.csv",
+    "facts.json",
+    "report.json",
+    "report.html",
+)
 
 
 def prepare(out: Path, fresh: bool) -> None:

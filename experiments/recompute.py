@@ -42,6 +42,21 @@ def read_rows(folder: Path, part: str = "test") -> dict[tuple[str, str], list[Ro
     return {key: sorted(found, key=lambda row: (-row.score, row.tie)) for key, found in rows.items()}
 
 
+def read_folds(folder: Path) -> dict[tuple[str, str], list[list[Row]]]:
+    """The rows of `folds.csv` by (rung, model), a list a fold, best ranked first; nothing where there are no folds."""
+    path = folder / "folds.csv"
+    found: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            found[line["rung"], line["model"]][line["fold"]].append(_row(line))
+    return {
+        key: [sorted(rows, key=lambda row: (-row.score, row.tie)) for rows in folds.values()]
+        for key, folds in found.items()
+    }
+
+
 def read_absences(folder: Path, rows: dict[tuple[str, str], list[Row]]) -> dict[tuple[str, str, str], list[Row]]:
     """The test rows of `absences.csv` by (rung, model, absent partner), best ranked first; labels of `rows`."""
     path, found = folder / "absences.csv", defaultdict(list)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import isclose
+from math import fsum, isclose
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bank_node.evaluation.report import build_report, read_report, scores_of
 from experiments.recompute import (
     Row,
     read_absences,
+    read_folds,
     read_rows,
     recompute,
     recompute_classes,
@@ -65,7 +66,7 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    checks = (_document, _points, _absences, _models, _receipts, _engine)
+    checks = (_document, _points, _folds, _absences, _models, _receipts, _engine)
     return [found for check in checks for found in check(folder)]
 
 
@@ -138,6 +139,18 @@ def _points_of(
         if not _same(metric.value, anew[name]):
             where = f"{name}{when} of rung {rung.name!r}, model {rung.model!r}"
             yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
+
+
+def _folds(folder: Path) -> Iterator[str]:
+    """Every mean over folds, by its definition."""
+    report, rows = read_report(folder), read_folds(folder)
+    for rung in report.rungs:
+        found = [_by_definition(report, rung, fold) for fold in rows.get((rung.name, rung.model), [])]
+        for name, metric in rung.folds.items():
+            mean = fsum(fold[name] for fold in found) / len(found) if found else None
+            if mean is None or not _same(metric.value, mean):
+                where = f"the mean {name} over folds of rung {rung.name!r}, model {rung.model!r}"
+                yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {mean!r}"
 
 
 def _by_definition(report: Report, rung: Rung, rows: Sequence[Row]) -> dict[str, float]:

@@ -75,11 +75,11 @@ class JobParty(_Section):
 class Split(_Section):
     """[split]: which rows are trained on, judged for early stopping, and tested.
 
-    By time: embargo, days before a later part whose rows take no part; in_time, share of the rows left to train on
-    that are drawn to be tested beside the newest.
+    folds: of the training rows, besides. By time: embargo, days before a later part whose rows take no part; in_time,
+    share of the rows left to train on that are drawn to be tested beside the newest.
     """
 
-    ADDED: ClassVar = ("embargo",)
+    ADDED: ClassVar = ("embargo", "folds")
 
     kind: Literal["random", "time", "column"] = "random"
     column: str = ""
@@ -88,6 +88,7 @@ class Split(_Section):
     seed: int = 7
     embargo: float = Field(default=0.0, ge=0)
     in_time: float = Field(default=0.1, ge=0, lt=1)
+    folds: int = Field(default=0, ge=0, le=20)
 
 
 class JobModel(_Section):
@@ -205,6 +206,8 @@ class Job(_Section):
             raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')
+        if self.split.folds == 1:
+            raise ValueError("split.folds is 0, or 2 and more")
         if self.split.kind == "time" and not (self.data.time or self.data.as_of):
             raise ValueError('split.kind "time" needs data.time, or data.as_of')
         if self.split.kind != "time" and self.split.embargo:

@@ -13,7 +13,7 @@ from protocol.ladder import rungs
 class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a job with one partner, over all rungs that the partner is in.
 
-    name: of the model. rungs: how many. trees: in all rungs together. depth, max_bin: of its parameters.
+    name: of the model. rungs: how many. trees: in all rungs and folds together. depth, max_bin: of its parameters.
     bin_tables: whether goods and bads a bin are asked for over this model's bins.
     """
 
@@ -64,11 +64,12 @@ def workload(job: Job, partner: str) -> Workload:
     """What the job asks of a partner. Raises: UsageError: its ladder names a party that it does not have."""
     ladder = rungs(job.bank, job.partners, job.run.ladder, job.report.placebo)
     with_it = [rung for rung in ladder if partner in rung.partners]
+    trainings = len(with_it) + job.split.folds * sum(not rung.placebo for rung in with_it)
     named = enumerate(zip(job.model_names, (model.params for model in job.models), strict=True))
     return Workload(
         tuple(
             PlannedModel(
-                name, len(with_it), len(with_it) * p.n_estimators * p.outputs, p.max_depth, p.max_bin,
+                name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, p.max_bin,
                 bin_tables=job.report.bin_tables and number == 0,
             )
             for number, (name, p) in named

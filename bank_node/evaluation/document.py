@@ -47,6 +47,7 @@ class Rung(Facts):
     """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros).
 
     swap_set: empty where the label is not 0 or 1, since nothing is alerted.
+    folds, folds_uplift: means over folds of the training rows, and their differences to the base; empty without folds.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
     """
@@ -60,6 +61,8 @@ class Rung(Facts):
     metrics: dict[str, Metric]
     uplift: dict[str, Uplift]
     swap_set: dict[str, SwapSet]
+    folds: dict[str, Metric]
+    folds_uplift: dict[str, Uplift]
     absence: dict[str, Absence]
     in_time: InTime | None
     sentence: Text

@@ -152,7 +152,7 @@ class NodePlace(Facts):
 class Measured(Facts):
     """All that may differ between two runs of one job.
 
-    seconds: by rung, then by phase: total, align, hint, encrypt, histogram, network, decrypt, score. nodes: by
+    seconds: by rung, then by phase: total, align, hint, encrypt, histogram, network, decrypt, score, folds. nodes: by
     partner.
     """
 

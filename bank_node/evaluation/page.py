@@ -18,7 +18,7 @@ from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
-from bank_node.evaluation.plots_of_cost import PHASES, STRONGEST, cost_plots, other_seconds
+from bank_node.evaluation.plots_of_cost import STRONGEST, cost_plots, other_seconds, phases_of
 from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.scores import Scored
 from bank_node.evaluation.svg import spans
@@ -70,7 +70,7 @@ def _environment() -> Environment:
         "short_name": short_name,
         "p_value": _p_value,
         "other_seconds": other_seconds,
-        "phases": PHASES,
+        "phases_of": phases_of,
     }
     environment.filters |= {
         "percent": percent,

@@ -37,9 +37,15 @@ def information_limit(report: Report, party: str) -> float | None:
     return None if budget is None else budget.limit
 
 
+def phases_of(report: Report) -> tuple[str, ...]:
+    """The phases that a run's time is told by: folds only where it had some."""
+    folded = any("folds" in line for line in report.measured.seconds.values())
+    return (*PHASES, "folds") if folded else PHASES
+
+
 def other_seconds(line: dict[str, float]) -> float:
     """What is left of a rung's total after the named phases."""
-    return line.get("total", 0.0) - sum(line.get(phase, 0.0) for phase in PHASES)
+    return line.get("total", 0.0) - sum(line.get(phase, 0.0) for phase in (*PHASES, "folds"))
 
 
 def _information_values(report: Report) -> str:
@@ -119,13 +125,13 @@ def _information(report: Report) -> str:
 
 
 def _time(report: Report) -> str:
-    seconds = report.measured.seconds
+    seconds, phases = report.measured.seconds, phases_of(report)
 
     def draw(axis: Any) -> None:
-        lengths = [[line.get(phase, 0.0) for line in seconds.values()] for phase in PHASES]
+        lengths = [[line.get(phase, 0.0) for line in seconds.values()] for phase in phases]
         lengths.append([max(0.0, other_seconds(line)) for line in seconds.values()])
-        names = [f"@phase_{phase}@" for phase in (*PHASES, "other")]
-        stacked(axis, list(seconds), list(zip(names, COLOURS, lengths, strict=True)), 4)
+        names = [f"@phase_{phase}@" for phase in (*phases, "other")]
+        stacked(axis, list(seconds), list(zip(names, COLOURS[: len(names)], lengths, strict=True)), 4)
         axis.set_xlabel("@axis_seconds@")
 
     return picture("time", (WIDE, 1.5 + 0.34 * len(seconds)), say("figure_time"), draw)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from bank_node.evaluation.absence import Absence, absences
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, Placebo, Report, Rung
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
+from bank_node.evaluation.folds import Values, fold_metrics, fold_uplifts, fold_values
 from bank_node.evaluation.intervals import Estimates
 from bank_node.evaluation.measures import LOWER_IS_BETTER, headline_metric, names_of, sensitive_metric
 from bank_node.evaluation.messages import say
@@ -65,7 +66,10 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     without = absences(scored, facts.alert_rates, facts.bootstrap, facts.seed)
     beside = scored.in_time
     earlier = None if beside is None else Estimates.of(beside, facts.alert_rates, facts.bootstrap, facts.seed)
-    rungs = [_rung(facts, rung, scored, estimates, earlier, without.get(key_of(rung), {})) for rung in facts.rungs]
+    folds = fold_values(scored, facts.alert_rates)
+    rungs = [
+        _rung(facts, rung, scored, estimates, earlier, without.get(key_of(rung), {}), folds) for rung in facts.rungs
+    ]
     placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
     shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
     return Report.model_validate(
@@ -83,7 +87,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
 
 def _rung(
     facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates, earlier: Estimates | None,
-    absence: dict[str, Absence],
+    absence: dict[str, Absence], folds: Values,
 ) -> Rung:  # fmt: skip
     base = base_of(_of_model(facts, rung.model), facts.label_party)
     key, base_key, names = key_of(rung), key_of(base), names_of(facts.task, facts.alert_rates)
@@ -95,6 +99,8 @@ def _rung(
         metrics=metrics,
         uplift=uplift,
         swap_set={str(r): swap_set(scored, key, base_key, r) for r in facts.alert_rates if facts.task == "binary"},
+        folds=fold_metrics(folds.get(key, {})),
+        folds_uplift=fold_uplifts(folds.get(key, {}), folds.get(base_key, {})),
         absence=absence,
         in_time=earlier and _in_time(earlier, key, base_key, names),
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),

@@ -11,7 +11,7 @@ of its UTF-8 form). The ids themselves would not do: files are often sorted by l
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -23,13 +23,13 @@ from protocol.messages import F64
 
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
+FOLDS_FILE = "folds.csv"
 EVALUATED, IN_TIME = "test", "in_time"
 PARTS = ("train", "validation", "test", IN_TIME, "embargo")
 _TYPES = {
     "id": "VARCHAR",
     "rung": "VARCHAR",
     "model": "VARCHAR",
-    "part": "VARCHAR",
     "label": "DOUBLE",
     "score": "DOUBLE",
 }
@@ -39,6 +39,8 @@ Key = tuple[str, str]
 """(rung, model)."""
 Absent = tuple[str, str, str]
 """(rung, model, the partner that is absent)."""
+Where = tuple[Literal["part", "fold"], str]
+"""Which rows of a file: those of a part, or of a fold."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Scored:
     label: 1 = bad, shape (n,), uint8; or a number or class, float64. weight: a row's weight, shape (n,); None where
     none is declared. scores: shape (n,), or (n, classes), by (rung, model). counts: rows, bads, train, validation,
     test of the whole file. powers: variance powers of regressions, by (rung, model).
+    folds: by number, the rows of a fold under every rung but the placebo; none where `folds.csv` is not there.
     absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
     """
@@ -60,6 +63,7 @@ class Scored:
     task: Task = "binary"
     powers: dict[Key, float] = field(default_factory=dict)
     in_time: "Scored | None" = None
+    folds: dict[int, "Scored"] = field(default_factory=dict)
 
 
 def read_scores(
@@ -73,31 +77,37 @@ def read_scores(
     """
     with _loaded(folder / SCORES_FILE) as table:
         counts = _counts(table, keys[0], task)
-        first, judged = _judged(table, keys, EVALUATED, counts, task)
-        in_time = _judged(table, keys, IN_TIME, counts, task)[1] if counts[IN_TIME] else None
+        first, judged = _judged(table, keys, ("part", EVALUATED), counts, task)
+        in_time = _judged(table, keys, ("part", IN_TIME), counts, task)[1] if counts[IN_TIME] else None
         absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
-        powers = powers or {}
-        return replace(judged, absent=absent, powers=powers, in_time=in_time and replace(in_time, powers=powers))
+        powers, folds = powers or {}, _folds(folder / FOLDS_FILE, task)
+        return replace(
+            judged,
+            absent=absent,
+            powers=powers,
+            in_time=in_time and replace(in_time, powers=powers),
+            folds={number: replace(fold, powers=powers) for number, fold in folds.items()},
+        )
 
 
 def _judged(
-    table: duckdb.DuckDBPyConnection, keys: Sequence[Key], part: str, counts: dict[str, int], task: Task
+    table: duckdb.DuckDBPyConnection, keys: Sequence[Key], where: Where, counts: dict[str, int], task: Task
 ) -> tuple[dict[str, Any], Scored]:
-    """The rows of one part: as they stand, and as they are judged."""
-    first = _rows(table, keys[0], part)
+    """The rows of one part or fold: as they stand, and as they are judged."""
+    first = _rows(table, keys[0], where)
     _require_labels(first["label"], task)
     label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
-    scores = {key: _scores(table, key, first, task, part) for key in keys}
+    scores = {key: _scores(table, key, first, task, where) for key in keys}
     return first, Scored(label, first.get("weight"), scores, counts, task=task)
 
 
-def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
-    """The file as a table in memory."""
+def _loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyConnection:
+    """The file as a table in memory. by: the column that says to what a row belongs."""
     if not path.is_file():
         raise UsageError("report", f"{path} is missing", "give the folder of a finished run")
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(",")
-    missing = [name for name in _TYPES if name not in header]
+    missing = [name for name in (*_TYPES, by) if name not in header]
     if missing:
         raise UsageError("report", f"{path} lacks the column {missing[0]!r}", "score again with this version")
     known = _TYPES | _OPTIONAL
@@ -109,17 +119,18 @@ def _loaded(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _rows(table: duckdb.DuckDBPyConnection, key: Key, part: str = EVALUATED) -> dict[str, Any]:
-    """Columns of one rung's test rows, in tie order."""
-    query = "SELECT * FROM scores WHERE rung = ? AND model = ? AND part = ? ORDER BY sha256(id), id"
-    rows: dict[str, Any] = table.execute(query, [*key, part]).fetchnumpy()
+def _rows(table: duckdb.DuckDBPyConnection, key: Key, where: Where) -> dict[str, Any]:
+    """Columns of one rung's rows in a part or fold, in tie order."""
+    column, value = where
+    query = f"SELECT * FROM scores WHERE rung = ? AND model = ? AND {column} = ? ORDER BY sha256(id), id"
+    rows: dict[str, Any] = table.execute(query, [*key, value]).fetchnumpy()
     if not len(rows["id"]):
         raise DataError("report", f"{SCORES_FILE} has no test rows of {_named(key)}", "give the split a test share")
     return {name: np.ma.getdata(column) for name, column in rows.items()}
 
 
-def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], task: Task, part: str) -> F64:
-    rows = _rows(table, key, part)
+def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], task: Task, where: Where) -> F64:
+    rows = _rows(table, key, where)
     if not (np.array_equal(rows["id"], first["id"]) and np.array_equal(rows["label"], first["label"])):
         raise DataError("report", f"{_named(key)} was scored on other rows", "score every rung on the same test rows")
     classes = [f"score_{k}" for k in range(sum(name.startswith("score_") for name in rows))]
@@ -145,6 +156,16 @@ def _require_labels(label: F64, task: Task) -> None:
         raise DataError("report", f"{SCORES_FILE} has labels other than 0 and 1", "give every row its label")
     if label.min() == label.max():
         raise DataError("report", "the test rows are all of one class", "give the test part more rows")
+
+
+def _folds(path: Path, task: Task) -> dict[int, Scored]:
+    """The folds of a run, each as if it were a test part."""
+    if not path.is_file():
+        return {}
+    with _loaded(path, "fold") as table:
+        numbers = [row[0] for row in table.sql("SELECT DISTINCT fold FROM scores").fetchall()]
+        keys: list[Key] = table.sql("SELECT DISTINCT rung, model FROM scores ORDER BY ALL").fetchall()
+        return {int(number): _judged(table, keys, ("fold", number), {}, task)[1] for number in numbers}
 
 
 def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any], keys: set[Key]) -> dict[Absent, F64]:

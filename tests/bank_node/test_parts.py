@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bank_node.folds import assign_folds
 from bank_node.parts import assign_parts
 from protocol.errors import DataError
 from protocol.job import Split
@@ -113,3 +114,20 @@ def test_without_a_test_share_all_rows_are_trained_on():
     assert [(parts == name).sum() for name in ("train", "validation", "test")] == [80, 20, 0]
     with pytest.raises(DataError, match="the train part has not both classes"):
         assign_parts(split, table(1))
+
+
+@pytest.mark.parametrize("kind", ["random", "time"])
+def test_folds_cut_the_rows_trained_on_and_no_others(kind):
+    split = Split(kind=kind, test=0.2, validation=0.1, folds=4)
+    made = table(400, list(range(400)))
+    train = assign_parts(split, made) == "train"
+    folds = assign_folds(split, made, train, "binary")
+    assert ((folds > 0) == train).all()
+    for bad in (0, 1):
+        sizes = np.bincount(folds[train & (made.label == bad)])[1:]
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_too_few_rows_for_the_folds_are_refused():
+    with pytest.raises(DataError, match="too few rows for 20 folds"):
+        assign_folds(Split(folds=20), table(30), np.ones(30, dtype=bool), "binary")

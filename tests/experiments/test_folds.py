@@ -1,0 +1,80 @@
+"""Folds in a whole run: each training row is predicted once by a rung, by models that were not fitted on it."""
+
+import csv
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from experiments.verify import verify
+from protocol.errors import DataError
+from protocol.job import Job, ReportSettings, Split
+from protocol.workload import workload
+from tests.experiments.test_any_table import LABEL, TREES, report_of, write
+
+SELECT = f"i AS id, {LABEL} AS y, u1 + u3 AS x, u2 AS z"
+
+
+def values(folder, folds, select=SELECT):
+    return {
+        "data": {"source": write(folder / "t.csv", select, 600), "id": ["id"], "label": "y"},
+        "parties": {"bank": {"columns": ["x"]}, "p": {"columns": ["z"], "coverage": 0.9}},
+        "split": {"folds": folds},
+        "contract": {"histogram_noise": 1.0},
+        "models": [TREES],
+    }
+
+
+def test_each_training_row_is_predicted_once_a_rung(tmp_path):
+    report = report_of(tmp_path, **values(tmp_path, 4))
+    with (tmp_path / "out/folds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "out/scores.csv").open(newline="") as file:
+        scores = list(csv.DictReader(file))
+    trained = {row["id"] for row in scores if row["part"] == "train"}
+    assert Counter(row["rung"] for row in rows) == {"bank": len(trained), "bank+p": len(trained)}
+    assert {row["id"] for row in rows} == trained
+    by_fold = Counter((row["fold"], row["label"]) for row in rows)
+    assert max(by_fold[f, "1"] for f in "1234") - min(by_fold[f, "1"] for f in "1234") <= 2
+    bank, both = report["rungs"][0], report["rungs"][1]
+    assert both["folds"]["auc"]["value"] > bank["folds"]["auc"]["value"]
+    assert both["folds_uplift"]["auc"]["value"] > 0
+    assert list(both["folds"]) == list(both["metrics"])
+    assert report["rungs"][-1]["folds"] == {}, "the placebo has none"
+    fitted = {(r["rung"], r["id"]): float(r["score"]) for r in scores}
+    apart = [abs(float(r["score"]) - fitted[r["rung"], r["id"]]) for r in rows]
+    assert np.mean(np.array(apart) > 0) > 0.9, "other models than the one of the rung"
+
+
+def test_folds_leave_the_models_of_the_rungs_as_they_are(tmp_path):
+    """But for the job's name in the labels, hence the noise: without noise the models are the same."""
+    found = []
+    for folds in (0, 3):
+        folder = tmp_path / f"{folds}"
+        folder.mkdir()
+        job = values(folder, folds) | {"contract": {"histogram_noise": 0.0}}
+        found.append([rung["model_sha256"] for rung in report_of(folder, **job)["rungs"]])
+    assert found[0] == found[1]
+
+
+def test_both_sides_plan_the_sums_of_the_folds_and_of_the_bin_tables(tmp_path):
+    job = Job.model_validate(values(tmp_path, 0) | {"schema": 1, "name": "folds"})
+    more = {"split": Split(folds=4), "report": ReportSettings(bin_tables=True)}
+    plain, both = (workload(j, "p").equations for j in (job, job.model_copy(update=more)))
+    assert both == plain * (2 + 4) // 2 + 2, "two rungs have the partner, and one of them is the placebo"
+
+
+def test_verify_tells_a_fold_from_which_the_mean_does_not_follow(tmp_path):
+    report_of(tmp_path, **values(tmp_path, 2))
+    path = tmp_path / "out/report.json"
+    report = json.loads(path.read_text())
+    report["rungs"][0]["folds"]["brier"]["value"] += 1e-6
+    path.write_text(json.dumps(report))
+    assert any("mean brier over folds" in sentence for sentence in verify(tmp_path / "out"))
+
+
+def test_too_few_rows_of_a_class_are_refused(tmp_path):
+    rare = "i AS id, CASE WHEN i % 40 = 0 THEN 1 ELSE 0 END AS y, u1 AS x, u2 AS z"
+    with pytest.raises(DataError, match="too few rows for 20 folds"):
+        report_of(tmp_path, **values(tmp_path, 20, rare))

@@ -4,7 +4,8 @@ The capability is the type. The bank holds a `SecretKit`, which seals vectors an
 holds a `PublicEvaluator`, which has no method that decrypts. `blind` and `plaintext` implement both.
 
 The partner's matrix M has one row a bin and one column a position of the shared row space; it is given as a
-`OneHot`: for a held position i and a column j, exactly one of the column's rows is 1.
+`OneHot`: for a held position i and a column j, exactly one of the column's rows is 1. A matrix of whole numbers is
+given as `Integers`; its engines are described in `integers.py`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,10 @@ import numpy as np
 
 from protocol.errors import IntegrityError
 from protocol.he.streams import I8, digest
-from protocol.messages import I64, U8, U64, Message
+from protocol.messages import F64, I64, U8, U64, Message
+
+I16 = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
+I32 = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
 
 PLAINTEXT_BITS: Final = 42
 """Signed width of one entry of M·u, noise included, on every engine."""
@@ -66,6 +70,75 @@ class OneHot:
         shape = np.array([self.n, *self.bins.shape], dtype="<i8")
         parts = (shape, self.sizes.astype("<i8"), self.positions.astype("<i8"), np.ascontiguousarray(self.bins))
         return digest(*(part.tobytes() for part in parts))
+
+
+MAX_VALUE: Final = 1 << 12
+"""Largest size of an entry of a column of `Integers`."""
+MAX_PRODUCT: Final = MAX_VALUE**2
+"""Largest size of a product of two of them."""
+
+
+@dataclass(frozen=True)
+class Integers:
+    """A partner's integer columns, and products of two of them: the matrix M, never written out.
+
+    values: shape (m, d), int16 or int32, |value| <= MAX_VALUE, at the held positions. rows: shape (R, 2), int64: row r
+    of M is column rows[r, 0] where rows[r, 1] is -1, else the product of the two columns.
+    n: length of the row space, n >= m. positions: where the held rows stand, ascending, shape (m,), int64.
+
+    Raises: ValueError: larger values, or rows of columns that do not exist; both are bugs of the caller.
+    """
+
+    values: I16 | I32
+    rows: I64
+    n: int
+    positions: I64
+
+    def __post_init__(self) -> None:
+        wide = self.values.astype(np.int64)
+        if self.values.ndim != 2 or np.abs(wide).max(initial=0) > MAX_VALUE:
+            raise ValueError(f"values of M are larger than {MAX_VALUE}")
+        first, second = self.rows.reshape(-1, 2).T
+        if not ((first >= 0) & (second >= -1) & (np.maximum(first, second) < self.values.shape[1])).all():
+            raise ValueError("a row of M names a column that does not exist")
+
+    @property
+    def rows_count(self) -> int:
+        """Rows of M, R."""
+        return len(self.rows)
+
+    @cached_property
+    def factors(self) -> I16:
+        """The columns, one after another, and a column of ones last, which -1 stands for: shape (d + 1, m)."""
+        ones = np.ones((1, len(self.values)), dtype=np.int16)
+        return np.concatenate((self.values.T.astype(np.int16), ones))
+
+    @cached_property
+    def norms(self) -> F64:
+        """||M_r||^2 of every row, shape (R,)."""
+        gram = np.zeros((len(self.factors), len(self.factors)))
+        for begin in range(0, len(self.values), 1 << 14):
+            squares = np.square(self.factors[:, begin : begin + (1 << 14)], dtype=np.float64)
+            gram += squares @ squares.T
+        return np.asarray(gram[self.rows[:, 0], self.rows[:, 1]])
+
+    def written(self, rows: I64, begin: int, end: int) -> F64:
+        """Some rows of M at the held positions begin .. end - 1, shape (len(rows), end - begin), whole numbers."""
+        part = self.factors[:, begin:end].astype(np.float64)
+        first, second = self.rows[rows].T
+        return np.asarray(part[first] * part[second])
+
+    def require_rows(self, rows: I64, asker: str) -> None:
+        """Raises IntegrityError for a row that does not exist, or is asked twice."""
+        if len(np.unique(rows)) != len(rows) or not ((rows >= 0) & (rows < len(self.rows))).all():
+            raise IntegrityError(asker, "asked for sums that do not exist", "ask for a new hint")
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Names the matrix: SHA-256 over its kind, shape, rows, positions and values."""
+        shape = np.array([self.n, *self.values.shape, len(self.rows)], dtype="<i8")
+        parts = (shape, self.rows.astype("<i8"), self.positions.astype("<i8"), self.values.astype("<i4"))
+        return digest(b"integers", *(np.ascontiguousarray(part).tobytes() for part in parts))
 
 
 def request_digest(query: bytes, columns: Sequence[int], noise: I64) -> bytes:

@@ -3,12 +3,18 @@
 from typing import Final
 
 from protocol.errors import UsageError
-from protocol.he.base import Guard, OneHot, PublicEvaluator, SecretKit
+from protocol.he.base import Guard, Integers, OneHot, PublicEvaluator, SecretKit
 from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit
-from protocol.he.plaintext import PlaintextEvaluator, PlaintextKit
+from protocol.he.integers import IntegerEvaluator, IntegerKit
+from protocol.he.plaintext import (
+    PlaintextEvaluator,
+    PlaintextIntegerEvaluator,
+    PlaintextIntegerKit,
+    PlaintextKit,
+)
 from protocol.he.streams import derive
-from protocol.messages import U64
+from protocol.messages import U8, U64
 
 ENCRYPTED: Final = {"blind": True, "plaintext": False}
 """The engines there are, and whether they encrypt."""
@@ -29,6 +35,22 @@ def evaluator(engine: str, bank: str, key: bytes, matrix: OneHot, seed: bytes, g
         return BlindEvaluator(bank, key, matrix, seed, guard)
     if engine == "plaintext":
         return PlaintextEvaluator(bank, derive(key, "queries", matrix.digest), matrix, guard)
+    raise _unknown(engine)
+
+
+def integer_kit(engine: str, party: str, master: bytes, seed: bytes, hint: U8, n: int) -> IntegerKit:
+    """The bank's half of an engine for whole numbers, for one partner's hint. seed: of the ring `INTEGERS`."""
+    if engine == "plaintext":
+        return PlaintextIntegerKit(party, n)
+    raise _unknown(engine)
+
+
+def integer_evaluator(
+    engine: str, bank: str, key: bytes, matrix: Integers, seed: bytes, guard: Guard
+) -> IntegerEvaluator:
+    """The partner's half of an engine for a matrix of whole numbers. seed: of the ring `INTEGERS`."""
+    if engine == "plaintext":
+        return PlaintextIntegerEvaluator(bank, derive(key, "queries", matrix.digest), matrix, guard)
     raise _unknown(engine)
 
 

@@ -26,6 +26,8 @@ ALLOWED: Final = (
 
 ONE_HOT: Final = ALLOWED[0]
 """The ring for one-hot matrices."""
+INTEGERS: Final = ALLOWED[1]
+"""The ring for matrices of whole numbers."""
 
 N: Final = ONE_HOT.n
 LOG2_Q: Final = ONE_HOT.log2_q

@@ -95,7 +95,8 @@ def score(
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     settings, folder = load_config(config), load_model(model)
     without = parties_absent(absent or [], folder.trees)
-    count = (_score_dated if settings.data.as_of else _score_parts)(settings, folder, data, out, without)
+    dated = settings.data.as_of and settings.alignment == "shared"
+    count = (_score_at_once if dated else _score_parts)(settings, folder, data, out, without)
     TALK.out.print(f"{count:,} rows scored: {out}")
     return {"out": str(out), "rows": count, "absent": sorted(without)}
 
@@ -108,8 +109,8 @@ def _score_parts(config: BankConfig, folder: ModelFolder, data: Path, out: Path,
         return rows.rows
 
 
-def _score_dated(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
-    """Score rows at points in time, which are aligned at once; the number of rows."""
+def _score_at_once(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
+    """Score rows whose dates are sent to the partners, which takes them all in memory; the number of rows."""
     table = read_rows(config, folder.trees, data)
     with TALK.progress() as progress, connected(config, progress) as node:
         node.score(folder, table, without).write(out)

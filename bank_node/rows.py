@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from bank_node.config import BankConfig
 from bank_node.models.trees import TreeModel
+from protocol.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.errors import DataError, UsageError
 from protocol.ids import duplicate_ids, normalise_ids
 from protocol.messages import I64
@@ -57,14 +59,17 @@ class _Wanted:
 
 
 class Rows:
-    """rows: how many. digest: of the ids, in the order of the file."""
+    """rows: how many. digest: of the ids, in the order of the file.
+
+    Rows at points in time are named by id and date, as everywhere; aligned by id and point of the grid.
+    """
 
     def __init__(self, base: duckdb.DuckDBPyConnection, config: BankConfig, model: TreeModel, data: Path) -> None:
         self._base, self._config, self._data, self.party = base, config, data, config.party
         kinds = {s.column: "category" if s.among or s.others else "number" for s in model.bank_splits}
         scan = self._scan(kinds)
-        self._require(scan.types, config.data.id)
-        self._types = scan.types
+        self._require(scan.types, self._naming)
+        self._types, self._snapshot = scan.types, scan.snapshot
         self._wanted = [self._feature(name, kind) for name, kind in kinds.items()]
         self._lay_out(scan)
         self._require_numbers()
@@ -76,15 +81,30 @@ class Rows:
             yield first, min(size, self.rows - first)
 
     def ids(self, first: int, count: int) -> list[bytes]:
-        """Ids of some rows, as alignment takes them."""
-        spec = self._config.data.id
-        columns = [list(self._values(id_text(c, self._types[c]), first, count).tolist()) for c in spec]
-        return normalise_ids(columns, self.party, self._data.name, first=first)
+        """Ids of some rows, as they are written."""
+        dates = [date_texts(self._as_of(first, count))] if self._config.data.as_of else []
+        return self._named([*self._id_columns(first, count), *dates], first)
+
+    def keys(self, first: int, count: int) -> list[bytes]:
+        """Ids of some rows, as alignment takes them. Raises: DataError: a row lies outside of the grid."""
+        grid = self._config.grid
+        if grid is None:
+            return self.ids(first, count)
+        entities = normalise_ids(
+            self._id_columns(first, count), self.party, self._data.name, repeated=True, first=first
+        )
+        return grid_keys(entities, self._as_of(first, count), grid, self.party)
 
     def table(self, first: int, count: int) -> Table:
         """Some rows: ids, and the columns that the model uses."""
         columns = tuple(self._column(wanted, first, count) for wanted in self._wanted)
         return Table(self.party, self.ids(first, count), columns)
+
+    @property
+    def _naming(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        spec = self._config.data
+        return (*spec.id, *([spec.as_of] if spec.as_of else []))
 
     # -- laying out ----------------------------------------------------------------------------------------------
 
@@ -112,7 +132,7 @@ class Rows:
         raise DataError(self.party, f"{self._data.name} lacks {name!r}, which the model uses", "add the column")
 
     def _lay_out(self, scan: Scan) -> None:
-        needed = dict.fromkeys((*self._config.data.id, *(wanted.source for wanted in self._wanted)))
+        needed = dict.fromkeys((*self._naming, *(wanted.source for wanted in self._wanted)))
         try:
             columns = ", ".join(map(quoted, needed))
             self._base.execute(f"CREATE TABLE t AS SELECT {columns} FROM {scan.relation}")
@@ -138,26 +158,45 @@ class Rows:
         ((rows,),) = self._base.sql("SELECT count(*) FROM t").fetchall()
         if not rows:
             raise DataError(self.party, f"{self._data.name} has no rows", "give a table with rows")
-        self.rows, told, hashes = rows, hashlib.sha256(), np.empty(rows, dtype=np.int64)
+        self.rows, told, grid = rows, hashlib.sha256(), self._config.grid
+        hashes, hashed_keys = np.empty(rows, dtype=np.int64), np.empty(rows if grid else 0, dtype=np.int64)
         for first, count in self.parts(PART):
             ids = self.ids(first, count)
             hashes[first : first + count] = [hash(value) for value in ids]
             told.update(b"".join(len(value).to_bytes(4, "little") + value for value in ids))
-        self._require_unique(hashes)
-        return rows, told.hexdigest()
-
-    def _require_unique(self, hashes: I64) -> None:
-        """64 bits of a keyed hash: two ids of a million meet once in thirty million files."""
-        order = np.argsort(hashes, kind="stable")
-        twice = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
-        if len(twice):
+            if grid:
+                hashed_keys[first : first + count] = [hash(value) for value in self.keys(first, count)]
+        if len(twice := _twice(hashes)):
             raise duplicate_ids(sorted((twice + 1).tolist()), self.party, self._data.name)
+        if grid and len(twice := _twice(hashed_keys)):
+            raise rows_at_one_point(len(twice), grid, self.party)
+        return rows, told.hexdigest()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _values(self, expression: str, first: int, count: int) -> Any:
         where = f"rowid >= {first} AND rowid < {first + count} ORDER BY rowid"
         return values_of(self._base, f"SELECT {expression} FROM t WHERE {where}")
+
+    def _id_columns(self, first: int, count: int) -> list[list[Any]]:
+        columns = self._config.data.id
+        return [list(self._values(id_text(c, self._types[c]), first, count).tolist()) for c in columns]
+
+    def _named(self, columns: list[list[Any]], first: int) -> list[bytes]:
+        return normalise_ids(columns, self.party, self._data.name, first=first)
+
+    def _as_of(self, first: int, count: int) -> Moments:
+        name = self._config.data.as_of
+        wrong = partial(DataError, self.party, remedy="write every row's date as YYYY-MM-DD")
+        try:
+            values = self._values(f"CAST({quoted(name)} AS TIMESTAMP)", first, count)
+        except duckdb.Error:
+            raise wrong(f"column {name!r} of {self._data.name} is not a date") from None
+        if values.dtype == object:
+            raise wrong(f"column {name!r} of {self._data.name} is missing in some rows")
+        moments: Moments = values.astype("datetime64[us]")
+        require_not_after(moments, self._snapshot, self.party, self._data.name)
+        return moments
 
     def _column(self, wanted: _Wanted, first: int, count: int) -> Column:
         values = self._values(wanted.expression, first, count)
@@ -172,3 +211,10 @@ class Rows:
         code_of = {category: code for code, category in enumerate(categories)}
         coded = np.fromiter((code_of.get(t, -1) for t in texts), dtype=np.int32, count=count)
         return Column(wanted.name, "category", codes=coded, categories=tuple(categories))
+
+
+def _twice(hashes: I64) -> I64:
+    """Rows that come after another of the same keyed hash: two ids of a million meet once in thirty million files."""
+    order = np.argsort(hashes, kind="stable")
+    twice: I64 = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
+    return twice

@@ -110,11 +110,18 @@ class Standing:
         shared = self.config.alignment == "shared"
         missing = list(partners) if shared and len(kept) < len(partners) else [p for p in partners if p not in kept]
         if missing:
-            parts = (rows.ids(first, count) for first, count in rows.parts(PART))
+            parts = (rows.keys(first, count) for first, count in rows.parts(PART))
             advance = lambda done, total: self.progress("align", done, total)  # noqa: E731
             columns = len(self.config.data.id)
             script = align_in_parts(
-                self.config.party, missing, parts, rows.rows, columns, self.config.alignment, advance
+                self.config.party,
+                missing,
+                parts,
+                rows.rows,
+                columns,
+                self.config.alignment,
+                advance,
+                self.config.dating,
             )
             made = drive(script, self.exchange)
             for party, alignment in made.items():

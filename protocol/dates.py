@@ -138,9 +138,14 @@ def grid_keys(entities: Sequence[bytes], as_of: Moments, grid: Grid, party: str)
     keys = [entity + endings[place] for entity, place in zip(entities, places.tolist(), strict=True)]
     twice = len(keys) - len(set(keys))
     if twice:
-        thing = f"has {twice} further rows of an id in one {grid.period}"
-        raise DataError(party, thing, 'set a shorter period under [data], or alignment "shared"')
+        raise rows_at_one_point(twice, grid, party)
     return keys
+
+
+def rows_at_one_point(twice: int, grid: Grid, party: str) -> DataError:
+    """The error of rows of one id that stand at one point of the grid. twice: rows after the first."""
+    thing = f"has {twice} further rows of an id in one {grid.period}"
+    return DataError(party, thing, 'set a shorter period under [data], or alignment "shared"')
 
 
 def coded(entities: Sequence[bytes]) -> tuple[list[bytes], I64]:

@@ -89,16 +89,17 @@ def align(
 
 def align_in_parts(
     bank: str, partners: Sequence[str], parts: Iterator[list[bytes]], rows: int, id_columns: int, setting: Setting,
-    progress: Progress,
+    progress: Progress, dating: str = "",
 ) -> Script[dict[str, BankAlignment]]:  # fmt: skip
     """`align` for rows that are read part by part, each sent in a fresh order of its own.
 
-    parts: the ids, normalised and distinct, at most PART of them at once; rows: their number. In memory are one part,
+    parts: the ids, normalised and distinct, at most PART of them at once; rows: their number. dating: the grid on which
+    they are dated. In memory are one part,
     the partners' points, and where each row stands. A partner that holds none of the rows is told nothing more, and has
     no alignment.
     Raises: IntegrityError: as `align`.
     """
-    meetings = yield from _start(bank, partners, rows, id_columns, setting, in_parts=True)
+    meetings = yield from _start(bank, partners, rows, id_columns, setting, dating, in_parts=True)
     total, done = sum(rows + meeting.rows for meeting in meetings), 0
 
     def advance(count: int) -> None:

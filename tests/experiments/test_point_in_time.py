@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import tomli_w
 
+from bank_node import rows as bank_rows
+from bank_node import standing, streaming
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
+from bank_node.rows import open_rows
 from bank_node.scoring import read_rows
 from experiments.data.companies import write_companies
 from experiments.run import run
@@ -129,23 +132,53 @@ def test_a_partner_that_records_seldom_answers_from_its_latest_record(folder, al
     assert stale > 20
 
 
-def test_the_same_rows_get_the_scores_of_their_training(folder):
-    """Scoring takes id and date from the file, and the partner's record of that date."""
-    finished(folder)
+def scored(folder: Path, data: Path, alignment: str) -> Path:
+    """Score a file with the run's model, as the command does."""
     out = folder / "out"
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(out / "models/bank+suppliers/boosting")
     with (
         PartnerService(load_partner(out / "nodes/suppliers/node.toml")) as service,
         BankNode(config, InProcess("bank", {"suppliers": service.serve}), lambda *_: None) as node,
     ):
-        scored = node.score(model, read_rows(config, model.trees, folder / "t.csv"), set())
+        if alignment == "shared":
+            node.score(model, read_rows(config, model.trees, data), set()).write(folder / "new.csv")
+        else:
+            with open_rows(config, model.trees, data, folder) as rows:
+                node.score_file(model, rows, folder / "new.csv", set())
+    return folder / "new.csv"
+
+
+@pytest.mark.parametrize("alignment", ["one-sided", "shared"])
+def test_the_same_rows_get_the_scores_of_their_training(folder, alignment, monkeypatch):
+    """Scoring takes id and date from the file, and the partner's record of that date; on a grid, part by part."""
+    for module in (bank_rows, standing, streaming):
+        monkeypatch.setattr(module, "PART", 100)
+    finished(folder, run={"alignment": alignment})
+    lines = list(csv.DictReader(scored(folder, folder / "t.csv", alignment).open()))
     trained = {
-        row["id"]: float(row["score"])
-        for row in csv.DictReader((out / "scores.csv").open())
+        row["id"]: row["score"]
+        for row in csv.DictReader((folder / "out" / "scores.csv").open())
         if row["rung"] == "bank+suppliers"
     }
-    assert dict(zip((i.decode() for i in scored.ids), scored.score.tolist(), strict=True)) == trained
-    assert set(scored.parties_used) == {"bank", "bank|suppliers"}
+    assert {row["id"]: row["score"] for row in lines} == trained
+    assert {row["parties_used"] for row in lines} == {"bank", "bank|suppliers"}
+
+
+def test_rows_to_be_scored_are_refused_where_their_dates_are_wrong(folder):
+    finished(folder)
+    heading, first, *_ = (folder / "t.csv").read_text(encoding="utf-8").splitlines()
+    company, _, *rest = first.split(",")
+    wrong = {
+        "1 rows dated outside of 2023-01-31": ["2023-01-30"],
+        "1 further rows of an id in one month": ["2023-03-31", "2023-04-02"],
+        "'as_of' of new_rows.csv is not a date": ["soon"],
+        "1 duplicate id in new_rows.csv, at row 2": ["2023-03-31", "2023-03-31"],
+    }
+    for sentence, dates in wrong.items():
+        lines = [heading, *(",".join((company, date, *rest)) for date in dates)]
+        (folder / "new_rows.csv").write_text("\n".join(lines), encoding="utf-8")
+        with pytest.raises(DataError, match=sentence):
+            scored(folder, folder / "new_rows.csv", "one-sided")
 
 
 def test_a_split_by_time_judges_out_of_time_and_in_it_from_one_training(folder):

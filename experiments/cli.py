@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bank_node.evaluation.headline import headline_table
+from experiments import lab_verbs
 from experiments.benchmarks import BENCHMARKS
 from experiments.check import CHECKS
 from experiments.compare import compare as compare_runs
@@ -137,3 +138,6 @@ def warm() -> dict[str, Any]:
     """Compile the kernels, so that the first run does not wait for them."""
     warm_kernels()
     return {"warm": True}
+
+
+verbs.command(name="sweep")(lab_verbs.sweep_)

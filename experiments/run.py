@@ -25,12 +25,13 @@ Progress = Callable[[str, int, int], None]
 
 
 def run(
-    scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides: dict[str, str], partner_env: str = "none"
-) -> Report:
+    scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides: dict[str, str], partner_env: str = "none",
+    page: bool = True,
+) -> Report:  # fmt: skip
     """Deal the table out, start the nodes, train the ladder, write the report. An unfinished run is gone on with.
 
     overrides: keys of [run] from the command line. partner_env: folder of the partners' own environment, "auto" or
-    "none". Raises: FedwarnError of the first node that failed.
+    "none". page: whether report.html is written, too. Raises: FedwarnError of the first node that failed.
     """
     environment = partner_environment(partner_env)
     job = load_job(scenario)
@@ -49,7 +50,7 @@ def run(
         export_receipt(config.parent / "state" / "ledger.sqlite", receipt, name)
     write_facts(out, completed(read_facts(out), dealt, peaks, places))
     progress("report", 0, 1)
-    report = write_report(out)
+    report = write_report(out, page)
     progress("report", 1, 1)
     finish(out)
     return report

@@ -23,8 +23,8 @@ from protocol.files import write_whole
 PAGE_FILE = "report.html"
 
 
-def write_report(folder: Path) -> Report:
-    """Compute the report of a run and put both its forms into the run's folder.
+def write_report(folder: Path, page: bool = True) -> Report:
+    """Compute the report of a run and put both its forms into the run's folder; page: report.html, too.
 
     Raises:
         UsageError: `scores.csv` or `facts.json` is missing or of another version.
@@ -34,7 +34,8 @@ def write_report(folder: Path) -> Report:
     scored = scores_of(folder, facts)
     report = build_report(facts, scored)
     write_whole(folder / REPORT_FILE, report.to_json().encode(), 0o644)
-    write_whole(folder / PAGE_FILE, render_page(report, scored).encode(), 0o644)
+    if page:
+        write_whole(folder / PAGE_FILE, render_page(report, scored).encode(), 0o644)
     return report
 
 

@@ -1,0 +1,77 @@
+"""`fedwarn sweep`: from a sweep file to the results of all its runs, whatever interrupts it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.sweeps.board import Board
+from experiments.sweeps.document import SweepResult, collect, label_of_run, write_result
+from experiments.sweeps.folders import RunFolder, clear, the_only_one
+from experiments.sweeps.local import run_locally
+from experiments.sweeps.plan import Plan, short_label, value_text, write_scenarios
+from protocol.command import TALK
+from protocol.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to go about it.
+
+    resume: go on with what is in the folder. fresh: replace it. retry_failed: run those again, too.
+    workers: runs at a time, 0 for as many as there are cores. ray: address of a Ray cluster, "" for this machine.
+    """
+
+    resume: bool = False
+    fresh: bool = False
+    retry_failed: bool = False
+    workers: int = 0
+    ray: str = ""
+
+
+def sweep(plan: Plan, out: Path, manner: Manner) -> SweepResult:
+    """Run what is not done yet, and write the results.
+
+    Raises: UsageError: the folder holds a sweep, and it is neither to be gone on with nor to be replaced; or a
+    setting makes no valid scenario.
+    """
+    with the_only_one(out):
+        _prepare(out, manner)
+        write_scenarios(plan, out / "scenarios")
+        (out / "runs").mkdir(exist_ok=True)
+        _run_all(plan, out, manner)
+        result = collect(plan, out)
+        write_result(result, out)
+    return result
+
+
+def _prepare(out: Path, manner: Manner) -> None:
+    if manner.fresh:
+        clear(out)
+    if (out / "runs").is_dir() and not (manner.resume or manner.retry_failed):
+        raise UsageError("sweep", f"the folder {out.name} holds a sweep", "give --resume to go on, or --fresh")
+
+
+def _run_all(plan: Plan, out: Path, manner: Manner) -> None:
+    states = {run.name: RunFolder(out, run.name).state for run in plan.runs}
+    wanted = [name for name, state in states.items() if state in ("planned", "begun")]
+    if manner.retry_failed:
+        wanted += [name for name, state in states.items() if state == "failed"]
+    done, begun = (sum(s == state for s in states.values()) for state in ("done", "begun"))
+    TALK.say(f"{len(states)} runs: {done} done, {begun} begun, {len(wanted)} to run")
+    if not wanted:
+        return
+    with Board(TALK.err, _labels(plan), {**states, **dict.fromkeys(wanted, "planned")}) as board:
+        if manner.ray:
+            from experiments.sweeps.on_ray import run_on_ray
+
+            run_on_ray(out, wanted, plan.pages, manner.ray, board)
+        else:
+            run_locally(out, wanted, plan.pages, manner.workers or os.cpu_count() or 1, board)
+
+
+def _labels(plan: Plan) -> dict[str, str]:
+    names = {path: short_label(path, plan.axes) for path in plan.axes}
+    return {
+        run.name: label_of_run({names[path]: value_text(value) for path, value in run.settings.items()})
+        for run in plan.runs
+    }

@@ -143,7 +143,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
 def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
     """The digest under which the partner has committed itself to its bins."""
     number = training.job.model_names.index(trained.model)
-    return training.views[partner, training.job.models[number].params.max_bin].layout
+    return training.views[partner, training.job.models[number].params.cutting].layout
 
 
 def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:

@@ -21,7 +21,7 @@ from bank_node.rows import Rows
 from protocol.algorithms import agreement
 from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
-from protocol.algorithms.binning import Hint, HintQuery, Layout, LayoutQuery
+from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery
 from protocol.algorithms.boosting import Split
 from protocol.contract import Contract
 from protocol.dates import coded, grid_keys
@@ -129,9 +129,9 @@ class Standing:
             kept = {p: a for p, a in kept.items() if p not in missing} | made
         return {p: kept[p] for p in partners if p in kept}
 
-    def view(self, partner: str, alignment: BankAlignment, max_bin: int) -> PartnerView:
+    def view(self, partner: str, alignment: BankAlignment, cutting: Cutting) -> PartnerView:
         """A partner ready to be trained with. Asks for a hint only if none is kept for these bins."""
-        asked = {partner: LayoutQuery(alignment=alignment.alignment, max_bin=max_bin)}
+        asked = {partner: LayoutQuery(alignment=alignment.alignment, cutting=cutting)}
         layout = drive(ask(asked, Layout), self.exchange)[partner]
         if layout.rows != alignment.rows:
             raise DataError(

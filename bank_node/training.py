@@ -27,7 +27,7 @@ from bank_node.standing import Standing, load_known, save_known
 from bank_node.tally import Tally
 from bank_node.timing import Stopwatch
 from protocol.algorithms.alignment import BankAlignment
-from protocol.algorithms.binning import apply_rule, fit_rule
+from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.boosting import Kept, Opened, Opening
 from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
@@ -77,8 +77,8 @@ class Training:
     alignments: dict[str, BankAlignment]
     rungs: list[TrainedRung] = field(default_factory=list)
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    views: dict[tuple[str, int], PartnerView] = field(default_factory=dict)
-    own: dict[int, BankColumns] = field(default_factory=dict)
+    views: dict[tuple[str, Cutting], PartnerView] = field(default_factory=dict)
+    own: dict[Cutting, BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
     folds: I64 | None = None
 
@@ -135,10 +135,10 @@ def _grow_ladder(
         _open_views(training, ladder, folder)
     journal = Journal(folder / "replies", exchange, tally.observe)
     try:
+        if job.report.bin_tables:
+            training.bin_tables = drive(_bin_tables(training), journal)
         for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
             opened = drive(_open(training, number), journal)
-            if number == 0 and job.report.bin_tables:
-                training.bin_tables = drive(_bin_tables(training, model.params.max_bin), journal)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
                 trained = _train_rung(training, rung, name, model.params, journal, tally, clock, opened, progress)
                 training.rungs.append(trained)
@@ -151,28 +151,28 @@ def _grow_ladder(
 
 
 def _open_views(training: Training, ladder: list[Rung], folder: Path) -> None:
-    """A view of every partner for every number of bins. What was known when the job began is what it begins with."""
-    for params in (model.params for model in training.job.models):
-        for partner, alignment in training.alignments.items():
-            key = partner, params.max_bin
-            if key not in training.views:
-                training.views[key] = _view(training.standing, partner, alignment, params.max_bin, folder)
+    """A view of every partner for every way of binning. What was known when the job began is what it begins with."""
+    for partner, alignment in training.alignments.items():
+        for cutting in workload(training.job, partner).cuttings:
+            training.views[partner, cutting] = _view(training.standing, partner, alignment, cutting, folder)
 
 
-def _view(standing: Standing, partner: str, alignment: BankAlignment, max_bin: int, folder: Path) -> PartnerView:
-    view = standing.view(partner, alignment, max_bin)
+def _view(standing: Standing, partner: str, alignment: BankAlignment, cutting: Cutting, folder: Path) -> PartnerView:
+    view = standing.view(partner, alignment, cutting)
     at_start = folder / f"{view.layout}.npz"
     if not at_start.exists():
         save_known(at_start, view.known)
     return replace(view, known=load_known(at_start, view.known.rows))
 
 
-def _bin_tables(training: Training, max_bin: int) -> Script[dict[str, list[BinTable]]]:
+def _bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
     """Goods and bads in the bins of every party's columns."""
     label, train = training.table.label, training.parts == "train"
     assert label is not None
-    bank, columns = training.table.party, _own_columns(training, max_bin)
-    views = [training.views[p, max_bin] for p in training.alignments]
+    cutting = training.job.cutting
+    bank, columns = training.table.party, _own_columns(training, cutting)
+    views = [training.views[p, cutting] for p in training.alignments]
+    yield from _open(training, len(training.job.models))
     counts = yield from count_partners(training.job.sha256, views, train, label > 0)
     own = {bank: tables_of_bank(columns, evidence_of_bank(columns, train, label > 0))}
     found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
@@ -180,14 +180,14 @@ def _bin_tables(training: Training, max_bin: int) -> Script[dict[str, list[BinTa
 
 
 def _open(training: Training, number: int) -> Script[dict[str, Opened]]:
-    """Declare a model of the job to every partner: rows that take part, and the sums that all its rungs may need."""
+    """Declare a model of the job, or its bin tables, to every partner: rows that take part, and the sums needed."""
     fitted = training.parts == "train"
     messages = {}
     for partner, alignment in training.alignments.items():
         plan = workload(training.job, partner).models[number]
         messages[partner] = Opening(
             job=training.job.sha256,
-            layout=training.views[partner, plan.max_bin].layout,
+            layout=training.views[partner, plan.cutting].layout,
             rows=int((alignment.positions[fitted] >= 0).sum()),
             equations=plan.equations,
             equations_a_tree=plan.equations_a_tree,
@@ -228,7 +228,7 @@ def _train_folds(training: Training, task: Task, params: BoostingParams, journal
     for fold in range(1, training.job.split.folds + 1):
         inside = training.folds == fold
         fitted = task.train & ~inside
-        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", _bin_own(training.table, params.max_bin, fitted)
+        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", _bin_own(training.table, params.cutting, fitted)
         apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
         boosted = drive(boost(apart), journal)
         predicted = task.objective.predict(boosted.margin)
@@ -260,33 +260,33 @@ def _task(
         seed=job.run.seed,
         min_rows_per_node=max((c.min_rows_per_node for c in contracts), default=0),
         histogram_noise=max((c.histogram_noise for c in contracts), default=0.0),
-        columns=_own_columns(training, params.max_bin),
-        partners=tuple(_in_rung(training, rung, partner, params.max_bin) for partner in rung.partners),
+        columns=_own_columns(training, params.cutting),
+        partners=tuple(_in_rung(training, rung, partner, params.cutting) for partner in rung.partners),
         progress=progress,
         clock=clock,
     )
 
 
-def _in_rung(training: Training, rung: Rung, partner: str, max_bin: int) -> PartnerView:
+def _in_rung(training: Training, rung: Rung, partner: str, cutting: Cutting) -> PartnerView:
     """The partner's view; in the placebo its rows are permuted, after alignment and by the bank alone."""
-    view = training.views[partner, max_bin]
+    view = training.views[partner, cutting]
     if not rung.placebo:
         return view
     return view.permuted(draw(training.job.run.seed, "placebo", partner).permutation(int(view.held.sum())))
 
 
-def _own_columns(training: Training, max_bin: int) -> BankColumns:
+def _own_columns(training: Training, cutting: Cutting) -> BankColumns:
     """The bank's columns, binned once for all rungs; those dropped are kept for the report."""
-    if max_bin not in training.own:
+    if cutting not in training.own:
         table = training.table
-        columns = training.own[max_bin] = _bin_own(table, max_bin, training.parts == "train")
+        columns = training.own[cutting] = _bin_own(table, cutting, training.parts == "train")
         training.dropped[table.party] = tuple(c.name for c in table.columns if c.name not in columns.names)
-    return training.own[max_bin]
+    return training.own[cutting]
 
 
-def _bin_own(table: Table, max_bin: int, fitted: npt.NDArray[np.bool_]) -> BankColumns:
+def _bin_own(table: Table, cutting: Cutting, fitted: npt.NDArray[np.bool_]) -> BankColumns:
     """The bank's columns, binned over the rows that are fitted on; a column left with one bin is dropped."""
-    rules = [fit_rule(column.rows(fitted), max_bin, 1) for column in table.columns]
+    rules = [fit_rule(column.rows(fitted), cutting, 1) for column in table.columns]
     kept = [j for j, rule in enumerate(rules) if rule.ordinary + rule.missing >= 2]
     if not kept:
         raise DataError(

@@ -91,7 +91,7 @@ def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, flo
     label, train = table.label, assign_parts(job.split, table) == "train"
     assert label is not None
     contract = bank.contract.stricter(own.contract)
-    binned = bin_table(partner, theirs.columns, job.models[0].params.max_bin, contract.min_rows_per_bin)
+    binned = bin_table(partner, theirs.columns, job.cutting, contract.min_rows_per_bin)
     rows = _joined(table, theirs, bank.grid)
     found = {}
     for j, shape in enumerate(binned.shapes):

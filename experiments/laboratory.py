@@ -89,7 +89,7 @@ class Laboratory:
         views: tuple[PartnerView, ...],
         rung: str,
     ) -> Task:
-        rules = tuple(fit_rule(column, params.max_bin, 1) for column in self.bank)
+        rules = tuple(fit_rule(column, params.cutting, 1) for column in self.bank)
         bins = [apply_rule(rule, column) for rule, column in zip(rules, self.bank, strict=True)]
         weights = np.ones(len(self.y)) if self.weights is None else self.weights
         return Task(
@@ -109,7 +109,7 @@ class Laboratory:
     def _partner(self, name: str, params: BoostingParams) -> PartnerView:
         """Both ends of one partner, aligned by `positions`."""
         own = {c.name: self.directions[c.name] for c in self.partners[name] if c.name in self.directions}
-        table = bin_table(name, self.partners[name], params.max_bin, self.contract.min_rows_per_bin, own)
+        table = bin_table(name, self.partners[name], params.cutting, self.contract.min_rows_per_bin, own)
         rows, positions = len(table.bins), self.positions[name].astype(np.int64)
         matrix, seed = table.aligned(np.arange(rows)), fresh_key()
         budgets = Budgets(self.folder / f"{name}.sqlite", name)

@@ -26,6 +26,7 @@ from partner_node.models import AGAIN, KeptModels
 from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
 from protocol.algorithms import agreement, alignment, binning, boosting, checkup
 from protocol.algorithms.alignment import PartnerAlignment
+from protocol.algorithms.binning import Cutting
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.woe import BinCounts, BinCountsQuery
 from protocol.contract import Contract, refuse
@@ -72,7 +73,7 @@ class PartnerNode:
         self._checkup = CheckupAnswerer(
             config.bank, self.table.entity_ids, schema_digest(self._key, self.table), time.time, self._keep_checkup
         )
-        self._binned: dict[tuple[int, int], BinnedTable] = {}
+        self._binned: dict[tuple[Cutting, int], BinnedTable] = {}
         self._layouts: dict[str, BoostingAnswerer] = {}
 
     def handle(self, peer: str, message: Message) -> Message:
@@ -174,24 +175,25 @@ class PartnerNode:
 
     # -- binning -----------------------------------------------------------------------------------------------
 
-    def _bins(self, max_bin: int) -> BinnedTable:
-        key = max_bin, self._contract.min_rows_per_bin
+    def _bins(self, cutting: Cutting) -> BinnedTable:
+        key = cutting, self._contract.min_rows_per_bin
         if key not in self._binned:
             self._binned[key] = bin_table(self.config.party, self.table.columns, *key, self.config.data.monotone)
         return self._binned[key]
 
     def _lay_out(self, query: binning.LayoutQuery) -> binning.Layout:
         """Bin the columns, and give the result a name."""
-        if not 2 <= query.max_bin <= binning.MAX_BIN:
+        if not query.cutting.possible:
             raise IntegrityError(self.config.bank, "asked for an impossible number of bins", "run the same version")
         plan = self._plan()
-        if plan and query.max_bin not in plan.bins:
-            raise self._not_as_approved(f"does not bin its columns into {query.max_bin}")
-        aligned, table = self._alignment(query.alignment), self._bins(query.max_bin)
+        if plan and query.cutting not in plan.cuttings:
+            raise self._not_as_approved(f"does not bin its columns into {query.cutting.text}")
+        aligned, table = self._alignment(query.alignment), self._bins(query.cutting)
         name = digest(b"fedwarn.v1 layout", query.alignment.encode(), table.digest).hex()
         path = self._layout_file(name)
         if not path.exists():
-            facts = {"alignment": query.alignment, "max_bin": query.max_bin, "nonce": fresh_key().hex()}
+            cutting = msgspec.json.encode(query.cutting).decode()
+            facts = {"alignment": query.alignment, "cutting": cutting, "nonce": fresh_key().hex()}
             _write_json(path, facts)
         return binning.Layout(
             layout=name,
@@ -228,7 +230,7 @@ class PartnerNode:
         if opening.job != self._agreed.job:
             raise PeerError(self.config.bank, "opens another job than it agreed on", "run the job again")
         plan = self._plan()
-        if plan and not plan.admits(int(self._facts(opening.layout)["max_bin"]), opening.equations):
+        if plan and not plan.admits(_cutting(self._facts(opening.layout)), opening.equations):
             raise self._not_as_approved(f"does not plan {opening.equations} equations for one model")
         answerer = self._answerer(opening.layout)
         answerer.state = replace(answerer.state, approved=plan.equations if plan else None)
@@ -263,7 +265,7 @@ class PartnerNode:
 
     def _build(self, facts: dict[str, str]) -> BoostingAnswerer:
         config, contract, plan = self.config, self._contract, self._plan()
-        aligned, table = self._alignment(facts["alignment"]), self._bins(int(facts["max_bin"]))
+        aligned, table = self._alignment(facts["alignment"]), self._bins(_cutting(facts))
         nonces = [bytes.fromhex(facts["bank_nonce"]), bytes.fromhex(facts["nonce"])]
         seed = public_seed(facts["alignment"], [config.bank, config.party], nonces)
         matrix = table.aligned(np.asarray(aligned.order))
@@ -327,3 +329,10 @@ class PartnerNode:
 
 def _write_json(path: Path, value: object) -> None:
     write_whole(path, json.dumps(value).encode())
+
+
+def _cutting(facts: dict[str, str]) -> Cutting:
+    """How the columns of a layout are binned, from its file."""
+    if "cutting" not in facts:  # written by version 0.1.0
+        return Cutting(int(facts["max_bin"]))
+    return msgspec.json.decode(facts["cutting"], type=Cutting)

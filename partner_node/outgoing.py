@@ -13,7 +13,7 @@ import msgspec
 
 from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
-from protocol.algorithms.binning import sizes_of
+from protocol.algorithms.binning import Cutting, sizes_of
 from protocol.group import POINT_BYTES
 from protocol.he.parameters import N
 from protocol.messages import CATALOGUE
@@ -46,14 +46,14 @@ class Sizes:
 
     ids: that the partner aligns: the rows of its table, or, on a grid of points in time, an id and point each.
     space: rows of the space in which a split is answered. bank_rows: of the bank's table. partners: of the job.
-    tables: the bins of the partner's table, by the number of bins asked. encrypts: whether the engine does.
+    tables: the bins of the partner's table, by the cutting asked. encrypts: whether the engine does.
     """
 
     ids: int
     space: int
     bank_rows: int
     partners: int
-    tables: dict[int, BinnedTable]
+    tables: dict[Cutting, BinnedTable]
     encrypts: bool
 
 
@@ -69,11 +69,11 @@ def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
     ]
 
 
-def splits_asked(plan: Workload, sizes: Sizes) -> dict[int, int]:
-    """How many splits a job may ask for at most, by the number of bins: one a node that has children."""
+def splits_asked(plan: Workload, sizes: Sizes) -> dict[Cutting, int]:
+    """How many splits a job may ask for at most, by cutting: one a node that has children."""
     asked = dict.fromkeys(sizes.tables, 0)
     for model in plan.models:
-        asked[model.max_bin] += model.trees * (2**model.depth - 1)
+        asked[model.cutting] += model.trees * (2**model.depth - 1)
     return asked
 
 
@@ -97,7 +97,7 @@ def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Openings, sums, split bits and the handles of every model."""
     yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
     for model in (m for m in plan.models if m.bin_tables):
-        yield "woe.counts", 1, 2 * _rows_of_matrix(sizes.tables[model.max_bin]) * _WORD + _HEAD
+        yield "woe.counts", 1, 2 * _rows_of_matrix(sizes.tables[model.cutting]) * _WORD + _HEAD
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew
@@ -110,7 +110,7 @@ def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
 def _sums(model: PlannedModel, sizes: Sizes) -> int:
     """Bytes of a model's sums: g and h in vectors of their own, should they not fit in one."""
     vectors = 2 * model.trees * model.vectors_a_tree
-    return vectors * _rows_of_matrix(sizes.tables[model.max_bin]) * _WORD
+    return vectors * _rows_of_matrix(sizes.tables[model.cutting]) * _WORD
 
 
 def _bits(rows: int) -> int:

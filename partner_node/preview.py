@@ -15,6 +15,7 @@ from partner_node.outgoing import Leaving, Sizes, leaving, splits_asked
 from partner_node.policy import APPROVALS, Approvals
 from partner_node.reach import Bins, Reach, reach
 from protocol.algorithms.alignment import PartnerAlignment, load
+from protocol.algorithms.binning import Cutting
 from protocol.contract import Contract
 from protocol.errors import PeerError, RefusedError
 from protocol.files import own_folder
@@ -24,7 +25,7 @@ from protocol.workload import Workload, workload
 
 
 class UsedColumn(msgspec.Struct, frozen=True):
-    """A feature of the table, as a job would use it. bins: with `missing`, by number of bins asked; 0 = dropped."""
+    """A feature of the table, as a job would use it. bins: with `missing`, by cutting asked; 0 = dropped."""
 
     name: str
     bins: dict[str, int]
@@ -43,10 +44,10 @@ class Equations(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """Information of one binning. thresholds: there are. revealed: so far. admitted: in all at most, after the job.
 
-    share_now, share_after: of 1; the latter in the worst case.
+    bins: how its columns are cut. share_now, share_after: of 1; the latter in the worst case.
     """
 
-    max_bin: int
+    bins: str
     thresholds: int
     revealed: int
     admitted: int
@@ -97,7 +98,7 @@ class _Case:
     table: Table
     plan: Workload
     contract: Contract
-    tables: dict[int, BinnedTable]
+    tables: dict[Cutting, BinnedTable]
     budgets: Budgets
     bank_rows: int
     matches: int
@@ -110,7 +111,7 @@ def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
     """
     table = read_table(config.data.source, config.data, config.party)
     contract, plan = config.contract.stricter(job.contract), workload(job, config.party)
-    tables = {b: bin_table(config.party, table.columns, b, contract.min_rows_per_bin) for b in sorted(plan.bins)}
+    tables = {c: bin_table(config.party, table.columns, c, contract.min_rows_per_bin) for c in plan.cuttings}
     aligned = _last_alignment(config, job)
     theirs = bank_rows or (aligned.bank_rows if aligned else table.rows)
     matches = min(aligned.matches if aligned else table.rows, theirs)
@@ -157,10 +158,10 @@ def _approval(config: PartnerConfig, job: Job) -> str:
 
 def _columns(case: _Case) -> list[UsedColumn]:
     bins = {
-        max_bin: {name: shape.size for name, shape in zip(table.names, table.shapes, strict=True)}
-        for max_bin, table in case.tables.items()
+        cutting.text: {name: shape.size for name, shape in zip(table.names, table.shapes, strict=True)}
+        for cutting, table in case.tables.items()
     }
-    return [UsedColumn(c.name, {str(b): sizes.get(c.name, 0) for b, sizes in bins.items()}) for c in case.table.columns]
+    return [UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}) for c in case.table.columns]
 
 
 def _equations(case: _Case) -> Equations:
@@ -174,17 +175,17 @@ def _equations(case: _Case) -> Equations:
     return Equations(spent, planned, limit, limit - spent - planned, rows)
 
 
-def _information(case: _Case, asked: dict[int, int]) -> list[Told]:
+def _information(case: _Case, asked: dict[Cutting, int]) -> list[Told]:
     config, account = case.config, case.config.policy.account
     out = []
-    for max_bin, table in case.tables.items():
+    for cutting, table in case.tables.items():
         told = case.budgets.revealed(config.bank, account, table.digest, None)
         others = case.budgets.other_shares(config.bank, account, table.digest)
         total = case.budgets.other_shares(config.bank, account, b"")
         limit = case.contract.max_information_share
-        found: Reach = reach(_bins(table), limit, others, asked[max_bin], len({split for split, _ in told}))
+        found: Reach = reach(_bins(table), limit, others, asked[cutting], len({split for split, _ in told}))
         out.append(
-            Told(max_bin, found.thresholds, len(told), found.admitted, total, max(total, found.share_after), limit)
+            Told(cutting.text, found.thresholds, len(told), found.admitted, total, max(total, found.share_after), limit)
         )
     return out
 

@@ -18,7 +18,7 @@ def tables(found: Preview) -> Iterator[Table]:
             for m in found.leaving
         ],
     )
-    bins = sorted({b for c in found.columns for b in c.bins}, key=int)
+    bins = list(dict.fromkeys(b for c in found.columns for b in c.bins))
     yield _table(
         f"Columns, over {found.rows:,} rows",
         ("column", *(f"bins of {b}" for b in bins)),
@@ -41,7 +41,7 @@ def sentences(found: Preview) -> Iterator[str]:
     )
     for i in found.information:
         yield (
-            f"information at {i.max_bin} bins: {i.revealed} of {i.thresholds} thresholds revealed, at most "
+            f"information at {i.bins} bins: {i.revealed} of {i.thresholds} thresholds revealed, at most "
             f"{i.admitted} after it; share {i.share_now:.3f} now, {i.share_after:.3f} after it in the worst case, "
             f"limit {i.limit:g}"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from protocol.algorithms.binning import Cutting
 from protocol.he.parameters import N
 from protocol.workload import Workload
 
@@ -25,16 +26,16 @@ class Footprint(msgspec.Struct, frozen=True):
 
 def at_partner(rows: int, columns: int, plan: Workload) -> Footprint:
     """rows, columns: of its table."""
-    hints = sum(_hint(columns, b) for b in plan.bins)
-    table = rows * columns * (8 + 2 * len(plan.bins))
+    hints = sum(_hint(columns, cutting) for cutting in plan.cuttings)
+    table = rows * columns * (8 + 2 * len(plan.cuttings))
     return Footprint(_BASE_MIB + 2 * (table + 2 * hints) // _MIB, 64)
 
 
 def at_bank(rows: int, columns: int, partners: dict[str, tuple[int, int, Workload]]) -> Footprint:
     """rows, columns: of the bank's table. partners: rows and columns of theirs, and the plan, by name."""
-    hints = sum(_hint(c, b) for _, c, plan in partners.values() for b in plan.bins)
+    hints = sum(_hint(c, cutting) for _, c, plan in partners.values() for cutting in plan.cuttings)
     known = sum(r * sum(m.trees for m in plan.models) for r, _, plan in partners.values())
-    sums = sum(m.equations * c * (m.max_bin + 1) * 8 for _, c, plan in partners.values() for m in plan.models)
+    sums = sum(m.equations * c * _rows(m.cutting) * 8 for _, c, plan in partners.values() for m in plan.models)
     memory = 2 * (rows * columns * 9 + hints + known + sum(r * 64 for r, _, _ in partners.values()))
     return Footprint(_BASE_MIB + memory // _MIB, (hints + known + sums) // _MIB + 64)
 
@@ -55,6 +56,11 @@ def disk_free_mib(folder: Path) -> int:
     return int(shutil.disk_usage(folder).free // _MIB)
 
 
-def _hint(columns: int, max_bin: int) -> int:
-    """Bytes of the hint of all columns, each with all its bins and one for missing values."""
-    return columns * (max_bin + 1) * N * 8
+def _hint(columns: int, cutting: Cutting) -> int:
+    """Bytes of the hint of all columns."""
+    return columns * _rows(cutting) * N * 8
+
+
+def _rows(cutting: Cutting) -> int:
+    """Rows of the matrix a column at most: all its bins, and one for missing values."""
+    return cutting.max_bin + len(cutting.special) + 1

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from protocol.added_keys import WithAddedKeys
+from protocol.algorithms.binning import MAX_BIN, Cutting, Kind
 from protocol.algorithms.parameters import BoostingParams, Task
 from protocol.contract import Contract
 from protocol.dates import Periods
@@ -98,6 +99,17 @@ class JobModel(_Section):
     params: BoostingParams = BoostingParams()
 
 
+class Binning(_Section):
+    """[binning]: the bins of bin tables, as every party cuts its columns into them (`Cutting`).
+
+    max_bin: 0: as many as the first boosted model has, or 16.
+    """
+
+    kind: Kind = "quantile"
+    max_bin: int = Field(default=0, ge=0, le=MAX_BIN)
+    special: tuple[float, ...] = ()
+
+
 class Run(_Section):
     """[run]: engine, transport, ladder, and the two settings on which both nodes must agree."""
 
@@ -126,6 +138,8 @@ class ReportSettings(_Section):
 class Job(_Section):
     """A whole scenario file."""
 
+    ADDED: ClassVar = ("binning",)
+
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1)
     title: str | Title = ""
@@ -135,6 +149,7 @@ class Job(_Section):
     parties: dict[str, JobParty] = Field(min_length=1)
     split: Split = Split()
     models: tuple[JobModel, ...] = (JobModel(),)
+    binning: Binning = Binning()
     run: Run = Run()
     report: ReportSettings = ReportSettings()
     contract: Contract = Contract()
@@ -176,6 +191,13 @@ class Job(_Section):
         return self.models[0].params.task
 
     @property
+    def cutting(self) -> Cutting:
+        """The fine bins of bin tables and scorecards."""
+        binning = self.binning
+        usual = next((model.params.max_bin for model in self.models if model.kind == "boosting"), 16)
+        return Cutting(binning.max_bin or usual, binning.kind, binning.special)
+
+    @property
     def sha256(self) -> str:
         """The job's digest: all but engine, transport and where files lie."""
         values = self.model_dump(mode="json", by_alias=True)
@@ -202,6 +224,7 @@ class Job(_Section):
         self._check_directions()
         self._check_interactions()
         self._check_objectives()
+        self._check_binning()
         if self.report.bin_tables and self.task != "binary":
             raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
         if self.split.kind == "column" and not self.split.column:
@@ -271,6 +294,14 @@ class Job(_Section):
         for key, told in (("task", "kind of label"), ("num_class", "num_class")):
             if len({getattr(model.params, key) for model in self.models}) > 1:
                 raise ValueError(f"the models have not one {told}; give each its own scenario")
+
+    def _check_binning(self) -> None:
+        """Bins have numbers that fit a byte, and a value is special or missing."""
+        if not self.cutting.possible:
+            raise ValueError(f"binning.max_bin is 2 or more, and {MAX_BIN} at most together with binning.special")
+        for value in self.binning.special:
+            if value in self.data.missing:
+                raise ValueError(f"{value:g} is both in binning.special and in data.missing; leave it in one of them")
 
     def _require_own(self, party: str, column: str, key: str) -> None:
         """A column of the party, or a part of a date that it has."""

@@ -4,24 +4,31 @@ The bank declares it when it opens the job; a partner sees it beforehand (`previ
 bank to it.
 """
 
+from typing import Final
+
 import msgspec
 
+from protocol.algorithms.binning import Cutting
 from protocol.job import Job
 from protocol.ladder import rungs
+
+
+BINS: Final = "bins"
+"""What bin tables are called among the models of a plan; they come last, and are opened first."""
 
 
 class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a job with one partner, over all rungs that the partner is in.
 
-    name: of the model. rungs: how many. trees: in all rungs and folds together. depth, max_bin: of its parameters.
-    bin_tables: whether goods and bads a bin are asked for over this model's bins.
+    name: of the model. rungs: how many. trees: in all rungs and folds together. depth: of its parameters.
+    cutting: of its bins. bin_tables: whether goods and bads a bin are asked for.
     """
 
     name: str
     rungs: int
     trees: int
     depth: int
-    max_bin: int
+    cutting: Cutting
     bin_tables: bool = False
 
     @property
@@ -41,7 +48,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All models of a job with one partner, in the job's order."""
+    """All models of a job with one partner, in the job's order, and its bin tables."""
 
     models: tuple[PlannedModel, ...]
 
@@ -51,13 +58,13 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sum(model.equations for model in self.models)
 
     @property
-    def bins(self) -> frozenset[int]:
-        """Numbers of bins a column that are asked for."""
-        return frozenset(model.max_bin for model in self.models)
+    def cuttings(self) -> tuple[Cutting, ...]:
+        """The ways in which columns are to be binned, each once."""
+        return tuple(dict.fromkeys(model.cutting for model in self.models))
 
-    def admits(self, max_bin: int, equations: int) -> bool:
-        """Whether the job has a model of so many bins and at least so many equations."""
-        return any(model.max_bin == max_bin and equations <= model.equations for model in self.models)
+    def admits(self, cutting: Cutting, equations: int) -> bool:
+        """Whether the job has a model of such bins and at least so many equations."""
+        return any(model.cutting == cutting and equations <= model.equations for model in self.models)
 
 
 def workload(job: Job, partner: str) -> Workload:
@@ -65,13 +72,9 @@ def workload(job: Job, partner: str) -> Workload:
     ladder = rungs(job.bank, job.partners, job.run.ladder, job.report.placebo)
     with_it = [rung for rung in ladder if partner in rung.partners]
     trainings = len(with_it) + job.split.folds * sum(not rung.placebo for rung in with_it)
-    named = enumerate(zip(job.model_names, (model.params for model in job.models), strict=True))
-    return Workload(
-        tuple(
-            PlannedModel(
-                name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, p.max_bin,
-                bin_tables=job.report.bin_tables and number == 0,
-            )
-            for number, (name, p) in named
-        )
-    )  # fmt: skip
+    models = [
+        PlannedModel(name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, p.cutting)
+        for name, p in zip(job.model_names, (model.params for model in job.models), strict=True)
+    ]
+    bins = [PlannedModel(BINS, 0, 0, 1, job.cutting, bin_tables=True)] if job.report.bin_tables else []
+    return Workload((*models, *bins))

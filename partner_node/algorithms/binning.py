@@ -7,7 +7,7 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from protocol.algorithms.binning import ColumnShape, NumberRule, Rule, apply_rule, fit_rule, shape_of, sizes_of
+from protocol.algorithms.binning import ColumnShape, Cutting, NumberRule, Rule, apply_rule, fit_rule, shape_of, sizes_of
 from protocol.errors import DataError
 from protocol.he.base import OneHot
 from protocol.he.streams import digest
@@ -49,7 +49,11 @@ class BinnedTable:
 
 
 def bin_table(
-    party: str, columns: Sequence[Column], max_bin: int, min_rows: int, directions: Mapping[str, int] | None = None
+    party: str,
+    columns: Sequence[Column],
+    cutting: Cutting,
+    min_rows: int,
+    directions: Mapping[str, int] | None = None,
 ) -> BinnedTable:
     """Bin every column over all rows of the table, so that bins do not depend on an alignment's order.
 
@@ -59,7 +63,7 @@ def bin_table(
     """
     ways = directions or {}
     require_ordered(party, columns, ways)
-    fitted = [_along(fit_rule(column, max_bin, min_rows), ways.get(column.name, 0)) for column in columns]
+    fitted = [_along(fit_rule(column, cutting, min_rows), ways.get(column.name, 0)) for column in columns]
     kept = [j for j, rule in enumerate(fitted) if rule.ordinary + rule.missing >= 2]
     if not kept:
         raise DataError(party, "has no usable column: each is constant or missing", "give columns that vary")

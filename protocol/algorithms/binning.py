@@ -1,14 +1,15 @@
 """Binning: how a column becomes bins, and how the bank is told the shape of a partner's bins.
 
     bank                                   partner
-     |-- LayoutQuery (alignment, max_bin) --->|  bins its columns over all rows of its table
+     |-- LayoutQuery (alignment, cutting) --->|  bins its columns over all rows of its table
      |<- Layout (rows of M a column) ---------|  in the order of the alignment; keeps the cuts
      |-- HintQuery (bank's nonce) ----------->|  draws the masks, computes the hint
      |<- Hint (sealed; shape (R, N)) ---------|
 
-Each party bins its own columns with the rules below. Ordinary bins come first, `missing` is the last row of a
-column that has missing values; `not_held` is no row of a partner's matrix, since the bank sums it over its own
-unmatched rows.
+Each party bins its own columns with the rules below, without labels. Ordinary bins come first, those of special values
+last among them; `missing` is the last row of a column that has missing values; `not_held` is no row of a partner's
+matrix, since the bank sums it over its own unmatched rows. Which of these fine bins go together in a scorecard the bank
+decides from exact counts (bank_node/algorithms/merging.py).
 
 What each learns beyond the output: the bank, how many bins each column keeps, which columns are categorical,
 which have missing values and which a direction (not their names, nor the direction: a column with one has its bins
@@ -16,7 +17,7 @@ numbered so that risk must not fall as the number grows); the partner, the setti
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -28,12 +29,40 @@ MAX_BIN: Final = 255
 """Ordinary bins a column; with `missing` a bin number still fits a byte."""
 
 
+Kind = Literal["quantile", "equal-width"]
+
+
+class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How every party cuts its columns into fine bins.
+
+    max_bin: ordered bins a column at most. kind: bins of about equal numbers of rows, or of equal width.
+    special: values of numeric columns that get a bin each, where they have the rows for it.
+    """
+
+    max_bin: int
+    kind: Kind = "quantile"
+    special: tuple[float, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """For people: 16, or "20 equal-width, special -98"."""
+        kind = "" if self.kind == "quantile" else f" {self.kind}"
+        return f"{self.max_bin}{kind}" + "".join(f", special {value:g}" for value in self.special)
+
+    @property
+    def possible(self) -> bool:
+        """Whether bins so made have numbers that fit a byte."""
+        special = len(set(self.special)) == len(self.special) and bool(np.isfinite(self.special).all())
+        return special and self.max_bin >= 2 and self.max_bin + len(self.special) <= MAX_BIN
+
+
 class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the bank is told of one column.
 
     number: place in the partner's list of columns. ordinary: bins but for `missing`.
     missing: whether there is a `missing` bin. categorical: bins have no order, splits are subsets.
-    increasing: the margin must not fall as the bin's number grows.
+    increasing: the margin must not fall as the bin's number grows. special: how many of the ordinary bins, the last
+    ones, hold a special value each and have no place in the order.
     """
 
     number: int
@@ -41,6 +70,7 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing: bool
     categorical: bool
     increasing: bool = False
+    special: int = 0
 
     @property
     def size(self) -> int:
@@ -50,19 +80,19 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @declared(
     "binning.layout_query",
-    content="alignment, number of bins wanted",
+    content="alignment, number and kind of bins wanted, special values",
     purpose="bin the columns alike for all",
 )
 class LayoutQuery(Message, frozen=True):
     """The bank asks the partner to bin its columns over the rows of an alignment."""
 
     alignment: str
-    max_bin: int
+    cutting: Cutting
 
 
 @declared(
     "binning.layout",
-    content="bins a column, whether categorical, with missing values, monotone; numbers of the columns dropped",
+    content="bins a column, whether categorical, missing, special, monotone; numbers of the columns dropped",
     purpose="tell the bank the shape of the sums",
 )
 class Layout(Message, frozen=True):
@@ -99,32 +129,45 @@ class Hint(Message, frozen=True):
 class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="number"):
     """Ordered bins: bin = how many cuts are <= the value; how many are > the value, if descending.
 
-    cuts: ascending, shape (ordinary - 1,). missing: whether missing values have a bin of their own.
+    cuts: ascending, shape (ordered - 1,). missing: whether missing values have a bin of their own.
     missing_as: the bin that a few missing values joined, or None.
+    special: values with a bin each, after the ordered ones. rare: special values of too few rows, taken for missing.
     """
 
     cuts: tuple[float, ...]
     missing: bool
     missing_as: int | None
     descending: bool = False
+    special: tuple[float, ...] = ()
+    rare: tuple[float, ...] = ()
+
+    @property
+    def ordered(self) -> int:
+        """Bins but for `missing` and those of special values."""
+        return len(self.cuts) + 1
 
     @property
     def ordinary(self) -> int:
         """Bins but for `missing`."""
-        return len(self.cuts) + 1
+        return self.ordered + len(self.special)
 
     def apply(self, values: F64) -> U8:
         """Bins of the values, shape (n,); a missing value gets the number `ordinary`."""
         bins = np.searchsorted(self.cuts, values, side="right").astype(np.uint8)
         if self.descending:
             bins = (len(self.cuts) - bins).astype(np.uint8)
-        bins[np.isnan(values)] = self.ordinary if self.missing_as is None else self.missing_as
+        for place, value in enumerate(self.special):
+            bins[values == value] = self.ordered + place
+        gone = np.isnan(values) | np.isin(values, self.rare)
+        bins[gone] = self.ordinary if self.missing_as is None else self.missing_as
         return bins
 
     def reversed(self) -> "NumberRule":
-        """The same bins, numbered from the other end."""
-        joined = None if self.missing_as is None else len(self.cuts) - self.missing_as
-        return NumberRule(self.cuts, self.missing, joined, not self.descending)
+        """The same bins, the ordered ones numbered from the other end."""
+        joined = self.missing_as
+        if joined is not None and joined < self.ordered:
+            joined = len(self.cuts) - joined
+        return msgspec.structs.replace(self, missing_as=joined, descending=not self.descending)
 
 
 class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="category"):
@@ -150,26 +193,44 @@ class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
 Rule = NumberRule | CategoryRule
 
 
-def fit_number(values: F64, max_bin: int, min_rows: int) -> NumberRule:
-    """Quantile bins of a column; small bins join a neighbour, few missing values the largest bin.
+def fit_number(
+    values: F64, max_bin: int, min_rows: int, kind: Kind = "quantile", special: tuple[float, ...] = ()
+) -> NumberRule:
+    """Ordered bins of a column; small bins join a neighbour, few missing values the largest bin.
 
-    values: shape (n,), nan = missing. max_bin: ordinary bins at most. min_rows: rows a bin must have; a column with
-    fewer values has one bin, whatever is missing.
+    values: shape (n,), nan = missing. max_bin: ordered bins at most. min_rows: rows a bin must have; a column with
+    fewer ordinary values has one bin, whatever is missing or special. special: a value of fewer rows is missing.
     """
-    present = np.sort(values[~np.isnan(values)])
-    if present.size < max(min_rows, 1):
+    least = max(min_rows, 1)
+    often = {value: int((values == value).sum()) for value in special}
+    ordinary = values[~np.isnan(values) & ~np.isin(values, special)]
+    present = np.sort(ordinary)
+    if present.size < least:
         return NumberRule((), missing=False, missing_as=0)
-    ranks = (np.arange(1, max_bin) * present.size) // max_bin
-    distinct = present[np.concatenate(([True], present[1:] != present[:-1]))]
-    cuts = distinct[1:] if distinct.size <= max_bin else np.unique(present[ranks])
-    cuts = cuts[cuts > present[0]]
+    cuts = _cuts(present, max_bin, kind)
     starts = np.concatenate(([0], np.searchsorted(present, cuts, side="left")))
     counts = np.diff(np.append(starts, present.size))
     kept = _join_small(counts, min_rows)
-    missing = len(values) - present.size
-    own = missing >= max(min_rows, 1)
-    joined = np.add.reduceat(counts, np.concatenate(([0], kept + 1)))
-    return NumberRule(tuple(cuts[kept].tolist()), own, int(joined.argmax()) if missing and not own else None)
+    own, rare = (tuple(v for v in special if (often[v] >= least) == enough) for enough in (True, False))
+    missing = len(values) - present.size - sum(often[v] for v in own)
+    joined = [*np.add.reduceat(counts, np.concatenate(([0], kept + 1))), *(often[v] for v in own)]
+    few = 0 < missing < least
+    return NumberRule(
+        tuple(cuts[kept].tolist()), missing >= least, int(np.argmax(joined)) if few else None, special=own, rare=rare
+    )
+
+
+def _cuts(present: F64, max_bin: int, kind: Kind) -> F64:
+    """Cuts between the sorted values, before small bins are joined; few distinct values get a bin each."""
+    distinct = present[np.concatenate(([True], present[1:] != present[:-1]))]
+    if distinct.size <= max_bin:
+        return distinct[1:]
+    if kind == "equal-width":
+        cuts: F64 = np.unique(np.linspace(present[0], present[-1], max_bin + 1)[1:-1])
+    else:
+        cuts = np.unique(present[(np.arange(1, max_bin) * present.size) // max_bin])
+    above: F64 = cuts[cuts > present[0]]
+    return above
 
 
 def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: int) -> CategoryRule:
@@ -193,11 +254,11 @@ def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: 
     return CategoryRule(tuple(groups), own_bin, 0 if missing and not own_bin else None)
 
 
-def fit_rule(column: Column, max_bin: int, min_rows: int) -> Rule:
+def fit_rule(column: Column, cutting: Cutting, min_rows: int) -> Rule:
     """The rule of one column, by its kind."""
     if column.kind == "number":
-        return fit_number(column.numbers, max_bin, min_rows)
-    return fit_category(column.codes, column.categories, max_bin, min_rows)
+        return fit_number(column.numbers, cutting.max_bin, min_rows, cutting.kind, cutting.special)
+    return fit_category(column.codes, column.categories, cutting.max_bin, min_rows)
 
 
 def apply_rule(rule: Rule, column: Column) -> U8:
@@ -209,7 +270,8 @@ def apply_rule(rule: Rule, column: Column) -> U8:
 
 def shape_of(number: int, rule: Rule, increasing: bool = False) -> ColumnShape:
     """What may be told of a rule. increasing: the column has a direction, and the rule is numbered along it."""
-    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule), increasing)
+    special = len(rule.special) if isinstance(rule, NumberRule) else 0
+    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule), increasing, special)
 
 
 def sizes_of(shapes: Sequence[ColumnShape]) -> I64:

@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from protocol.added_keys import WithAddedKeys
-from protocol.algorithms.binning import MAX_BIN
+from protocol.algorithms.binning import MAX_BIN, Cutting
 
 Task = Literal["binary", "regression", "multiclass"]
 OBJECTIVES: Final[dict[str, Task]] = {
@@ -65,6 +65,11 @@ class BoostingParams(WithAddedKeys):
     eval_metric: str | None = None
     base_score: float | None = None
     reveal_cost: float = Field(0.0, ge=0)
+
+    @property
+    def cutting(self) -> Cutting:
+        """How every party bins its columns for these trees."""
+        return Cutting(self.max_bin)
 
     @property
     def step_cap(self) -> float:

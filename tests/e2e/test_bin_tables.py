@@ -7,10 +7,12 @@ import pytest
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import fedwarn, run
 
+OWN_BINS = {"kind": "equal-width", "max_bin": 10, "special": [0.25]}
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_bin_tables_equal_the_plain_computation(tmp_path, asked):
-    job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": asked})
+
+@pytest.mark.parametrize(("asked", "binning"), [(True, {}), (True, OWN_BINS), (False, {})])
+def test_bin_tables_equal_the_plain_computation(tmp_path, asked, binning):
+    job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": asked}, binning=binning)
     report = run(job, tmp_path / "out", "--transport", "in-process")
     assert bool(report["bin_tables"]) == asked
     done = fedwarn("check", "woe", tmp_path / "out", "--json")

@@ -14,7 +14,7 @@ from partner_node.approving import decide
 from partner_node.config import load_config as load_partner
 from partner_node.policy import Approvals
 from partner_node.service import PartnerService
-from protocol.algorithms.binning import LayoutQuery
+from protocol.algorithms.binning import Cutting, LayoutQuery
 from protocol.algorithms.boosting import Opening
 from protocol.errors import PeerError, RefusedError, UsageError
 from protocol.job import Job, load_job
@@ -95,7 +95,7 @@ def test_the_bank_may_greet_but_no_more_without_a_job(parties: Parties):
     rows = read_rows(parties.bank._config, own.trees, parties.nodes.configs["bank"].parent / "data.parquet")
     assert parties.bank.greet("telecom", rows).terms.party == "telecom"
     with pytest.raises(RefusedError, match="a job without a digest"):
-        parties.service._node.handle("bank", LayoutQuery(alignment="0" * 64, max_bin=8))
+        parties.service._node.handle("bank", LayoutQuery(alignment="0" * 64, cutting=Cutting(8)))
 
 
 def test_another_job_cannot_ride_on_an_approval(parties: Parties):

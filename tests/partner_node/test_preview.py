@@ -64,7 +64,7 @@ def test_budgets_are_what_the_run_has_spent(out):
     budgets.close()
     assert found.equations.spent == spent > 0
     assert {column.name for column in found.columns} == {"calls", "towers", "brand"}
-    told = {i.max_bin: i for i in found.information}
+    told = {int(i.bins): i for i in found.information}
     assert told.keys() == {4, 8}
     assert 0 < told[8].revealed <= told[8].admitted <= told[8].thresholds
     shares = [

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from protocol.algorithms.binning import (
     MAX_BIN,
     CategoryRule,
+    Cutting,
     NumberRule,
     apply_rule,
     fit_category,
@@ -121,7 +122,46 @@ def test_ten_thousand_categories_fit_in_the_bins_there_are():
 
 
 def test_a_category_never_seen_is_missing_in_another_table_with_other_codes():
-    rule = fit_rule(Column("s", "category", codes=np.array([0, 0, 1, -1], np.int32), categories=("a", "b")), 16, 1)
+    seen = Column("s", "category", codes=np.array([0, 0, 1, -1], np.int32), categories=("a", "b"))
+    rule = fit_rule(seen, Cutting(16), 1)
     assert rule == CategoryRule((("a",), ("b",)), missing=True, missing_as=None)
     other = Column("s", "category", codes=np.array([2, 1, 0, -1], np.int32), categories=("0", "b", "a"))
     assert apply_rule(rule, other).tolist() == [0, 1, 2, 2]
+
+
+SPECIAL = (-98.0, -1.0)
+
+
+@settings(deadline=None)
+@given(NUMBERS, st.integers(2, 100), LIMITS, st.sampled_from(["quantile", "equal-width"]))
+def test_special_values_have_bins_of_their_own_or_count_as_missing(values, max_bin, min_rows, kind):
+    values = np.concatenate((values, np.repeat(SPECIAL, [35, 3])))
+    rule = fit_number(values, max_bin, min_rows, kind, SPECIAL)
+    if rule.ordinary + rule.missing < 2:
+        return
+    bins, least = rule.apply(values), max(min_rows, 1)
+    counts = np.bincount(bins, minlength=rule.ordinary + rule.missing)
+    assert (counts.min() >= least, counts.sum()) == (True, len(values))
+    assert rule.ordered <= max_bin
+    assert rule.special + rule.rare == tuple(sorted(SPECIAL, key=lambda v: (values == v).sum() < least))
+    for place, value in enumerate(rule.special):
+        assert set(values[bins == rule.ordered + place]) - {np.nan} >= {value}
+        assert (bins[values == value] == rule.ordered + place).all()
+    gone = rule.apply(np.array([np.nan, *rule.rare]))
+    assert len(set(gone.tolist())) == 1
+    turned = np.where(bins < rule.ordered, rule.ordered - 1 - bins, bins)
+    assert rule.reversed().apply(values).tolist() == turned.tolist()
+
+
+def test_bins_of_equal_width():
+    rule = fit_number(np.append(np.arange(101.0), [np.nan] * 9), 4, 1, "equal-width")
+    assert rule.cuts == (25.0, 50.0, 75.0)
+    skewed = fit_number(np.append(np.arange(99.0), 1e6), 10, 5, "equal-width")
+    assert skewed.cuts == ()  # all but one row lie in one bin
+
+
+def test_bins_that_cannot_be_numbered_are_not_possible():
+    assert Cutting(250, special=(1.0, 2.0)).possible
+    for wrong in (Cutting(1), Cutting(254, special=(1.0, 2.0)), Cutting(9, special=(1.0, 1.0))):
+        assert not wrong.possible
+    assert not Cutting(9, special=(float("inf"),)).possible

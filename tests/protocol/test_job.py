@@ -14,6 +14,7 @@ from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import UsageError
 from protocol.job import (
+    Binning,
     Job,
     JobData,
     JobModel,
@@ -216,11 +217,12 @@ SECTIONS = {
     "[split]": Split,
     "[[models]]": JobModel,
     "params of `boosting`": BoostingParams,
+    "[binning]": Binning,
     "[run]": Run,
     "[report]": ReportSettings,
     "[contract]": Contract,
 }
-TABLES = {"data", "parties", "split", "models", "run", "report", "contract"}
+TABLES = {"data", "parties", "split", "models", "binning", "run", "report", "contract"}
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
@@ -240,6 +242,21 @@ def test_the_document_names_every_key_of_a_section_with_its_default_and_no_other
             assert json.loads(told.strip("`")) == value, key
         elif isinstance(field.default, str) and key not in ("title", "label_party"):
             assert told == f'`"{field.default}"`'
+
+
+@pytest.mark.parametrize(
+    ("binning", "said"),
+    [
+        ({"special": [-98]}, "both in binning.special and in data.missing"),
+        ({"max_bin": 1}, "binning.max_bin is 2 or more"),
+        ({"max_bin": 254, "special": [-7, -8]}, "binning.max_bin is 2 or more"),
+    ],
+)
+def test_bins_that_cannot_be_are_refused(tmp_path, binning, said):
+    job = values() | {"binning": binning}
+    job["data"]["missing"] = ["", -98]
+    with pytest.raises(UsageError, match=said):
+        load(tmp_path, job)
 
 
 def test_keys_added_later_leave_the_digest_of_a_job_that_does_not_use_them():

@@ -12,7 +12,6 @@ from protocol.algorithms.binning import Cutting
 from protocol.job import Job
 from protocol.ladder import rungs
 
-
 BINS: Final = "bins"
 """What bin tables are called among the models of a plan; they come last, and are opened first."""
 

@@ -85,7 +85,7 @@ def train(
 def score(
     model: Annotated[Path, typer.Option("--model", help="models/RUNG/MODEL of a finished run.")],
     data: Annotated[Path, typer.Option("--data", help="CSV or Parquet with ids and the bank's columns.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write: id, score, parties_used.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write: id, score, parties_used; pd if calibrated.")],
     config: Config = HERE,
     absent: Annotated[
         list[str] | None,

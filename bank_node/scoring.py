@@ -11,6 +11,7 @@ import numpy as np
 from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.scoring import Told, absent, ask_for_bits, handles_of, margins
 from bank_node.config import BankConfig
+from bank_node.models.calibration import pd_of
 from bank_node.models.folder import ModelFolder
 from bank_node.models.trees import TreeModel
 from bank_node.standing import Progress, Standing
@@ -26,15 +27,17 @@ from protocol.table import Column, Source, Table, read_table
 class Scored:
     """Rows in order of id, their prediction, and the parties whose columns each score rests on.
 
-    score: shape (n,), or a probability a class, shape (n, classes).
+    score: shape (n,), or a probability a class, shape (n, classes). pd: calibrated probabilities of default, shape
+    (n,), where the model was calibrated.
     """
 
     ids: list[bytes]
     score: F64
     parties_used: list[str]
+    pd: F64 | None = None
 
     def write(self, path: Path) -> None:
-        """id, score, parties_used, and probabilities of classes; as scores.csv has them, written exactly."""
+        """id, score, parties_used, and probabilities of classes or of default; floats written exactly."""
         with writing_whole(path) as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(self.header)
@@ -44,14 +47,16 @@ class Scored:
     def header(self) -> list[str]:
         """Names of the columns written."""
         classes = self.score.shape[1] if self.score.ndim == 2 else 0
-        return ["id", "score", "parties_used", *(f"score_{k}" for k in range(classes))]
+        further = [f"score_{k}" for k in range(classes)] + ["pd"] * (self.pd is not None)
+        return ["id", "score", "parties_used", *further]
 
     def lines(self) -> Iterator[tuple[object, ...]]:
         """A line a row."""
-        each = self.score.T if self.score.ndim == 2 else np.empty((0, len(self.ids)))
+        each = list(self.score.T) if self.score.ndim == 2 else []
+        each += [self.pd] if self.pd is not None else []
         score = self.score.argmax(axis=1) if self.score.ndim == 2 else self.score
         ids = (i.decode() for i in self.ids)
-        return zip(ids, score.tolist(), self.parties_used, *each.tolist(), strict=True)
+        return zip(ids, score.tolist(), self.parties_used, *(column.tolist() for column in each), strict=True)
 
 
 def parties_absent(given: Sequence[str], model: TreeModel) -> set[str]:
@@ -128,7 +133,13 @@ def score(
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     margin = margins(model, config.party, columns, told, table.rows)
     used = parties_used(config.party, {p: a.positions for p, a in alignments.items()}, table.rows)
-    return Scored(table.ids, RESPONSES[model.objective](margin), used)
+    return scored_of(folder, table.ids, margin, used)
+
+
+def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:
+    """What the model says of rows with these margins, shape (n,), or (n, classes)."""
+    score, calibration = RESPONSES[folder.trees.objective](margin), folder.about.calibration
+    return Scored(ids, score, used, pd_of(calibration, score) if calibration else None)
 
 
 @contextmanager

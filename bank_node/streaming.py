@@ -7,12 +7,11 @@ that of their tables.
 import csv
 from pathlib import Path
 
-from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.scoring import Answers, absent, ask_for_bits, handles_of, margins
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.rows import PART, Rows
-from bank_node.scoring import Scored, absence_offered, parties_used, partners_asked
+from bank_node.scoring import absence_offered, parties_used, partners_asked, scored_of
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.files import writing_whole
@@ -48,19 +47,18 @@ def score_rows(
                 rows.table(first, count),
                 {p: a.positions[first : first + count] for p, a in alignments.items()},
             )
-            score = _score(config.party, folder, part, answers, places)
-            scored = Scored(part.ids, score, parties_used(config.party, places, count))
+            margin = _margins(config.party, folder, part, answers, places)
+            scored = scored_of(folder, part.ids, margin, parties_used(config.party, places, count))
             if not first:
                 lines.writerow(scored.header)
             lines.writerows(scored.lines())
             progress("score", first + count, rows.rows)
 
 
-def _score(bank: str, folder: ModelFolder, part: Table, answers: dict[str, Answers], places: dict[str, I64]) -> F64:
+def _margins(bank: str, folder: ModelFolder, part: Table, answers: dict[str, Answers], places: dict[str, I64]) -> F64:
     """Of one part. A partner that was not asked is not held by any row."""
     model = folder.trees
     told = {p: absent(model, p, part.rows) for p in model.parties if p != bank and handles_of(model, p)}
     told |= {p: answer.at(places[p]) for p, answer in answers.items()}
     columns = {column.name: column for column in part.columns}
-    margin = margins(model, bank, columns, told, part.rows)
-    return RESPONSES[model.objective](margin)
+    return margins(model, bank, columns, told, part.rows)

@@ -6,12 +6,13 @@ probabilities of classes where there are any.
 
 import csv
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from math import floor, fsum, log, sqrt
+from math import exp, floor, fsum, log, sqrt
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
@@ -110,6 +111,35 @@ def recompute_classes(rows: Sequence[Row]) -> dict[str, float]:
         "mlogloss": fsum(-r.weight * log(max(r.classes[int(r.label)], 1e-16)) for r in rows) / total,
         "accuracy": _weight(r for r in rows if r.score == r.label) / total,
     }
+
+
+def recompute_calibration(rows: Sequence[Row], kept: dict[str, Any] | None) -> dict[str, float]:
+    """Figures of probabilities that a map of model.json makes of the scores, or of the scores themselves."""
+    pds = [row.score if kept is None else _pd(row.score, kept) for row in rows]
+    ranked = sorted(pds)
+    gaps = [0.0] * 10
+    for row, pd in zip(rows, pds, strict=True):
+        gaps[10 * bisect_left(ranked, pd) // len(pds)] += row.weight * (pd - row.label)
+    given = [pd if row.label else 1 - pd for row, pd in zip(rows, pds, strict=True)]
+    total = _weight(rows)
+    return {
+        "brier": fsum(r.weight * (pd - r.label) ** 2 for r, pd in zip(rows, pds, strict=True)) / total,
+        "logloss": fsum(-r.weight * log(max(p, 1e-12)) for r, p in zip(rows, given, strict=True)) / total,
+        "ece": fsum(abs(gap) for gap in gaps) / total,
+    }
+
+
+def _pd(score: float, kept: dict[str, Any]) -> float:
+    """Platt's curve, or the line between the two nearest knots."""
+    if kept["method"] == "platt":
+        inside = min(max(score, 1e-12), 1 - 1e-12)
+        return 1 / (1 + exp(-(kept["slope"] * log(inside / (1 - inside)) + kept["intercept"])))
+    scores, pds = kept["scores"], kept["pds"]
+    after = bisect_right(scores, score)
+    if after in (0, len(scores)):
+        return float(pds[0] if after == 0 else pds[-1])
+    share = (score - scores[after - 1]) / (scores[after] - scores[after - 1])
+    return float(pds[after - 1] + share * (pds[after] - pds[after - 1]))
 
 
 def _deviance(y: float, mu: float, power: float) -> float:

@@ -6,6 +6,7 @@ code. Models are held against their checksums, and the receipts of each pair of 
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,16 +14,21 @@ from math import fsum, isclose
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from bank_node.calibrating import Calibrations
 from bank_node.evaluation.document import REPORT_FILE, Report, Rung
 from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.intervals import Metric
 from bank_node.evaluation.report import build_report, read_report, scores_of
+from bank_node.models.calibration import Calibration
 from experiments.recompute import (
     Row,
     read_absences,
     read_folds,
     read_rows,
     recompute,
+    recompute_calibration,
     recompute_classes,
     recompute_numbers,
 )
@@ -66,7 +72,7 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    checks = (_document, _points, _folds, _absences, _models, _receipts, _engine)
+    checks = (_document, _points, _folds, _absences, _calibrations, _models, _receipts, _engine)
     return [found for check in checks for found in check(folder)]
 
 
@@ -170,6 +176,38 @@ def _absences(folder: Path) -> Iterator[str]:
             if auc is None or not _same(absence.auc.value, auc):
                 where = f"the AUC of rung {rung.name!r}, model {rung.model!r} without {partner!r}"
                 yield f"{REPORT_FILE} says {absence.auc.value!r} for {where}, by its definition it is {auc!r}"
+
+
+def _calibrations(folder: Path) -> Iterator[str]:
+    """Figures of each map to a probability, by their definitions; and the models' own maps, fitted anew."""
+    report, rows = read_report(folder), read_rows(folder)
+    fits = scores_of(folder, read_facts(folder)).calibrations
+    for rung in report.rungs:
+        key, name = (rung.name, rung.model), f"the model {rung.model!r} of rung {rung.name!r}"
+        fitted, about = fits.get(key), folder / "models" / folder_of(rung.name) / rung.model / "model.json"
+        if about.is_file() and not _is_kept(about, fitted):
+            yield f"the calibration of {name} is not the one that its validation rows give"
+        if rung.calibration is None or fitted is None:
+            continue
+        maps = {"score": None, **{method: _plain(found) for method, found in fitted.fitted.items()}}
+        for method, metrics in rung.calibration.test.items():
+            anew = recompute_calibration(rows[key], maps[method])
+            for figure, metric in metrics.items():
+                if not _same(metric.value, anew[figure]):
+                    thing = f"{figure} of {name} by {method}"
+                    yield f"{REPORT_FILE} says {metric.value!r} for {thing}, by its definition it is {anew[figure]!r}"
+
+
+def _plain(calibration: Calibration) -> dict[str, Any]:
+    """As model.json has it."""
+    found: dict[str, Any] = json.loads(msgspec.json.encode(calibration))
+    return found
+
+
+def _is_kept(about: Path, fitted: Calibrations | None) -> bool:
+    """Whether model.json has the map that was fitted anew."""
+    kept = json.loads(about.read_text(encoding="utf-8")).get("calibration")
+    return not list(_differences(kept, fitted and _plain(fitted.chosen), ""))
 
 
 def _models(folder: Path) -> Iterator[str]:

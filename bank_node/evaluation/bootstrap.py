@@ -21,7 +21,7 @@ def resample(scored: Scored, alert_rates: Sequence[float], resamples: int, seed:
     """Every metric on every draw, by rung and key; shape (draws kept,), the same draws everywhere."""
     measures = {key: measure_of(scored, key, alert_rates) for key in scored.scores}
     blocks: dict[Key, list[dict[str, F64]]] = {key: [] for key in measures}
-    for counts in _draws(len(scored.label), resamples, seed):
+    for counts in draws_of(len(scored.label), resamples, seed):
         weights = counts if scored.weight is None else counts * scored.weight
         for key, measure in measures.items():
             blocks[key].append(measure(weights))
@@ -29,7 +29,7 @@ def resample(scored: Scored, alert_rates: Sequence[float], resamples: int, seed:
     return {key: _joined(found, names) for key, found in blocks.items()}
 
 
-def _draws(rows: int, resamples: int, seed: int) -> Iterator[F64]:
+def draws_of(rows: int, resamples: int, seed: int) -> Iterator[F64]:
     """How often each row is drawn, in blocks of shape (B, rows)."""
     generator = draw(seed, "bootstrap")
     size = max(1, _ENTRIES_A_BLOCK // rows)

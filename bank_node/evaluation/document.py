@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from bank_node.evaluation.absence import Absence
+from bank_node.evaluation.calibrated import Calibrated
 from bank_node.evaluation.facts import (
     BinTable,
     Budget,
@@ -49,6 +50,7 @@ class Rung(Facts):
     swap_set: empty where the label is not 0 or 1, since nothing is alerted.
     folds, folds_uplift: means over folds of the training rows, and their differences to the base; empty without folds.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
+    calibration: of a 0/1 label with a validation part; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
     """
 
@@ -64,6 +66,7 @@ class Rung(Facts):
     folds: dict[str, Metric]
     folds_uplift: dict[str, Uplift]
     absence: dict[str, Absence]
+    calibration: Calibrated | None
     in_time: InTime | None
     sentence: Text
     importance: dict[str, float]

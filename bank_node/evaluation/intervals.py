@@ -3,7 +3,7 @@
 | metric | interval | test of a difference |
 |---|---|---|
 | auc, gini | DeLong, normal | paired DeLong, normal |
-| ks | bootstrap, normal, less the estimated bias | the same, paired |
+| ks, ece | bootstrap, normal, less the estimated bias | the same, paired |
 | all others | bootstrap percentiles | share of paired draws on the other side of 0 |
 
 KS is a maximum, so that noise can only raise it: plain percentiles of its bootstrap cover 75% at 400 rows instead
@@ -30,6 +30,7 @@ from protocol.messages import F64
 LEVEL: Final = 0.95
 _NORMAL = NormalDist()
 _Z: Final = _NORMAL.inv_cdf((1 + LEVEL) / 2)
+_RAISED: Final = ("ks", "ece")
 _UNBOUNDED: Final = (0.0, inf)
 _BOUNDS: Final = {
     "gini": (-1.0, 1.0), "lift": _UNBOUNDED, "rmse": _UNBOUNDED, "mae": _UNBOUNDED, "deviance": _UNBOUNDED,
@@ -130,9 +131,22 @@ class Estimates:
             return (*_normal(value, sqrt(max(variance, 0.0))), "delong")
         if not len(draws):
             return value, value, 1.0, "none: no draw held both classes"
-        if name == "ks":
-            return (*_normal(2 * value - float(draws.mean()), float(draws.std())), "bootstrap bias-corrected")
-        return (*_percentile(draws), "bootstrap percentile")
+        return from_draws(name, value, draws)
+
+
+def from_draws(name: str, value: float, draws: F64) -> tuple[float, float, float, str]:
+    """Low, high, p of value = 0, and the method, from bootstrap draws; where noise can only raise a figure, less it."""
+    if name in _RAISED:
+        return (*_normal(2 * value - float(draws.mean()), float(draws.std())), "bootstrap bias-corrected")
+    return (*_percentile(draws), "bootstrap percentile")
+
+
+def wilson(rate: F64, rows: F64) -> tuple[F64, F64]:
+    """Low and high of shares `rate` seen among so many rows, each of shape (k,). Source: Wilson, JASA 1927."""
+    widened = 1 + _Z**2 / rows
+    centre = (rate + _Z**2 / (2 * rows)) / widened
+    half = _Z * np.sqrt(rate * (1 - rate) / rows + _Z**2 / (4 * rows**2)) / widened
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def point_estimates(scored: Scored, alert_rates: Sequence[float]) -> dict[Key, dict[str, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from bank_node.evaluation.calibrated import FIGURES
 from bank_node.evaluation.document import Report, Rung
 from bank_node.evaluation.facts import DisclosureRow, Text
 from bank_node.evaluation.intervals import Uplift
@@ -20,6 +21,7 @@ from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
 from bank_node.evaluation.plots_of_cost import STRONGEST, cost_plots, other_seconds, phases_of
 from bank_node.evaluation.plots_of_quality import quality_plots
+from bank_node.evaluation.plots_of_reliability import reliability_plots
 from bank_node.evaluation.scores import Scored
 from bank_node.evaluation.svg import spans
 from bank_node.evaluation.uplift import base_of
@@ -32,7 +34,7 @@ _CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores", "prediction")
 def render_page(report: Report, scored: Scored) -> str:
     """The page's text, the same for the same inputs."""
     rate = report.headline.metric.partition("@")[2]
-    plots = {name: Markup(svg) for name, svg in (quality_plots(report, scored) | cost_plots(report)).items()}
+    plots = {name: Markup(svg) for name, svg in _plots(report, scored).items()}
     return (
         _environment()
         .get_template("report.html.j2")
@@ -47,10 +49,16 @@ def render_page(report: Report, scored: Scored) -> str:
             second=sensitive_metric(report.task),
             disclosures=_disclosures(report),
             leaks=_leaks(report),
+            calibrated=[rung for rung in report.rungs if rung.calibration],
+            calibration_figures=FIGURES,
             strongest=STRONGEST,
             alerted=alerts(float(rate), report.data.test) if rate else 0,
         )
     )
+
+
+def _plots(report: Report, scored: Scored) -> dict[str, str]:
+    return quality_plots(report, scored) | reliability_plots(report, scored) | cost_plots(report)
 
 
 @cache

@@ -1,11 +1,13 @@
 """The uplift report of a run: `report.json` and `report.html` from `scores.csv` and `facts.json`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from bank_node.evaluation.absence import Absence, absences
+from bank_node.evaluation.calibrated import Calibrated, calibrated
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, Placebo, Report, Rung
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.folds import Values, fold_metrics, fold_uplifts, fold_values
@@ -63,14 +65,16 @@ def read_report(folder: Path) -> Report:
 
 def build_report(facts: RunFacts, scored: Scored) -> Report:
     """The document, from facts and scores alone."""
-    estimates = Estimates.of(scored, facts.alert_rates, facts.bootstrap, facts.seed)
-    without = absences(scored, facts.alert_rates, facts.bootstrap, facts.seed)
-    beside = scored.in_time
-    earlier = None if beside is None else Estimates.of(beside, facts.alert_rates, facts.bootstrap, facts.seed)
-    folds = fold_values(scored, facts.alert_rates)
-    rungs = [
-        _rung(facts, rung, scored, estimates, earlier, without.get(key_of(rung), {}), folds) for rung in facts.rungs
-    ]
+    settings = facts.alert_rates, facts.bootstrap, facts.seed
+    real = [key_of(rung) for rung in facts.rungs if not rung.placebo]
+    judged = _Judged(
+        estimates=Estimates.of(scored, *settings),
+        earlier=Estimates.of(scored.in_time, *settings) if scored.in_time else None,
+        folds=fold_values(scored, facts.alert_rates),
+        absences=absences(scored, *settings),
+        calibrations=calibrated(scored, real, facts.bootstrap, facts.seed),
+    )
+    rungs = [_rung(facts, rung, scored, judged) for rung in facts.rungs]
     placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
     shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
     return Report.model_validate(
@@ -86,24 +90,34 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     )
 
 
-def _rung(
-    facts: RunFacts, rung: RungFacts, scored: Scored, estimates: Estimates, earlier: Estimates | None,
-    absence: dict[str, Absence], folds: Values,
-) -> Rung:  # fmt: skip
+@dataclass(frozen=True)
+class _Judged:
+    """What was computed of all rungs at once. earlier: of the rows drawn in time, if there are any."""
+
+    estimates: Estimates
+    earlier: Estimates | None
+    folds: Values
+    absences: dict[Key, dict[str, Absence]]
+    calibrations: dict[Key, Calibrated]
+
+
+def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> Rung:
     base = base_of(_of_model(facts, rung.model), facts.label_party)
     key, base_key, names = key_of(rung), key_of(base), names_of(facts.task, facts.alert_rates)
-    metrics = {name: estimates.metric(key, name) for name in names}
-    uplift = {name: estimates.uplift(key, base_key, name) for name in names}
+    metrics = {name: judged.estimates.metric(key, name) for name in names}
+    uplift = {name: judged.estimates.uplift(key, base_key, name) for name in names}
     main = headline_metric(facts.task, facts.alert_rates)
+    folds = judged.folds.get(key, {})
     return Rung(
         **rung.model_dump(),
         metrics=metrics,
         uplift=uplift,
         swap_set={str(r): swap_set(scored, key, base_key, r) for r in facts.alert_rates if facts.task == "binary"},
-        folds=fold_metrics(folds.get(key, {})),
-        folds_uplift=fold_uplifts(folds.get(key, {}), folds.get(base_key, {})),
-        absence=absence,
-        in_time=earlier and _in_time(earlier, key, base_key, names),
+        folds=fold_metrics(folds),
+        folds_uplift=fold_uplifts(folds, judged.folds.get(base_key, {})),
+        absence=judged.absences.get(key, {}),
+        calibration=judged.calibrations.get(key),
+        in_time=judged.earlier and _in_time(judged.earlier, key, base_key, names),
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
     )
 

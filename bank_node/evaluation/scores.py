@@ -10,6 +10,7 @@ of its UTF-8 form). The ids themselves would not do: files are often sorted by l
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.calibrating import Calibrations, calibrate
 from protocol.algorithms.parameters import Task
 from protocol.errors import DataError, UsageError
 from protocol.messages import F64
@@ -24,8 +26,8 @@ from protocol.messages import F64
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
 FOLDS_FILE = "folds.csv"
-EVALUATED, IN_TIME = "test", "in_time"
-PARTS = ("train", "validation", "test", IN_TIME, "embargo")
+EVALUATED, IN_TIME, VALIDATION = "test", "in_time", "validation"
+PARTS = ("train", VALIDATION, "test", IN_TIME, "embargo")
 _TYPES = {
     "id": "VARCHAR",
     "rung": "VARCHAR",
@@ -53,6 +55,7 @@ class Scored:
     folds: by number, the rows of a fold under every rung but the placebo; none where `folds.csv` is not there.
     absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
+    validation: of a 0/1 label, the rows on which scores are calibrated; None without such. It has no `validation`.
     """
 
     label: npt.NDArray[Any]
@@ -64,6 +67,14 @@ class Scored:
     powers: dict[Key, float] = field(default_factory=dict)
     in_time: "Scored | None" = None
     folds: dict[int, "Scored"] = field(default_factory=dict)
+    validation: "Scored | None" = None
+
+    @cached_property
+    def calibrations(self) -> dict[Key, Calibrations]:
+        """Maps to probabilities of default by (rung, model); none where the validation part admits none."""
+        rows = self.validation
+        fits = {key: calibrate(rows.label, score, rows.weight) for key, score in rows.scores.items()} if rows else {}
+        return {key: fit for key, fit in fits.items() if fit is not None}
 
 
 def read_scores(
@@ -79,6 +90,7 @@ def read_scores(
         counts = _counts(table, keys[0], task)
         first, judged = _judged(table, keys, ("part", EVALUATED), counts, task)
         in_time = _judged(table, keys, ("part", IN_TIME), counts, task)[1] if counts[IN_TIME] else None
+        calibrates = counts[VALIDATION] and task == "binary"
         absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
         powers, folds = powers or {}, _folds(folder / FOLDS_FILE, task)
         return replace(
@@ -87,6 +99,7 @@ def read_scores(
             powers=powers,
             in_time=in_time and replace(in_time, powers=powers),
             folds={number: replace(fold, powers=powers) for number, fold in folds.items()},
+            validation=_judged(table, keys, ("part", VALIDATION), counts, task)[1] if calibrates else None,
         )
 
 
@@ -95,7 +108,7 @@ def _judged(
 ) -> tuple[dict[str, Any], Scored]:
     """The rows of one part or fold: as they stand, and as they are judged."""
     first = _rows(table, keys[0], where)
-    _require_labels(first["label"], task)
+    _require_labels(first["label"], task, both=where != ("part", VALIDATION))
     label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
     scores = {key: _scores(table, key, first, task, where) for key in keys}
     return first, Scored(label, first.get("weight"), scores, counts, task=task)
@@ -147,14 +160,14 @@ def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], t
     return score
 
 
-def _require_labels(label: F64, task: Task) -> None:
+def _require_labels(label: F64, task: Task, both: bool) -> None:
     if task != "binary":
         if not np.isfinite(label).all():
             raise DataError("report", f"{SCORES_FILE} has labels that are no numbers", "give every row its label")
         return
     if not np.isin(label, (0, 1)).all():
         raise DataError("report", f"{SCORES_FILE} has labels other than 0 and 1", "give every row its label")
-    if label.min() == label.max():
+    if both and label.min() == label.max():
         raise DataError("report", "the test rows are all of one class", "give the test part more rows")
 
 

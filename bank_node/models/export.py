@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import msgspec
+
 from bank_node.models.folder import ModelFolder
 from bank_node.models.trees import BankSplit, TreeNode
 
@@ -33,7 +35,7 @@ def exported(model: ModelFolder) -> dict[str, Any]:
         "handles": about.handles,
         "bank_splits": [_split(split) for split in trees.bank_splits],
         "trees": [[_node(node) for node in tree] for tree in trees.trees],
-        "calibration": about.calibration,
+        "calibration": msgspec.to_builtins(about.calibration),
     }
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from bank_node.config import BankConfig
+from bank_node.models.calibration import Calibration
 from bank_node.models.trees import TreeModel
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
@@ -24,7 +25,8 @@ TREES, ABOUT = "trees.json", "model.json"
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """model.json. By party: alignment, contract (digests of those it was trained under), bins (digests), handles.
 
-    metrics: of the test part, point estimates. calibration: none in this version; a score is the model's own.
+    metrics: of the test part, point estimates. calibration: from score to probability of default, fitted on the
+    validation part; none where there was none: a score is the model's own.
     """
 
     schema: int = SCHEMA
@@ -43,7 +45,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     handles: dict[str, int]
     data_sha256: dict[str, str]
     metrics: dict[str, float]
-    calibration: None = None
+    calibration: Calibration | None = None
     checksum: str = ""
 
     def sealed(self) -> "About":

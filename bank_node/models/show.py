@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.tree import Tree
@@ -31,7 +32,8 @@ def summary(model: ModelFolder) -> dict[str, Any]:
     return {
         "kind": about.kind, "model": about.model, "rung": about.rung, "placebo": about.placebo,
         "objective": trees.objective, "trees": len(trees.trees), "leaves": _leaves(model), "sha256": about.sha256,
-        "job_sha256": about.job_sha256, "metrics": about.metrics, "calibration": about.calibration, "parties": parties,
+        "job_sha256": about.job_sha256, "metrics": about.metrics, "parties": parties,
+        "calibration": msgspec.to_builtins(about.calibration),
     }  # fmt: skip
 
 
@@ -45,7 +47,9 @@ def as_table(model: ModelFolder) -> Table:
     title = f"{facts['model']} of rung {facts['rung']}: {facts['trees']} trees, {facts['leaves']} leaves"
     if "auc" in facts["metrics"]:
         title += f", test AUC {facts['metrics']['auc']:.4f}"
-    table = Table(title=title, caption=f"sha256 {facts['sha256']}", box=SIMPLE_HEAD)
+    found = model.about.calibration
+    caption = f"calibrated by {found.method} on {found.rows:,} rows" if found else "not calibrated"
+    table = Table(title=title, caption=f"{caption}, sha256 {facts['sha256']}", box=SIMPLE_HEAD)
     table.add_column("party")
     for name in ("splits", "nodes", "share of gain"):
         table.add_column(name, justify="right")

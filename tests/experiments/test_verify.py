@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_node.evaluation.facts import write_facts
+from bank_node.evaluation.facts import read_facts, write_facts
 from bank_node.evaluation.metrics import Ranking, evaluate
-from bank_node.evaluation.report import write_report
+from bank_node.evaluation.report import scores_of, write_report
 from experiments.compare import compare
 from experiments.recompute import Row, recompute
 from experiments.verify import Held, receipts_held, require_verified, verify
@@ -32,7 +33,7 @@ RATES = [0.05, 0.3]
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with its report, models and the receipts of both sides."""
     folder = tmp_path_factory.mktemp("honest")
-    facts = simulate_run(folder, rows=2400, bootstrap=60)
+    facts = simulate_run(folder, rows=3000, bootstrap=60, validation=0.3)
     rungs = []
     for rung in facts.rungs:
         model = folder / "models" / rung.name / rung.model
@@ -118,6 +119,28 @@ def test_a_changed_absence_is_found_both_ways(run: Path) -> None:
     assert len(found) == 2
     assert "rungs[3].absence.telecom.auc.value" in found[0]
     assert "without 'telecom', by its definition" in found[1]
+
+
+def test_a_changed_calibration_is_found(run: Path) -> None:
+    def change(document: Any) -> None:
+        document["rungs"][3]["calibration"]["test"]["isotonic"]["ece"]["value"] += 1e-6
+
+    _edit(run, change)
+    found = verify(run)
+    assert len(found) == 2
+    assert "rungs[3].calibration.test.isotonic.ece.value" in found[0]
+    assert "ece of the model 'boosting' of rung 'all' by isotonic, by its definition" in found[1]
+
+
+def test_a_model_with_another_map_is_found(run: Path) -> None:
+    path = run / "models" / "all" / "boosting" / "model.json"
+    chosen = scores_of(run, read_facts(run)).calibrations["all", "boosting"].chosen
+    path.write_text(json.dumps({"calibration": json.loads(msgspec.json.encode(chosen))}), encoding="utf-8")
+    assert verify(run) == []
+    path.write_text(json.dumps({"calibration": None}), encoding="utf-8")
+    assert verify(run) == [
+        "the calibration of the model 'boosting' of rung 'all' is not the one that its validation rows give"
+    ]
 
 
 def test_a_changed_or_missing_model_is_found(run: Path) -> None:

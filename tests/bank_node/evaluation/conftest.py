@@ -13,7 +13,7 @@ from tests.bank_node.evaluation.simulated import simulate_run
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with its report."""
     folder = tmp_path_factory.mktemp("run")
-    simulate_run(folder, rows=6000)
+    simulate_run(folder, rows=8000, validation=0.3)
     write_report(folder)
     return folder
 

@@ -23,14 +23,17 @@ LADDER: dict[str, tuple[list[str], float]] = {
 """Rungs: parties, and how far the scores of goods and bads lie apart, in standard deviations."""
 
 
-def simulate_scores(folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False) -> None:
-    """`scores.csv`: three quarters training, one quarter test; rungs share most of their noise.
+def simulate_scores(
+    folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, validation: float = 0.0
+) -> None:
+    """`scores.csv`: three quarters training (of them a share `validation`), one quarter test; rungs share most noise.
 
     `absences.csv`: the same blurred, as if a partner had not answered.
     """
     rng = np.random.default_rng(seed)
     label = (rng.random(rows) < 0.194).astype(int)
-    part = np.where(rng.random(rows) < 0.75, "train", "test")
+    part = np.where(rng.random(rows) < 0.75, "train", "test").astype("<U10")
+    part[(part == "train") & (np.random.default_rng(seed + 1).random(rows) < validation)] = "validation"
     shared = rng.standard_normal(rows)
     weights = np.round(rng.uniform(0.5, 2, rows), 3)
     absent: list[list[object]] = [["id", "rung", "model", "without", "score"]]
@@ -117,10 +120,12 @@ def simulated_facts(**changes: Any) -> RunFacts:
     return RunFacts.model_validate(values | changes)
 
 
-def simulate_run(folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, **changes: Any) -> RunFacts:
+def simulate_run(
+    folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, validation: float = 0.0, **changes: Any
+) -> RunFacts:
     """The files of a run."""
     folder.mkdir(parents=True, exist_ok=True)
-    simulate_scores(folder, rows, seed, weight)
+    simulate_scores(folder, rows, seed, weight, validation)
     facts = simulated_facts(**changes)
     write_facts(folder, facts)
     return facts

@@ -91,7 +91,7 @@ def test_every_table_has_scoped_headers_and_every_picture_a_title(page: str) -> 
     found = _outline(page)
     assert all("scope" in attributes for tag, attributes in found if tag == "th")
     pictures = [attributes for tag, attributes in found if tag == "svg"]
-    assert len(pictures) == 12
+    assert len(pictures) == 14
     assert all(attributes["role"] == "img" and attributes["aria-labelledby"] for attributes in pictures)
 
 

@@ -84,7 +84,7 @@ def test_absences_over_other_rows_are_refused(tmp_path: Path) -> None:
 
 def test_two_runs_of_one_job_differ_in_measured_alone(run: Path, tmp_path: Path) -> None:
     measured = simulated_facts().measured.model_copy(update={"retries": 3})
-    simulate_run(tmp_path, rows=6000, measured=measured)
+    simulate_run(tmp_path, rows=8000, validation=0.3, measured=measured)
     write_report(tmp_path)
     ours, other = _json(run), _json(tmp_path)
     assert ours.pop("measured") != other.pop("measured")

@@ -33,11 +33,23 @@ def test_ties_stand_in_the_order_of_the_digest_of_the_id(tmp_path: Path) -> None
 
 
 def test_parts_are_counted_and_only_test_is_read(tmp_path: Path) -> None:
-    _write(tmp_path, [*_rows(), "e,bank,m,train,1,0.1", "f,bank,m,validation,0,0.1", '"g,""x""",bank,m,train,0,0.1'])
+    _write(
+        tmp_path,
+        [
+            *_rows(),
+            "e,bank,m,train,1,0.1",
+            "f,bank,m,validation,0,0.1",
+            "f,all,m,validation,0,0.3",
+            '"g,""x""",bank,m,train,0,0.1',
+        ],
+    )
     scored = read_scores(tmp_path, KEYS)
     assert len(scored.label) == 4
     assert scored.counts == {"rows": 7, "bads": 3, "train": 2, "validation": 1, "test": 4, "in_time": 0, "embargo": 0}
     assert scored.weight is None
+    assert scored.validation
+    assert scored.validation.scores[KEYS[1]].tolist() == [0.3]
+    assert scored.calibrations == {}
 
 
 def test_weights_follow_their_rows(tmp_path: Path) -> None:

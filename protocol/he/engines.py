@@ -6,6 +6,8 @@ from protocol.errors import UsageError
 from protocol.he.base import Guard, Integers, OneHot, PublicEvaluator, SecretKit
 from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit
+from protocol.he.blind.wide_evaluator import WideEvaluator
+from protocol.he.blind.wide_kit import WideSecretKit
 from protocol.he.integers import IntegerEvaluator, IntegerKit
 from protocol.he.plaintext import (
     PlaintextEvaluator,
@@ -40,6 +42,8 @@ def evaluator(engine: str, bank: str, key: bytes, matrix: OneHot, seed: bytes, g
 
 def integer_kit(engine: str, party: str, master: bytes, seed: bytes, hint: U8, n: int) -> IntegerKit:
     """The bank's half of an engine for whole numbers, for one partner's hint. seed: of the ring `INTEGERS`."""
+    if engine == "blind":
+        return WideSecretKit(party, master, seed, hint, n)
     if engine == "plaintext":
         return PlaintextIntegerKit(party, n)
     raise _unknown(engine)
@@ -49,6 +53,8 @@ def integer_evaluator(
     engine: str, bank: str, key: bytes, matrix: Integers, seed: bytes, guard: Guard
 ) -> IntegerEvaluator:
     """The partner's half of an engine for a matrix of whole numbers. seed: of the ring `INTEGERS`."""
+    if engine == "blind":
+        return WideEvaluator(bank, key, matrix, seed, guard)
     if engine == "plaintext":
         return PlaintextIntegerEvaluator(bank, derive(key, "queries", matrix.digest), matrix, guard)
     raise _unknown(engine)

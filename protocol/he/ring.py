@@ -35,7 +35,7 @@ class Residues:
     low: U64
 
 
-def error_bound(limb_bits: int, n: int = N, ones: int | None = None) -> float:
+def error_bound(limb_bits: int, n: int = N, ones: float | None = None) -> float:
     """A bound on the error of one product's coefficients, before rounding; rounding is exact below 1/2.
 
     Percival (Math. Comp. 72, 2003, thm 5.1) for a·m by an FFT of length n/2 in double precision:
@@ -52,21 +52,22 @@ def error_bound(limb_bits: int, n: int = N, ones: int | None = None) -> float:
 
 
 @cache
-def _twist() -> C128:
-    twist: C128 = np.exp(1j * np.pi * np.arange(HALF) / N)
+def _twist(half: int) -> C128:
+    twist: C128 = np.exp(1j * np.pi * np.arange(half) / (2 * half))
     twist.flags.writeable = False
     return twist
 
 
 @cache
-def untwist() -> C128:
+def untwist(half: int = HALF) -> C128:
     """What undoes the fold, shape (N/2,)."""
-    return _twist().conj()
+    return _twist(half).conj()
 
 
 def transform(values: F64) -> C128:
-    """Values of real polynomials at the roots, shape (..., N) to (..., N/2)."""
-    return np.asarray(np.fft.fft((values[..., :HALF] + 1j * values[..., HALF:]) * _twist()))
+    """Values of real polynomials at the roots, shape (..., N) to (..., N/2), for any power of two N."""
+    half = values.shape[-1] // 2
+    return np.asarray(np.fft.fft((values[..., :half] + 1j * values[..., half:]) * _twist(half)))
 
 
 def untransform(points: C128) -> I64:
@@ -76,11 +77,12 @@ def untransform(points: C128) -> I64:
 
 def unfold(folded: C128) -> I64:
     """The second half of `untransform`: after the inverse FFT, which it overwrites."""
-    folded *= untwist()
-    out = np.empty((*folded.shape[:-1], N), dtype=np.int64)
+    half = folded.shape[-1]
+    folded *= untwist(half)
+    out = np.empty((*folded.shape[:-1], 2 * half), dtype=np.int64)
     np.rint(folded.real, out=folded.real)
     np.rint(folded.imag, out=folded.imag)
-    out[..., :HALF], out[..., HALF:] = folded.real, folded.imag
+    out[..., :half], out[..., half:] = folded.real, folded.imag
     return out
 
 

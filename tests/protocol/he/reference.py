@@ -55,30 +55,30 @@ def errors(key: bytes, count: int) -> list[int]:
     return [(word & half).bit_count() - (word >> 21 & half).bit_count() for word in words(key, count)]
 
 
-def product(a: Polynomial, b: Polynomial) -> Polynomial:
-    """a·b mod x^N + 1, over the integers; |b| < 2^32."""
-    whole = _evaluate(a) * _evaluate(b)
-    long = _coefficients(whole, 2 * N)
-    return [long[t] - long[t + N] for t in range(N)]
+def product(a: Polynomial, b: Polynomial, slot: int = SLOT) -> Polynomial:
+    """a·b mod x^N + 1, over the integers, N = len(a); |b| < 2^32."""
+    whole, n = _evaluate(a, slot) * _evaluate(b, slot), len(a)
+    long = _coefficients(whole, 2 * n, slot)
+    return [long[t] - long[t + n] for t in range(n)]
 
 
-def _evaluate(a: Polynomial) -> int:
-    """a(2^SLOT): the positive and the negative coefficients each as one string of bytes."""
-    sides = (b"".join(max(sign * c, 0).to_bytes(SLOT // 8, "little") for c in a) for sign in (1, -1))
+def _evaluate(a: Polynomial, slot: int) -> int:
+    """a(2^slot): the positive and the negative coefficients each as one string of bytes."""
+    sides = (b"".join(max(sign * c, 0).to_bytes(slot // 8, "little") for c in a) for sign in (1, -1))
     up, down = (int.from_bytes(side, "little") for side in sides)
     return up - down
 
 
-def _coefficients(value: int, count: int) -> Polynomial:
-    bias = int.from_bytes((1 << (SLOT - 1)).to_bytes(SLOT // 8, "little") * count, "little")
-    octets = (value + bias).to_bytes(SLOT // 8 * count + 1, "little")
-    step = SLOT // 8
-    return [int.from_bytes(octets[step * t : step * t + step], "little") - (1 << (SLOT - 1)) for t in range(count)]
+def _coefficients(value: int, count: int, slot: int) -> Polynomial:
+    bias = int.from_bytes((1 << (slot - 1)).to_bytes(slot // 8, "little") * count, "little")
+    octets = (value + bias).to_bytes(slot // 8 * count + 1, "little")
+    step = slot // 8
+    return [int.from_bytes(octets[step * t : step * t + step], "little") - (1 << (slot - 1)) for t in range(count)]
 
 
 def adjoint(a: Polynomial) -> Polynomial:
     """a(1/x) = a(x^(2N-1)): if (a·s)[i] = sum_t A[i,t] s[t], then this times m has coefficients sum_i m[i] A[i,t]."""
-    return [a[0]] + [-a[N - t] for t in range(1, N)]
+    return [a[0]] + [-a[-t] for t in range(1, len(a))]
 
 
 def public_seed(alignment: str, parties: Sequence[str], nonces: Sequence[bytes]) -> bytes:

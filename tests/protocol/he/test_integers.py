@@ -16,7 +16,7 @@ from protocol.he.integers import CHUNK, SUM_BITS, require_room, sum_words16
 from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED
 from tests.protocol.he.wide_products import all_pairs, integers, written_integers
 
-ENGINES = ["plaintext"]
+ENGINES = ["blind", "plaintext"]
 
 
 @settings(max_examples=12, deadline=None)

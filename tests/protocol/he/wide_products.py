@@ -1,9 +1,16 @@
-"""Matrices of whole numbers for tests."""
+"""Matrices of whole numbers for tests, and a blind product over them between a real bank kit and a real partner."""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from partner_node.budgets import Budgets
 from protocol.he.base import MAX_VALUE, Integers
-from protocol.messages import I64
+from protocol.he.blind.wide_evaluator import WideEvaluator
+from protocol.he.blind.wide_kit import WideSecretKit
+from protocol.messages import I64, U8
+from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED
 
 
 def all_pairs(columns: int) -> I64:
@@ -26,3 +33,28 @@ def written_integers(matrix: Integers) -> I64:
         column = matrix.values[:, first].astype(np.int64)
         out[r, matrix.positions] = column if second < 0 else column * matrix.values[:, second]
     return out
+
+
+@dataclass
+class WideProduct:
+    """Both halves under one hint."""
+
+    kit: WideSecretKit
+    evaluator: WideEvaluator
+    budgets: Budgets
+    budgets_path: Path
+
+    def __call__(self, vectors: I64, labels: list[str]) -> I64:
+        """Seal, answer, open, for all rows."""
+        rows = np.arange(self.evaluator.matrix.rows_count)
+        sealed = self.kit.seal(vectors, labels)
+        return self.kit.open(sealed, rows, self.evaluator.answer(sealed.body, labels, rows))
+
+
+def wide_product(folder: Path, matrix: Integers, seed: bytes = SEED, hint: U8 | None = None) -> WideProduct:
+    """A bank and a partner over a matrix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    budgets = Budgets(folder / "budgets.sqlite", "telecom")
+    evaluator = WideEvaluator("bank", PARTNER_KEY, matrix, seed, budgets)
+    kit = WideSecretKit("telecom", MASTER, seed, evaluator.hint() if hint is None else hint, matrix.n)
+    return WideProduct(kit, evaluator, budgets, folder / "budgets.sqlite")

@@ -2,46 +2,88 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.evaluation.facts import Bin, BinTable
-from protocol.algorithms.binning import ColumnShape, NumberRule, Rule
+from protocol.algorithms.binning import ColumnShape, NumberRule, Rule, shape_of
 from protocol.algorithms.woe import Evidence
+from protocol.job import Binning
+from protocol.messages import I64
 
 MISSING, NOT_HELD = "missing", "not held"
 
 
-def tables_of_bank(columns: BankColumns, evidence: Sequence[Evidence]) -> list[BinTable]:
+def tables_of_bank(columns: BankColumns, evidence: Sequence[Evidence], binning: Binning) -> list[BinTable]:
     """The bank's columns, with their values."""
-    named = zip(columns.names, columns.rules, evidence, strict=True)
-    return _sorted(_table(name, _values(rule), found) for name, rule, found in named)
+    tables = []
+    for number, (name, rule, found) in enumerate(zip(columns.names, columns.rules, evidence, strict=True)):
+        groups = joined_bins(found, shape_of(number, rule), binning)
+        tables.append(bin_table(name, names_of_rule(rule, groups), found.joined(groups)))
+    return _sorted(tables)
 
 
-def tables_of_partner(view: PartnerView, evidence: Sequence[Evidence]) -> list[BinTable]:
+def tables_of_partner(view: PartnerView, evidence: Sequence[Evidence], binning: Binning) -> list[BinTable]:
     """A partner's columns, by number: their names and values stay with the partner."""
-    numbered = zip(view.columns, evidence, strict=True)
-    return _sorted(_table(f"column {shape.number + 1}", _numbers(shape), found) for shape, found in numbered)
+    tables = []
+    for shape, found in zip(view.columns, evidence, strict=True):
+        groups = joined_bins(found, shape, binning)
+        tables.append(bin_table(f"column {shape.number + 1}", names_of_shape(shape, groups), found.joined(groups)))
+    return _sorted(tables)
 
 
 def _sorted(tables: Iterable[BinTable]) -> list[BinTable]:
     return sorted(tables, key=lambda table: -table.iv)
 
 
-def _table(column: str, names: Sequence[str], evidence: Evidence) -> BinTable:
-    names = [*names, *[NOT_HELD] * (len(evidence.rows) - len(names))]
-    counted = zip(names, evidence.rows.tolist(), evidence.bads.tolist(), evidence.woe.tolist(), strict=True)
-    bins = [Bin(name=n, rows=r, bads=b, bad_rate=b / r if r else 0.0, woe=w) for n, r, b, w in counted]
+def bin_table(column: str, names: Sequence[str], evidence: Evidence) -> BinTable:
+    """The table of one column. names: of its bins, in order."""
+    figures = (evidence.rows, evidence.bads, evidence.woe, evidence.iv_by_bin, evidence.ks)
+    bins = [
+        Bin(name=name, rows=r, bads=b, bad_rate=b / r if r else 0.0, woe=woe, iv=iv, ks=ks)
+        for name, r, b, woe, iv, ks in zip(names, *(f.tolist() for f in figures), strict=True)
+    ]
     return BinTable(column=column, iv=evidence.iv, ks=float(evidence.ks.max()), bins=bins)
 
 
-def _values(rule: Rule) -> list[str]:
-    """What is in each bin: an interval, or categories."""
-    special = [MISSING] if rule.missing else []
-    if not isinstance(rule, NumberRule):
-        return [*(", ".join(group) for group in rule.groups), *special]
-    cuts = [f"{cut:g}" for cut in rule.cuts]
-    return [f"{low} ≤ x < {high}" for low, high in zip(["-∞", *cuts], [*cuts, "∞"], strict=True)] + special
+def names_of_rule(rule: Rule, groups: I64) -> list[str]:
+    """What is in each joined bin of the bank's own: an interval, categories, a special value, missing, not held.
+
+    groups: joined bin of each fine one, shape (k,).
+    """
+    if isinstance(rule, NumberRule):
+        special = [f"= {value:g}" for value in rule.special]
+        cuts = [f"{cut:g}" for cut in rule.cuts]
+        lows, highs = ["-∞", *cuts], [*cuts, "∞"]
+        named = [f"{lows[at[0]]} ≤ x < {highs[at[-1]]}" for at in _members(groups, rule.ordered)]
+        return _with_others(named, special, rule.missing, groups)
+    named = [", ".join(c for b in at for c in rule.groups[b]) for at in _members(groups, rule.ordinary)]
+    return _with_others(named, [], rule.missing, groups)
 
 
-def _numbers(shape: ColumnShape) -> list[str]:
-    return [f"bin {b + 1}" for b in range(shape.ordinary)] + ([MISSING] if shape.missing else [])
+def names_of_shape(shape: ColumnShape, groups: I64) -> list[str]:
+    """Numbers of the fine bins in each joined bin of a partner's column."""
+    special = [f"special value {k + 1}" for k in range(shape.special)]
+    named = [_numbers(at) for at in _members(groups, shape.ordinary - shape.special)]
+    return _with_others(named, special, shape.missing, groups)
+
+
+def _members(groups: I64, ordered: int) -> list[list[int]]:
+    """The fine bins in each joined bin of the ordered ones."""
+    return [np.flatnonzero(groups[:ordered] == g).tolist() for g in range(int(groups[:ordered].max()) + 1)]
+
+
+def _with_others(named: list[str], special: list[str], missing: bool, groups: I64) -> list[str]:
+    names = [*named, *special, *([MISSING] if missing else [])]
+    return [*names, *[NOT_HELD] * (int(groups.max()) + 1 - len(names))]
+
+
+def _numbers(bins: list[int]) -> str:
+    """bin 3; bins 3 to 5; bins 1, 4."""
+    names = [str(b + 1) for b in bins]
+    if len(names) == 1:
+        return f"bin {names[0]}"
+    run = bins[-1] - bins[0] == len(bins) - 1
+    return f"bins {names[0]} to {names[-1]}" if run else f"bins {', '.join(names)}"

@@ -169,14 +169,14 @@ def _bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
     """Goods and bads in the bins of every party's columns."""
     label, train = training.table.label, training.parts == "train"
     assert label is not None
-    cutting = training.job.cutting
+    cutting, binning = training.job.cutting, training.job.binning
     bank, columns = training.table.party, _own_columns(training, cutting)
     views = [training.views[p, cutting] for p in training.alignments]
     yield from _open(training, len(training.job.models))
     counts = yield from count_partners(training.job.sha256, views, train, label > 0)
-    own = {bank: tables_of_bank(columns, evidence_of_bank(columns, train, label > 0))}
+    own = {bank: tables_of_bank(columns, evidence_of_bank(columns, train, label > 0), binning)}
     found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
-    return own | {v.name: tables_of_partner(v, found[v.name]) for v in views}
+    return own | {v.name: tables_of_partner(v, found[v.name], binning) for v in views}
 
 
 def _open(training: Training, number: int) -> Script[dict[str, Opened]]:

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from bank_node.algorithms.merging import joined_bins
 from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import BinTable, read_facts
 from bank_node.parts import assign_parts
@@ -91,13 +92,14 @@ def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, flo
     label, train = table.label, assign_parts(job.split, table) == "train"
     assert label is not None
     contract = bank.contract.stricter(own.contract)
-    binned = bin_table(partner, theirs.columns, job.cutting, contract.min_rows_per_bin)
+    binned = bin_table(partner, theirs.columns, job.cutting, contract.min_rows_per_bin, own.data.monotone)
     rows = _joined(table, theirs, bank.grid)
     found = {}
     for j, shape in enumerate(binned.shapes):
         bins = np.where(rows >= 0, binned.bins[rows, j], shape.size)
-        counts = [np.bincount(bins[part], minlength=shape.size) for part in (train, train & (label > 0))]
-        found[f"column {shape.number + 1}"] = Evidence(*counts).iv
+        size = shape.size + bool((rows[train] < 0).any())
+        plain = Evidence(*(np.bincount(bins[part], minlength=size) for part in (train, train & (label > 0))))
+        found[f"column {shape.number + 1}"] = plain.joined(joined_bins(plain, shape, job.binning)).iv
     return found
 
 

@@ -100,14 +100,21 @@ class JobModel(_Section):
 
 
 class Binning(_Section):
-    """[binning]: the bins of bin tables, as every party cuts its columns into them (`Cutting`).
+    """[binning]: the bins of bin tables and scorecards.
 
-    max_bin: 0: as many as the first boosted model has, or 16.
+    kind, special: how every party cuts its columns into fine bins (`Cutting`). max_bin: fine bins a column, 0: as many
+    as the first boosted model has, or 16. merge: how the bank then joins fine bins by their goods and bads. max_bins:
+    joined bins at most, but for special values and missing. min_share: of the rows trained on, in each of these.
+    level: of chi-merge, at which two bins differ.
     """
 
     kind: Kind = "quantile"
     max_bin: int = Field(default=0, ge=0, le=MAX_BIN)
     special: tuple[float, ...] = ()
+    merge: Literal["none", "chi-merge", "monotone"] = "none"
+    max_bins: int = Field(default=6, ge=2, le=MAX_BIN)
+    min_share: float = Field(default=0.05, ge=0, le=0.5)
+    level: float = Field(default=0.95, gt=0, lt=1)
 
 
 class Run(_Section):

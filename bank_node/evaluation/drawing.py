@@ -34,12 +34,21 @@ def tick(name: str) -> str:
 
 
 def picture(
-    name: str, size: tuple[float, float], title: Text, draw: Callable[[Any], None], rows: int = 1, columns: int = 1
+    name: str,
+    size: tuple[float, float],
+    title: Text,
+    draw: Callable[[Any], None],
+    rows: int = 1,
+    columns: int = 1,
+    shared: bool = True,
 ) -> str:
-    """One SVG. size: width and height in inches. draw: is given the axes, an array of them where there are several."""
+    """One SVG. size: width and height in inches. draw: is given the axes, an array of them where there are several.
+
+    shared: pictures side by side have one vertical axis.
+    """
     with style(name):
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, columns, sharey=columns > 1)
+        axes = figure.subplots(rows, columns, sharey=shared and columns > 1)
         if rows * columns > 1:
             figure.get_layout_engine().set(wspace=0.06, hspace=0.06)  # type: ignore[union-attr, call-arg]
         draw(axes)

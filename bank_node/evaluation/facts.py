@@ -112,13 +112,18 @@ class RungFacts(Facts):
 
 
 class Bin(Facts):
-    """One bin of a column: goods and bads of the training part in it. woe: positive for a good bin."""
+    """One bin of a column: goods and bads of the training part in it. woe: positive for a good bin.
+
+    iv: what it adds to the column's. ks: distance of the shares of goods and bads up to and with it.
+    """
 
     name: str
     rows: int
     bads: int
     bad_rate: float
     woe: float
+    iv: float
+    ks: float
 
 
 class BinTable(Facts):

@@ -19,7 +19,8 @@ from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
-from bank_node.evaluation.plots_of_cost import STRONGEST, cost_plots, other_seconds, phases_of
+from bank_node.evaluation.plots_of_bins import STRONGEST, bin_plots
+from bank_node.evaluation.plots_of_cost import cost_plots, other_seconds, phases_of
 from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.plots_of_reliability import reliability_plots
 from bank_node.evaluation.scores import Scored
@@ -58,7 +59,8 @@ def render_page(report: Report, scored: Scored) -> str:
 
 
 def _plots(report: Report, scored: Scored) -> dict[str, str]:
-    return quality_plots(report, scored) | reliability_plots(report, scored) | cost_plots(report)
+    quality = quality_plots(report, scored) | reliability_plots(report, scored)
+    return quality | cost_plots(report) | bin_plots(report)
 
 
 @cache

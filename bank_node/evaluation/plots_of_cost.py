@@ -10,9 +10,6 @@ from bank_node.evaluation.messages import say
 
 PHASES: Final = ("align", "hint", "encrypt", "histogram", "network", "decrypt", "score")
 
-STRONGEST: Final = 10
-"""Columns a party whose bin tables the page shows; report.json has all."""
-
 
 def cost_plots(report: Report) -> dict[str, str]:
     """By name; those that the run has no figures for are left out."""
@@ -24,8 +21,6 @@ def cost_plots(report: Report) -> dict[str, str]:
         found["bytes"] = _bytes(report)
     if any(rung.leakage for rung in report.rungs):
         found["information"] = _information(report)
-    if report.bin_tables:
-        found["iv"] = _information_values(report)
     if report.measured.seconds:
         found["time"] = _time(report)
     return found
@@ -46,23 +41,6 @@ def phases_of(report: Report) -> tuple[str, ...]:
 def other_seconds(line: dict[str, float]) -> float:
     """What is left of a rung's total after the named phases."""
     return line.get("total", 0.0) - sum(line.get(phase, 0.0) for phase in (*PHASES, "folds"))
-
-
-def _information_values(report: Report) -> str:
-    """The strongest columns of all parties together, coloured by party."""
-    hue = {party: COLOURS[index % len(COLOURS)] for index, party in enumerate(report.data.parties)}
-    found = [(table.iv, party, table.column) for party, tables in report.bin_tables.items() for table in tables]
-    strongest = sorted(found, key=lambda bar: -bar[0])[: 2 * STRONGEST]
-
-    def draw(axis: Any) -> None:
-        for party, colour in hue.items():
-            bars = [(place, iv) for place, (iv, of, _) in enumerate(strongest) if of == party]
-            axis.barh([b[0] for b in bars], [b[1] for b in bars], color=colour, height=0.6, label=tick(party))
-        lines_of(axis, [f"{party}: {column}" for _, party, column in strongest])
-        axis.set_xlabel("@axis_iv@")
-        axis.legend(loc="lower right")
-
-    return picture("iv", (WIDE, 0.9 + 0.22 * len(strongest)), say("figure_iv"), draw)
 
 
 def _importance(report: Report, rungs: Sequence[Rung]) -> str:

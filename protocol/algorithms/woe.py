@@ -60,6 +60,13 @@ class Evidence:
     rows: I64
     bads: I64
 
+    def joined(self, groups: I64) -> "Evidence":
+        """The same with bins put together. groups: number of the joined bin of each, from 0, shape (k,)."""
+        rows, bads = np.zeros((2, int(groups.max()) + 1), dtype=np.int64)
+        np.add.at(rows, groups, self.rows)
+        np.add.at(bads, groups, self.bads)
+        return Evidence(rows, bads)
+
     @property
     def goods(self) -> I64:
         """Rows that are not bad."""
@@ -75,8 +82,14 @@ class Evidence:
     @property
     def iv(self) -> float:
         """Information value: sum over bins of (share of goods - share of bads) * WOE."""
+        return float(self.iv_by_bin.sum())
+
+    @property
+    def iv_by_bin(self) -> F64:
+        """What each bin adds to the information value."""
         goods, bads = self._shares()
-        return float((np.where(self.rows > 0, goods - bads, 0.0) * self.woe).sum())
+        added: F64 = np.where(self.rows > 0, goods - bads, 0.0) * self.woe
+        return added
 
     @property
     def ks(self) -> F64:

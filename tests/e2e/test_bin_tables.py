@@ -8,9 +8,11 @@ from tests.e2e.tables import scenario
 from tests.e2e.test_runs import fedwarn, run
 
 OWN_BINS = {"kind": "equal-width", "max_bin": 10, "special": [0.25]}
+JOINED = {"max_bin": 12, "merge": "monotone", "max_bins": 4}
+BY_CHI = {"merge": "chi-merge", "min_share": 0.1, "level": 0.9}
 
 
-@pytest.mark.parametrize(("asked", "binning"), [(True, {}), (True, OWN_BINS), (False, {})])
+@pytest.mark.parametrize(("asked", "binning"), [(True, {}), (True, OWN_BINS), (True, JOINED), (False, BY_CHI)])
 def test_bin_tables_equal_the_plain_computation(tmp_path, asked, binning):
     job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": asked}, binning=binning)
     report = run(job, tmp_path / "out", "--transport", "in-process")

@@ -198,6 +198,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         rungs=[_rung_facts(training, t) for t in training.rungs],
         alert_rates=list(job.report.alert_rates),
         bootstrap=job.report.bootstrap,
+        worthwhile=job.report.worthwhile,
         seed=job.run.seed,
         budgets={p: budgets(training, p) for p in sorted(used)},
         bin_tables=training.bin_tables,

@@ -129,17 +129,22 @@ class Run(_Section):
 
 
 class ReportSettings(_Section):
-    """[report]: alert rates, resamples of the bootstrap, whether there is a placebo rung, and bin tables.
+    """[report]: alert rates, resamples of the bootstrap, whether there is a placebo rung, bin tables, and worthwhile.
 
     bin_tables: counts of goods and bads in every bin of every column, exact; two equations of each partner.
+    worthwhile: the smallest uplift worth having: in AUC, or as a share of the bank's RMSE or log loss.
     """
 
-    ADDED: ClassVar = ("bin_tables",)
+    ADDED: ClassVar = (
+        "bin_tables",
+        "worthwhile",
+    )
 
     alert_rates: tuple[float, ...] = Field(default=(0.01, 0.05, 0.10), min_length=1)
     bootstrap: int = Field(default=1000, ge=20, le=100_000)
     placebo: bool = True
     bin_tables: bool = False
+    worthwhile: float = Field(default=0.005, ge=0, le=1)
 
 
 class Job(_Section):

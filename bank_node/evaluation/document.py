@@ -4,7 +4,7 @@ Two runs of one job agree in everything but `measured`.
 """
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -100,6 +100,30 @@ class Placebo(Facts):
     covers_zero: bool
 
 
+class Verdict(Facts):
+    """What a rung's uplift shows, by one metric (verdict.py says when). uplift .. p: over folds, or on the test rows.
+
+    p_holm: corrected for so many comparisons. worthwhile: the smallest uplift worth having. detectable: what a sample
+    of this size shows in four cases of five.
+    """
+
+    rung: str
+    model: str
+    base: str
+    metric: str
+    uplift: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    comparisons: int
+    method: str
+    worthwhile: float
+    detectable: float
+    verdict: Literal["worth_buying", "not_shown", "shown_worthless"]
+    sentence: Text
+
+
 class Data(DataFacts):
     """Counts of the bank's rows over the whole file, then what each party brought.
 
@@ -130,6 +154,8 @@ class Report(Facts):
     rungs: list[Rung]
     headline: Headline
     placebo: list[Placebo]
+    verdicts: list[Verdict]
+    worthwhile: float
     alert_rates: list[float]
     bootstrap: int
     budgets: dict[str, dict[str, Budget]]

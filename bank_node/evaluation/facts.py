@@ -173,7 +173,7 @@ class Measured(Facts):
 class RunFacts(Facts):
     """One run. `rungs` in the order of the ladder, one entry a (rung, model); the first model is the main one.
 
-    task: what the label is.
+    task: what the label is. worthwhile: the smallest uplift worth having, as under [report] of the job.
     job: the scenario's text. engine: from both sides' receipts. bootstrap: resamples. seed: of the bootstrap.
     budgets: by party, then by clause. bin_tables: by party, where asked for.
     warnings open the page; notes stand under the headline.
@@ -191,6 +191,7 @@ class RunFacts(Facts):
     rungs: list[RungFacts] = Field(min_length=1)
     alert_rates: list[float] = Field([0.01, 0.05, 0.10], min_length=1)
     bootstrap: int = Field(1000, ge=1)
+    worthwhile: float = Field(0.005, ge=0)
     seed: int = 0
     budgets: dict[str, dict[str, Budget]] = {}
     bin_tables: dict[str, list[BinTable]] = {}

@@ -17,6 +17,7 @@ from bank_node.evaluation.messages import say
 from bank_node.evaluation.page import render_page
 from bank_node.evaluation.scores import Key, Scored, read_scores
 from bank_node.evaluation.uplift import base_of, full_of, key_of, swap_set
+from bank_node.evaluation.verdict import verdicts
 from bank_node.evaluation.wording import joined, metric_name, relative_change, signed, uplift_sentence
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
@@ -85,6 +86,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
             "rungs": rungs,
             "headline": _headline(facts, rungs),
             "placebo": placebos,
+            "verdicts": verdicts(rungs, placebos, facts.task, facts.label_party, facts.worthwhile),
             "warnings": [*facts.warnings, *_warnings(placebos)],
         }
     )

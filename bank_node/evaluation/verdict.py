@@ -1,0 +1,140 @@
+"""The verdict on each rung: is what its partners add shown, not shown, or shown to be too little to pay for?
+
+One metric is judged, chosen beforehand (the most sensitive: AUC), for every rung against its base, over folds where
+the run has them and on the test rows otherwise. Several rungs are several chances to be lucky, so that p is Holm's.
+
+| verdict | when |
+|---|---|
+| worth_buying | p after Holm's correction is below 5%, and the uplift is at least the smallest worth having |
+| shown_worthless | the whole 95% interval lies below the smallest uplift worth having |
+| not_shown | otherwise; and always when permuted rows appear to help |
+
+`detectable` is the uplift that a sample of this size would have shown in four cases of five.
+Sources: Holm, Scandinavian Journal of Statistics 6, 1979; Bloom, Evaluation Review 19, 1995 (detectable effects).
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Final, Literal
+
+from bank_node.evaluation.document import Placebo, Rung, Verdict
+from bank_node.evaluation.facts import Text
+from bank_node.evaluation.intervals import LEVEL, Uplift
+from bank_node.evaluation.measures import LOWER_IS_BETTER, sensitive_metric
+from bank_node.evaluation.messages import say
+from bank_node.evaluation.uplift import base_of
+from bank_node.evaluation.wording import figure, joined, metric_name, signed
+from protocol.algorithms.parameters import Task
+
+ERROR: Final = 1 - LEVEL
+POWER: Final = 0.8
+_SMALLEST_P: Final = 0.0001
+_NORMAL = NormalDist()
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values such that whichever is below 5%, the chance of any false one among all is below 5%, in their order."""
+    adjusted, largest = [0.0] * len(p), 0.0
+    for place, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def detectable(low: float, high: float, comparisons: int) -> float:
+    """The change that a sample with an interval of this width shows with probability `POWER`, Holm's worst case."""
+    deviation = (high - low) / 2 / _NORMAL.inv_cdf((1 + LEVEL) / 2)
+    strict = _NORMAL.inv_cdf(1 - ERROR / 2 / max(1, comparisons))
+    return deviation * (strict + _NORMAL.inv_cdf(POWER))
+
+
+def verdicts(
+    rungs: Sequence[Rung], placebos: Sequence[Placebo], task: Task, label_party: str, worthwhile: float
+) -> list[Verdict]:
+    """One a rung but base and placebo, of all models together: they are all compared.
+
+    worthwhile: the smallest uplift worth having; in AUC, or as a share of the base's value for another label.
+    """
+    name = sensitive_metric(task)
+    judged = [rung for rung in rungs if not rung.placebo and rung.name != _base(rungs, rung, label_party).name]
+    changes = [_change(rung, name) for rung in judged]
+    corrected = holm([change.p for change in changes])
+    trusted = not any(_appears_to_help(placebo) for placebo in placebos)
+    found = []
+    for rung, change, p in zip(judged, changes, corrected, strict=True):
+        base = _base(rungs, rung, label_party)
+        wanted = worthwhile if task == "binary" else worthwhile * base.metrics[name].value
+        found.append(_verdict(rung, base, name, change, p, wanted, len(judged), trusted))
+    return found
+
+
+def _verdict(
+    rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, comparisons: int, trusted: bool
+) -> Verdict:
+    gain, low, high = _as_gain(name, change)
+    kind = _kind(gain, low, high, p, wanted) if trusted else "not_shown"
+    needed = detectable(low, high, comparisons)
+    return Verdict(
+        rung=rung.name,
+        model=rung.model,
+        base=base.name,
+        metric=name,
+        uplift=change.value,
+        low=change.low,
+        high=change.high,
+        p=change.p,
+        p_holm=p,
+        comparisons=comparisons,
+        method=change.method,
+        worthwhile=wanted,
+        detectable=needed,
+        verdict=kind,
+        sentence=_sentence(kind, rung, base, name, change, p, wanted, needed, comparisons, trusted),
+    )
+
+
+def _kind(
+    gain: float, low: float, high: float, p: float, wanted: float
+) -> Literal["worth_buying", "not_shown", "shown_worthless"]:
+    if low > 0 and p < ERROR and gain >= wanted:
+        return "worth_buying"
+    return "shown_worthless" if high < wanted else "not_shown"
+
+
+def _as_gain(name: str, change: Uplift) -> tuple[float, float, float]:
+    """Value and interval, positive for the better."""
+    if name in LOWER_IS_BETTER:
+        return -change.value, -change.high, -change.low
+    return change.value, change.low, change.high
+
+
+def _change(rung: Rung, name: str) -> Uplift:
+    return rung.folds_uplift.get(name, rung.uplift[name])
+
+
+def _base(rungs: Sequence[Rung], rung: Rung, label_party: str) -> Rung:
+    return base_of([other for other in rungs if other.model == rung.model], label_party)
+
+
+def _appears_to_help(placebo: Placebo) -> bool:
+    return placebo.high < 0 if placebo.metric in LOWER_IS_BETTER else placebo.low > 0
+
+
+def _sentence(
+    kind: str, rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, needed: float,
+    comparisons: int, trusted: bool,
+) -> Text:  # fmt: skip
+    values: dict[str, str | int | Text] = {
+        "rung": joined(rung.parties),
+        "base": joined(base.parties),
+        "metric": metric_name(name),
+        "change": signed(name, change.value),
+        "low": signed(name, change.low),
+        "high": signed(name, change.high),
+        "wanted": figure(name, wanted),
+        "needed": figure(name, needed),
+        "p": f"< {_SMALLEST_P}" if p < _SMALLEST_P else f"= {p:.2g}",
+        "comparisons": comparisons,
+        "how": say("over_folds" if rung.folds_uplift else "on_test_rows"),
+    }
+    return say(f"verdict_{kind}" if trusted else "verdict_untrusted", **values)

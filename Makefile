@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env partner-bundle uplift test bench-env check lock clean
+.PHONY: help env partner-bundle uplift test bench-env flower-env test-flower check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -48,6 +48,20 @@ test: .venv/dev.stamp env
 # make bench-env   what the benchmarks need besides (XGBoost); make test installs it too
 bench-env: .venv/dev.stamp
 
+# make flower-env    an environment of its own with Flower and Ray, whose pins are older than ours
+flower-env: .venv-flower/stamp
+
+.venv-flower/stamp: requirements/flower.lock pyproject.toml
+	$(PYTHON) -m venv .venv-flower
+	.venv-flower/bin/pip --disable-pip-version-check --quiet install --no-compile --require-hashes -r requirements/flower.lock
+	.venv-flower/bin/pip --disable-pip-version-check --quiet install --no-compile --no-deps --editable .
+	.venv-flower/bin/python -m experiments warm
+	@touch $@
+
+# make test-flower   the transport on Flower's simulation and deployment engines
+test-flower: flower-env
+	.venv-flower/bin/python -m pytest tests/flower --timeout 600
+
 # make check    style, types and layers
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -60,6 +74,7 @@ LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-l
 lock:
 	$(LOCK) pyproject.toml -o requirements/core.lock
 	$(LOCK) pyproject.toml --extra bench --extra dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml --extra flower --extra flower-test -o requirements/flower.lock
 	$(LOCK) bundle/pyproject.toml --constraint requirements/core.lock -o requirements/partner.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' bundle/pyproject.toml | $(LOCK) - -o requirements/build.lock
 

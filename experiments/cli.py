@@ -33,7 +33,7 @@ def run(
     scenario: Scenario,
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
     engine: Annotated[str, typer.Option(help="blind or plaintext, in place of the scenario's.")] = "",
-    transport: Annotated[str, typer.Option(help="processes or in-process, in place of the scenario's.")] = "",
+    transport: Annotated[str, typer.Option(help="processes, in-process or flower, in place of the scenario's.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the folder.")] = False,
     partner_env: Annotated[str, typer.Option(help=PARTNER_ENV)] = "auto",
 ) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Starting a scenario's nodes: in one process, or each in a process of its own."""
+"""Starting a scenario's nodes: in one process, each in a process of its own, or on Flower."""
 
 import json
 import signal
@@ -13,6 +13,7 @@ from typing import Any
 
 from bank_node.config import load_config as load_bank
 from bank_node.node import BankNode
+from experiments.flower_environment import flower_python
 from experiments.nodes import Nodes
 from experiments.places import Place, our_variables, place_partners
 from partner_node.config import load_config as load_partner
@@ -90,6 +91,17 @@ def train_between_processes(
         if bank.wait():
             raise NodeFailed(job.bank, bank, silent=True)
         return {partner: peak_rss_mib(process.pid) for partner, process in partners.items()}
+
+
+def train_on_flower(job: Job, nodes: Nodes, out: Path, progress: Progress) -> Peaks:
+    """The bank in a process of its own on Flower's simulation engine, partners in Ray's workers. Raises: NodeFailed."""
+    config = nodes.configs[job.bank]
+    command = [str(flower_python()), "-m", "experiments.flower_app", "--out", str(out), "--config", str(config)]
+    command += ["--json", "--log-format", TALK.log_format, *(["--quiet"] if TALK.quiet else [])]
+    with _process(command, None, {"env": our_variables()}) as simulation:
+        if simulation.wait():
+            raise NodeFailed(job.bank, simulation, silent=True)
+    return {}
 
 
 def _partner(place: Place, config: Path, log: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:

@@ -9,7 +9,7 @@ from bank_node.evaluation.facts import PartyFacts, RunFacts, Text, read_facts, w
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.report import write_report
 from experiments.deal import Dealt
-from experiments.launch import Peaks, train_between_processes, train_in_process
+from experiments.launch import Peaks, train_between_processes, train_in_process, train_on_flower
 from experiments.nodes import Nodes
 from experiments.partner_environment import partner_environment
 from experiments.places import Place, place_partners
@@ -24,14 +24,25 @@ from protocol.settings import check_settings
 Progress = Callable[[str, int, int], None]
 
 
+Trainer = Callable[[Job, Nodes, Path, Progress], Peaks]
+
+
 def run(
-    scenario: Path, out: Path, *, fresh: bool, progress: Progress, overrides: dict[str, str], partner_env: str = "none",
+    scenario: Path,
+    out: Path,
+    *,
+    fresh: bool,
+    progress: Progress,
+    overrides: dict[str, str],
+    partner_env: str = "none",
     page: bool = True,
-) -> Report:  # fmt: skip
+    on_flower: Trainer = train_on_flower,
+) -> Report:
     """Deal the table out, start the nodes, train the ladder, write the report. An unfinished run is gone on with.
 
     overrides: keys of [run] from the command line. partner_env: folder of the partners' own environment, "auto" or
-    "none". page: whether report.html is written, too. Raises: FedwarnError of the first node that failed.
+    "none". page: whether report.html is written, too. on_flower: how to train where transport is "flower".
+    Raises: FedwarnError of the first node that failed.
     """
     environment = partner_environment(partner_env)
     job = load_job(scenario)
@@ -41,6 +52,8 @@ def run(
     places: dict[str, Place] = {}
     if job.run.transport == "in-process":
         peaks = train_in_process(job, nodes, out, progress)
+    elif job.run.transport == "flower":
+        peaks = on_flower(job, nodes, out, progress)
     else:
         places = place_partners(job, nodes, out, environment)
         peaks = train_between_processes(job, nodes, out, progress, places)

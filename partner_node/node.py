@@ -14,14 +14,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
+from partner_node.algorithms.alignment import AlignmentAnswerer, AlignmentState, dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.checkup import CHECKUP, BankSeen, CheckupAnswerer, schema_digest
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.algorithms.woe import count_bins
 from partner_node.budgets import Budgets
+from partner_node.cache import Cache
 from partner_node.config import PartnerConfig
+from partner_node.kept_bins import kept_bins
 from partner_node.models import AGAIN, KeptModels
 from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
 from protocol.algorithms import agreement, alignment, binning, boosting, checkup
@@ -52,9 +54,9 @@ class Agreed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PartnerNode:
     """Answers one bank. Survives a restart: everything it must remember is in its state folder."""
 
-    def __init__(self, config: PartnerConfig) -> None:
-        """Read the table. Raises: DataError, UsageError."""
-        self.config = config
+    def __init__(self, config: PartnerConfig, cache: Cache | None = None) -> None:
+        """Read the table. cache: of a node that is made anew again and again. Raises: DataError, UsageError."""
+        self.config, self._cache = config, cache
         own_folder(config.state)
         self.table = read_table(config.data.source, config.data, config.party)
         require_ordered(config.party, self.table.columns, config.data.monotone)
@@ -122,6 +124,15 @@ class PartnerNode:
                 return self._answerer(message.layout)
         return None
 
+    @property
+    def aligning(self) -> AlignmentState:
+        """The alignment under way: all that this node must remember and has not in its state folder."""
+        return self._aligning.state
+
+    @aligning.setter
+    def aligning(self, state: AlignmentState) -> None:
+        self._aligning.state = state
+
     def close(self) -> None:
         """Close budgets and approvals."""
         self.budgets.close()
@@ -178,8 +189,17 @@ class PartnerNode:
     def _bins(self, cutting: Cutting) -> BinnedTable:
         key = cutting, self._contract.min_rows_per_bin
         if key not in self._binned:
-            self._binned[key] = bin_table(self.config.party, self.table.columns, *key, self.config.data.monotone)
+            self._binned[key] = self._cut(*key)
         return self._binned[key]
+
+    def _cut(self, max_bin: int, min_rows: int) -> BinnedTable:
+        data = self.config.data
+        make = partial(bin_table, self.config.party, self.table.columns, max_bin, min_rows, data.monotone)
+        if self._cache is None:
+            return make()
+        spec = data.model_dump_json(exclude={"source"}).encode()
+        key = digest(b"fedwarn.v1 bins", self.table.sha256.encode(), spec, f"{max_bin} {min_rows}".encode())
+        return kept_bins(self._cache, key.hex(), make)
 
     def _lay_out(self, query: binning.LayoutQuery) -> binning.Layout:
         """Bin the columns, and give the result a name."""

@@ -25,7 +25,11 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
-from typer.exceptions import TyperException
+
+try:
+    from typer.exceptions import TyperException
+except ImportError:  # before 0.25 typer raises click's, and that is what Flower's pins leave
+    from click.exceptions import ClickException as TyperException  # type: ignore[assignment]
 
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.errors import FedwarnError, UsageError

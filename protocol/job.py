@@ -121,7 +121,7 @@ class Run(_Section):
     """[run]: engine, transport, ladder, and the two settings on which both nodes must agree."""
 
     engine: Literal["blind", "plaintext"] = "blind"
-    transport: Literal["processes", "in-process"] = "processes"
+    transport: Literal["processes", "in-process", "flower"] = "processes"
     ladder: Literal["auto"] | tuple[tuple[str, ...], ...] = "auto"
     alignment: Literal["one-sided", "shared"] = "one-sided"
     split_rows: Literal["all", "node"] = "all"

@@ -158,9 +158,7 @@ class Ledger(LedgerReader):
         self._alone = _locked(path, party)
         self._own()
         with told(path, party):
-            last = self._base.execute("SELECT number, chain FROM entries ORDER BY number DESC LIMIT 1").fetchone()
-        self._number: int = last[0] if last else 0
-        self._chain: str = last[1] if last else chain_start(party)
+            self._number, self._chain = self._head()
 
     def record(
         self, direction: Direction, peer: str, envelope: Envelope, message: Message, time: datetime | None = None
@@ -178,10 +176,25 @@ class Ledger(LedgerReader):
             self._number, self._chain = bare.number, chain
             return bare.number
 
+    def rest(self) -> None:
+        """Let another process write it, until `wake`."""
+        fcntl.flock(self._alone, fcntl.LOCK_UN)
+
+    def wake(self) -> bool:
+        """Write it alone again; whether nobody has written it in between. Raises: UsageError: somebody is writing."""
+        _lock(self._alone, self.path, self.party)
+        with self._lock, told(self.path, self.party):
+            return self._head() == (self._number, self._chain)
+
     def close(self) -> None:
         """Close the file, and let another process write it."""
         super().close()
         self._alone.close()
+
+    def _head(self) -> tuple[int, str]:
+        """Number and chain value of the last entry."""
+        last = self._base.execute("SELECT number, chain FROM entries ORDER BY number DESC LIMIT 1").fetchone()
+        return last or (0, chain_start(self.party))
 
     def _own(self) -> None:
         """Enter this party as the owner of a new ledger, or see that it is. Raises: UsageError."""
@@ -231,10 +244,17 @@ def _locked(path: Path, party: str) -> BinaryIO:
     """An open file whose lock says that this process alone writes the ledger; it falls when the process ends."""
     lock = path.with_name(path.name + ".lock").open("wb")
     try:
+        _lock(lock, path, party)
+    except UsageError:
+        lock.close()
+        raise
+    return lock
+
+
+def _lock(lock: BinaryIO, path: Path, party: str) -> None:
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
         raise UsageError(
             party, f"{path.name} is being written by another process", "stop the other node of this state folder"
         ) from None
-    return lock

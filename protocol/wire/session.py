@@ -158,6 +158,16 @@ class PartnerSessions:
                 conversation.users -= 1
                 self._forget()
 
+    def latest(self) -> tuple[Mark, Envelope] | None:
+        """The request answered last, in whatever session, and the reply to it; None before the first."""
+        with self._lock:
+            return next((c.last for c in reversed(self._known.values()) if c.last), None)
+
+    def recall(self, peer: str, request: Mark, reply: Envelope) -> None:
+        """Know the last exchange of a session again: this node was made anew in the middle of it."""
+        with self._lock:
+            self._known[peer, request.session] = _Conversation(last=(request, reply))
+
     def _in_turn(self, conversation: _Conversation, peer: str, envelope: Envelope) -> Envelope:
         if conversation.last is not None:
             request, reply = conversation.last
@@ -191,7 +201,7 @@ class PartnerSessions:
         try:
             return self._reply(peer, request, refusal)
         except FedwarnError as error:  # it cannot be kept on record: then that is the reason given
-            return Envelope(request.session, request.sequence, Refusal.KIND, encode(_refusal(error)))
+            return refused(request, error)
 
     def _bug(self, request: Envelope) -> Refusal:
         thing = f"met an error of its own while answering {request.kind[:40]}"
@@ -206,6 +216,11 @@ class PartnerSessions:
             if not conversation.users:
                 kept_bytes -= conversation.bytes_kept
                 del self._known[key]
+
+
+def refused(request: Envelope, error: FedwarnError) -> Envelope:
+    """The reply of a node that could not even be started."""
+    return Envelope(request.session, request.sequence, Refusal.KIND, encode(_refusal(error)))
 
 
 def _refusal(error: FedwarnError) -> Refusal:

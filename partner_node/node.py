@@ -192,13 +192,13 @@ class PartnerNode:
             self._binned[key] = self._cut(*key)
         return self._binned[key]
 
-    def _cut(self, max_bin: int, min_rows: int) -> BinnedTable:
+    def _cut(self, cutting: Cutting, min_rows: int) -> BinnedTable:
         data = self.config.data
-        make = partial(bin_table, self.config.party, self.table.columns, max_bin, min_rows, data.monotone)
+        make = partial(bin_table, self.config.party, self.table.columns, cutting, min_rows, data.monotone)
         if self._cache is None:
             return make()
-        spec = data.model_dump_json(exclude={"source"}).encode()
-        key = digest(b"fedwarn.v1 bins", self.table.sha256.encode(), spec, f"{max_bin} {min_rows}".encode())
+        how = msgspec.json.encode((cutting, min_rows)), data.model_dump_json(exclude={"source"}).encode()
+        key = digest(b"fedwarn.v1 bins", self.table.sha256.encode(), *how)
         return kept_bins(self._cache, key.hex(), make)
 
     def _lay_out(self, query: binning.LayoutQuery) -> binning.Layout:

@@ -29,5 +29,5 @@ class Benchmark:
 
 BENCHMARKS: Final = {
     name: Benchmark(name)
-    for name in ("tree", "node", "align", "wire", "memory", "accuracy", "tables", "sharing", "score")
+    for name in ("tree", "node", "integers", "align", "wire", "memory", "accuracy", "tables", "sharing", "score")
 }

@@ -6,6 +6,7 @@ from math import log2, sqrt
 import pytest
 
 from protocol.he import parameters as p
+from protocol.he.blind import wide_ring
 
 STANDARD_2018 = {4096: 109, 8192: 218}
 """Largest log2 q at 128 classical bits, ternary secret: homomorphicencryption.org standard (2018), table 1."""
@@ -26,6 +27,9 @@ def test_the_table_holds_what_was_estimated_and_nothing_else() -> None:
 def test_what_runs_is_in_the_table() -> None:
     assert (p.N, p.LOG2_Q, p.ETA, p.ONE_HOT.secret) in PINNED
     p.require_allowed(p.ONE_HOT)
+    assert (p.INTEGERS.n, p.INTEGERS.log2_q, p.INTEGERS.eta, p.INTEGERS.secret) in PINNED
+    assert (p.INTEGERS.n, p.INTEGERS.log2_q) == (wide_ring.N, wide_ring.WORDS * wide_ring.WORD_BITS)
+    p.require_allowed(p.INTEGERS)
 
 
 @pytest.mark.parametrize(

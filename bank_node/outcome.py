@@ -10,10 +10,10 @@ from importlib.metadata import version
 from math import log2
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bank_node import notes
-from bank_node.calibrating import calibrate
 from bank_node.evaluation.facts import (
     Budget,
     DataFacts,
@@ -28,9 +28,9 @@ from bank_node.evaluation.facts import (
 )
 from bank_node.evaluation.intervals import point_estimates
 from bank_node.evaluation.scores import ABSENCES_FILE, FOLDS_FILE, Scored
-from bank_node.models.calibration import Calibration
 from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
+from bank_node.watching import bands_of, calibration_of
 from protocol.algorithms.agreement import Welcome
 from protocol.files import write_whole
 from protocol.he.engines import ENCRYPTED
@@ -122,6 +122,7 @@ def _folds(training: Training) -> bytes:
 def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
     """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
     model, standing, partners = trained.boosted.model, training.standing, trained.rung.partners
+    calibration = calibration_of(training, trained)
     about = About(
         kind="boosting",
         model=trained.model,
@@ -138,7 +139,8 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         handles={p: len(handles) for p, handles in trained.boosted.handles.items()},
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
         metrics=_metrics(training, trained),
-        calibration=_calibration(training, trained),
+        calibration=calibration,
+        bands=bands_of(training, trained, calibration) or msgspec.UNSET,
     )
     return ModelFolder(about, model)
 
@@ -161,17 +163,6 @@ def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
     weight = None if weight is None else weight[test]
     scored = Scored(label, weight, {("", ""): trained.score[test]}, {}, task=task, powers={("", ""): power})
     return point_estimates(scored, training.job.report.alert_rates)["", ""]
-
-
-def _calibration(training: Training, trained: TrainedRung) -> Calibration | None:
-    """Fitted on the validation part; none where there is none, or too few of a class, or the label is not 0 or 1."""
-    assert training.table.label is not None
-    rows, weight = training.parts == "validation", training.table.weight
-    if training.job.task != "binary" or not rows.any():
-        return None
-    weight = None if weight is None else weight[rows]
-    found = calibrate(training.table.label[rows], trained.score[rows], weight)
-    return found.chosen if found else None
 
 
 def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFacts:
@@ -201,6 +192,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         worthwhile=job.report.worthwhile,
         seed=job.run.seed,
         budgets={p: budgets(training, p) for p in sorted(used)},
+        bands=job.bands,
         bin_tables=training.bin_tables,
         warnings=notes.warnings(training),
         notes=notes.notes(training),

@@ -17,6 +17,7 @@ from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
 from bank_node.algorithms.objective import objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner
+from bank_node.banding import require_bandable
 from bank_node.bin_tables import tables_of_bank, tables_of_partner
 from bank_node.config import BankConfig
 from bank_node.evaluation.facts import BinTable, DisclosureRow
@@ -112,6 +113,7 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
         if partner not in config.partners:
             raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
     parts, tally, clock = assign_parts(job.split, table, job.task), Tally(config.party), Stopwatch()
+    require_bandable(job, table, parts)
     own_folder(config.state)
     observed = _observed(exchange, tally)
     standing = Standing(config, table, observed, progress)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """One test row. weighted: whether the file declares weights; without, every weight is 1."""
+    """One test row. weighted: whether the file declares weights; without, every weight is 1. amount: -1 if none."""
 
     label: float
     score: float
@@ -24,6 +24,7 @@ class Row(NamedTuple):
     tie: str
     weighted: bool
     classes: tuple[float, ...] = ()
+    amount: float = -1.0
 
 
 class Step(NamedTuple):
@@ -76,7 +77,8 @@ def _row(line: dict[str, str]) -> Row:
     weighted = "weight" in line
     weight = float(line["weight"]) if weighted else 1.0
     classes = tuple(float(line[name]) for name in line if name.startswith("score_"))
-    return Row(float(line["label"]), float(line["score"]), weight, tie, weighted, classes)
+    amount = float(line.get("amount", -1))
+    return Row(float(line["label"]), float(line["score"]), weight, tie, weighted, classes, amount)
 
 
 def recompute(rows: Sequence[Row], alert_rates: Iterable[float]) -> dict[str, float]:
@@ -127,6 +129,34 @@ def recompute_calibration(rows: Sequence[Row], kept: dict[str, Any] | None) -> d
         "logloss": fsum(-r.weight * log(max(p, 1e-12)) for r, p in zip(rows, given, strict=True)) / total,
         "ece": fsum(abs(gap) for gap in gaps) / total,
     }
+
+
+def recompute_bands(
+    rows: Sequence[Row], kept: dict[str, Any], settings: dict[str, Any], cuts: dict[str, float | None]
+) -> dict[str, dict[str, float]]:
+    """Figures of each band by its cut-offs. kept: the map to a probability, as model.json has it."""
+    found: dict[str, list[Row]] = {"red": [], "amber": [], "green": []}
+    for row in rows:
+        by_money = settings["rule"] == "expected-loss"
+        measure = _pd(row.score, kept) * row.amount * settings["lgd"] if by_money else row.score
+        # a hair below still reaches it: the same product in another order of rounding
+        reached = [name for name, cut in cuts.items() if cut is not None and measure >= cut * (1 - 1e-12)]
+        found[[*reached, "green"][0]].append(row)
+    return {name: _band(inside, rows, kept, settings["lgd"]) for name, inside in found.items()}
+
+
+def _band(inside: Sequence[Row], rows: Sequence[Row], kept: dict[str, Any], lgd: float) -> dict[str, float]:
+    figures = {
+        "rows": len(inside),
+        "share": _weight(inside) / _weight(rows),
+        "bads": round(fsum(row.label for row in inside)),
+        "bads_share": _weight(r for r in inside if r.label) / _weight(r for r in rows if r.label),
+    }
+    if rows[0].amount >= 0:
+        figures["amount"] = fsum(r.weight * r.amount for r in inside)
+        figures["expected_loss"] = fsum(r.weight * r.amount * _pd(r.score, kept) * lgd for r in inside)
+        figures["bad_amount"] = fsum(r.weight * r.amount * lgd for r in inside if r.label)
+    return figures
 
 
 def _pd(score: float, kept: dict[str, Any]) -> float:

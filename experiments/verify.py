@@ -28,6 +28,7 @@ from experiments.recompute import (
     read_folds,
     read_rows,
     recompute,
+    recompute_bands,
     recompute_calibration,
     recompute_classes,
     recompute_numbers,
@@ -72,7 +73,7 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    checks = (_document, _points, _folds, _absences, _calibrations, _models, _receipts, _engine)
+    checks = (_document, _points, _folds, _absences, _calibrations, _bands, _models, _receipts, _engine)
     return [found for check in checks for found in check(folder)]
 
 
@@ -208,6 +209,27 @@ def _is_kept(about: Path, fitted: Calibrations | None) -> bool:
     """Whether model.json has the map that was fitted anew."""
     kept = json.loads(about.read_text(encoding="utf-8")).get("calibration")
     return not list(_differences(kept, fitted and _plain(fitted.chosen), ""))
+
+
+def _bands(folder: Path) -> Iterator[str]:
+    """Each band's customers and bads by the cut-offs that the report gives; and the models' own cut-offs."""
+    facts, report, rows = read_facts(folder), read_report(folder), read_rows(folder)
+    if report.bands is None:
+        return
+    fits = scores_of(folder, facts).calibrations
+    for rung in (rung for rung in report.rungs if rung.bands):
+        key, name = (rung.name, rung.model), f"the model {rung.model!r} of rung {rung.name!r}"
+        assert rung.bands is not None
+        cuts = {"red": rung.bands.red, "amber": rung.bands.amber}
+        anew = recompute_bands(rows[key], _plain(fits[key].chosen), report.bands.model_dump(), cuts)
+        for band in rung.bands.bands:
+            if not list(_differences(anew[band.name], band.model_dump(include=set(anew[band.name])), "")):
+                continue
+            yield f"{REPORT_FILE} says other figures for band {band.name} of {name} than its definition"
+        about = folder / "models" / folder_of(rung.name) / rung.model / "model.json"
+        kept = json.loads(about.read_text(encoding="utf-8")).get("bands") if about.is_file() else None
+        if kept is not None and list(_differences({k: kept[k] for k in cuts}, cuts, "")):
+            yield f"the cut-offs of {name} are not those that its validation rows give"
 
 
 def _models(folder: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.binning import MAX_BIN, Cutting, Kind
@@ -147,10 +147,25 @@ class ReportSettings(_Section):
     worthwhile: float = Field(default=0.005, ge=0, le=1)
 
 
+class Bands(BaseModel):
+    """[bands]: red, amber and green rows, by cut-offs found on the validation part; and why a row is red or amber.
+
+    red, amber: each is of its own band. capacity: share of the rows. expected-loss: share of probability of default x
+    amount x lgd. precision: share of bads. lgd: share of the amount that a default loses.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["capacity", "expected-loss", "precision"]
+    red: float = Field(gt=0, lt=1)
+    amber: float = Field(gt=0, lt=1)
+    lgd: float = Field(default=1.0, gt=0, le=1)
+
+
 class Job(_Section):
     """A whole scenario file."""
 
-    ADDED: ClassVar = ("binning",)
+    ADDED: ClassVar = ("binning", "bands")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1)
@@ -164,6 +179,7 @@ class Job(_Section):
     binning: Binning = Binning()
     run: Run = Run()
     report: ReportSettings = ReportSettings()
+    bands: Bands | None = None
     contract: Contract = Contract()
 
     @property
@@ -237,6 +253,7 @@ class Job(_Section):
         self._check_interactions()
         self._check_objectives()
         self._check_binning()
+        self._check_bands()
         if self.report.bin_tables and self.task != "binary":
             raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
         if self.split.kind == "column" and not self.split.column:
@@ -314,6 +331,22 @@ class Job(_Section):
         for value in self.binning.special:
             if value in self.data.missing:
                 raise ValueError(f"{value:g} is both in binning.special and in data.missing; leave it in one of them")
+
+    def _check_bands(self) -> None:
+        """Bands need rows to find cut-offs on, and money where they go by it."""
+        bands = self.bands
+        if bands is None:
+            return
+        if self.task != "binary":
+            raise ValueError("bands are of a label of 0 and 1")
+        if self.split.kind != "column" and not self.split.validation:
+            raise ValueError("bands need a validation part, on which cut-offs are found: set split.validation")
+        if bands.rule == "expected-loss" and not self.data.amount:
+            raise ValueError('bands.rule "expected-loss" needs data.amount')
+        if bands.rule == "precision" and bands.amber >= bands.red:
+            raise ValueError("bands.amber is a smaller share of bads than bands.red")
+        if bands.rule != "precision" and bands.red + bands.amber > 1:
+            raise ValueError("bands.red and bands.amber are shares, and leave nothing for green")
 
     def _require_own(self, party: str, column: str, key: str) -> None:
         """A column of the party, or a part of a date that it has."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bank_node.evaluation.absence import Absence
+from bank_node.evaluation.banded import Banded
 from bank_node.evaluation.calibrated import Calibrated
 from bank_node.evaluation.facts import (
     BinTable,
@@ -23,6 +24,7 @@ from bank_node.evaluation.facts import (
 )
 from bank_node.evaluation.intervals import Metric, Uplift
 from protocol.algorithms.parameters import Task
+from protocol.job import Bands
 
 REPORT_FILE = "report.json"
 SCHEMA_FILE = "report.schema.json"
@@ -50,6 +52,7 @@ class Rung(Facts):
     swap_set: empty where the label is not 0 or 1, since nothing is alerted.
     folds, folds_uplift: means over folds of the training rows, and their differences to the base; empty without folds.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
+    bands: red, amber and green, where the job has bands; none for the placebo.
     calibration: of a 0/1 label with a validation part; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
     """
@@ -67,6 +70,7 @@ class Rung(Facts):
     folds_uplift: dict[str, Uplift]
     absence: dict[str, Absence]
     calibration: Calibrated | None
+    bands: Banded | None
     in_time: InTime | None
     sentence: Text
     importance: dict[str, float]
@@ -158,6 +162,7 @@ class Report(Facts):
     worthwhile: float
     alert_rates: list[float]
     bootstrap: int
+    bands: Bands | None
     budgets: dict[str, dict[str, Budget]]
     bin_tables: dict[str, list[BinTable]]
     warnings: list[Text]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
 from protocol.files import write_whole
+from protocol.job import Bands
 
 FACTS_FILE = "facts.json"
 
@@ -175,6 +176,7 @@ class RunFacts(Facts):
 
     task: what the label is. worthwhile: the smallest uplift worth having, as under [report] of the job.
     job: the scenario's text. engine: from both sides' receipts. bootstrap: resamples. seed: of the bootstrap.
+    bands: red, amber and green, where asked for.
     budgets: by party, then by clause. bin_tables: by party, where asked for.
     warnings open the page; notes stand under the headline.
     """
@@ -193,6 +195,7 @@ class RunFacts(Facts):
     bootstrap: int = Field(1000, ge=1)
     worthwhile: float = Field(0.005, ge=0)
     seed: int = 0
+    bands: Bands | None = None
     budgets: dict[str, dict[str, Budget]] = {}
     bin_tables: dict[str, list[BinTable]] = {}
     warnings: list[Text] = []

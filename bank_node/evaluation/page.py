@@ -19,6 +19,7 @@ from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
+from bank_node.evaluation.plots_of_bands import band_plots
 from bank_node.evaluation.plots_of_bins import STRONGEST, bin_plots
 from bank_node.evaluation.plots_of_cost import cost_plots, other_seconds, phases_of
 from bank_node.evaluation.plots_of_quality import quality_plots
@@ -52,6 +53,7 @@ def render_page(report: Report, scored: Scored) -> str:
             leaks=_leaks(report),
             calibrated=[rung for rung in report.rungs if rung.calibration],
             calibration_figures=FIGURES,
+            banded=[rung for rung in report.rungs if rung.bands],
             strongest=STRONGEST,
             alerted=alerts(float(rate), report.data.test) if rate else 0,
         )
@@ -59,7 +61,7 @@ def render_page(report: Report, scored: Scored) -> str:
 
 
 def _plots(report: Report, scored: Scored) -> dict[str, str]:
-    quality = quality_plots(report, scored) | reliability_plots(report, scored)
+    quality = quality_plots(report, scored) | band_plots(report) | reliability_plots(report, scored)
     return quality | cost_plots(report) | bin_plots(report)
 
 
@@ -86,6 +88,7 @@ def _environment() -> Environment:
         "percent": percent,
         "rate": rate_text,
         "whole": lambda number: f"{number:,}",
+        "money": lambda number: f"{number:,.0f}",
         "plus": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
         "short": lambda number: f"{number:.4g}",
         "seconds": lambda number: f"{number:.2f}",

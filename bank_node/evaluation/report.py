@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bank_node.evaluation.absence import Absence, absences
+from bank_node.evaluation.banded import Banded, banded
 from bank_node.evaluation.calibrated import Calibrated, calibrated
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, Placebo, Report, Rung
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
@@ -74,6 +75,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
         folds=fold_values(scored, facts.alert_rates),
         absences=absences(scored, *settings),
         calibrations=calibrated(scored, real, facts.bootstrap, facts.seed),
+        bands={key: found for key in real if (found := banded(scored, key, facts.bands))},
     )
     rungs = [_rung(facts, rung, scored, judged) for rung in facts.rungs]
     placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
@@ -101,6 +103,7 @@ class _Judged:
     folds: Values
     absences: dict[Key, dict[str, Absence]]
     calibrations: dict[Key, Calibrated]
+    bands: dict[Key, Banded]
 
 
 def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> Rung:
@@ -119,6 +122,7 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> 
         folds_uplift=fold_uplifts(folds, judged.folds.get(base_key, {})),
         absence=judged.absences.get(key, {}),
         calibration=judged.calibrations.get(key),
+        bands=judged.bands.get(key),
         in_time=judged.earlier and _in_time(judged.earlier, key, base_key, names),
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
     )

@@ -52,6 +52,7 @@ class Scored:
     label: 1 = bad, shape (n,), uint8; or a number or class, float64. weight: a row's weight, shape (n,); None where
     none is declared. scores: shape (n,), or (n, classes), by (rung, model). counts: rows, bads, train, validation,
     test of the whole file. powers: variance powers of regressions, by (rung, model).
+    amount: exposure in money, shape (n,); None where none is declared.
     folds: by number, the rows of a fold under every rung but the placebo; none where `folds.csv` is not there.
     absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
@@ -68,6 +69,7 @@ class Scored:
     in_time: "Scored | None" = None
     folds: dict[int, "Scored"] = field(default_factory=dict)
     validation: "Scored | None" = None
+    amount: F64 | None = None
 
     @cached_property
     def calibrations(self) -> dict[Key, Calibrations]:
@@ -111,7 +113,7 @@ def _judged(
     _require_labels(first["label"], task, both=where != ("part", VALIDATION))
     label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
     scores = {key: _scores(table, key, first, task, where) for key in keys}
-    return first, Scored(label, first.get("weight"), scores, counts, task=task)
+    return first, Scored(label, first.get("weight"), scores, counts, task=task, amount=first.get("amount"))
 
 
 def _loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyConnection:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from bank_node.config import BankConfig
+from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration
 from bank_node.models.trees import TreeModel
 from protocol.contract import Contract
@@ -26,7 +27,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """model.json. By party: alignment, contract (digests of those it was trained under), bins (digests), handles.
 
     metrics: of the test part, point estimates. calibration: from score to probability of default, fitted on the
-    validation part; none where there was none: a score is the model's own.
+    validation part; none where there was none: a score is the model's own. bands: cut-offs, of a job with [bands].
     """
 
     schema: int = SCHEMA
@@ -46,6 +47,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     data_sha256: dict[str, str]
     metrics: dict[str, float]
     calibration: Calibration | None = None
+    bands: BandCuts | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
     def sealed(self) -> "About":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from bank_node.config import load_config as load_bank
 from bank_node.models.calibration import pd_of
@@ -20,6 +21,8 @@ from partner_node.service import PartnerService
 from protocol.transport.in_process import InProcess
 from tests.e2e.tables import scenario
 
+BANDS = {"rule": "capacity", "red": 0.1, "amber": 0.2}
+
 
 def quiet(phase: str, done: int, total: int) -> None:
     """No progress."""
@@ -29,7 +32,7 @@ def quiet(phase: str, done: int, total: int) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     folder = tmp_path_factory.mktemp("watch")
-    path = scenario(folder, 900, split={"validation": 0.3}, run={"transport": "in-process"})
+    path = scenario(folder, 900, split={"validation": 0.3}, bands=BANDS, run={"transport": "in-process"})
     run(path, folder / "out", fresh=False, progress=quiet, overrides={})
     return folder / "out"
 
@@ -69,6 +72,16 @@ def test_scores_come_with_the_models_own_probability(finished, tmp_path):
     pds = pd_of(calibration, np.array([float(r["score"]) for r in scored]))
     assert [float(r["pd"]) for r in scored] == pds.tolist()
     assert 0 < pds.min() < pds.max() < 1
+
+
+def test_the_model_keeps_the_cut_offs_of_the_report(finished):
+    for rung in json.loads((finished / "report.json").read_text())["rungs"]:
+        bands = load_model(finished / "models" / rung["name"] / "boosting").about.bands
+        if rung["placebo"]:
+            assert bands is UNSET
+        else:
+            assert bands
+            assert (bands.red, bands.amber) == (rung["bands"]["red"], rung["bands"]["amber"])
 
 
 def test_the_model_tells_its_map(finished):

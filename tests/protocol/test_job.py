@@ -14,6 +14,7 @@ from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import UsageError
 from protocol.job import (
+    Bands,
     Binning,
     Job,
     JobData,
@@ -220,9 +221,10 @@ SECTIONS = {
     "[binning]": Binning,
     "[run]": Run,
     "[report]": ReportSettings,
+    "[bands]": Bands,
     "[contract]": Contract,
 }
-TABLES = {"data", "parties", "split", "models", "binning", "run", "report", "contract"}
+TABLES = {"data", "parties", "split", "models", "binning", "run", "report", "bands", "contract"}
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

@@ -24,7 +24,7 @@ LADDER: dict[str, tuple[list[str], float]] = {
 
 
 def simulate_scores(
-    folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, validation: float = 0.0
+    folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, validation: float = 0.0, amount: bool = False
 ) -> None:
     """`scores.csv`: three quarters training (of them a share `validation`), one quarter test; rungs share most noise.
 
@@ -36,16 +36,18 @@ def simulate_scores(
     part[(part == "train") & (np.random.default_rng(seed + 1).random(rows) < validation)] = "validation"
     shared = rng.standard_normal(rows)
     weights = np.round(rng.uniform(0.5, 2, rows), 3)
+    amounts = np.round(np.random.default_rng(seed + 2).lognormal(9, 1, rows), 2)
     absent: list[list[object]] = [["id", "rung", "model", "without", "score"]]
     with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
-        out.writerow(["id", "rung", "model", "part", "label", "score", *(["weight"] if weight else [])])
+        further = ["weight"] * weight + ["amount"] * amount
+        out.writerow(["id", "rung", "model", "part", "label", "score", *further])
         for name, (parties, distance) in LADDER.items():
             own = 0.45 * rng.standard_normal(rows)
             z = (shared + own) / np.hypot(1, 0.45) + distance * label
             score = np.round(1 / (1 + np.exp(1.55 - distance * z)), 4)
             for i in range(rows):
-                extra = [weights[i]] if weight else []
+                extra = [weights[i]] * weight + [amounts[i]] * amount
                 out.writerow([f"C{i:06d}", name, "boosting", part[i], label[i], score[i], *extra])
             for partner in parties[1:] if name != "placebo" else []:
                 blurred = np.round(score * np.random.default_rng(len(partner)).uniform(0.6, 1, rows), 4)
@@ -121,11 +123,12 @@ def simulated_facts(**changes: Any) -> RunFacts:
 
 
 def simulate_run(
-    folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, validation: float = 0.0, **changes: Any
-) -> RunFacts:
+    folder: Path, rows: int = 4000, seed: int = 1, weight: bool = False, validation: float = 0.0, amount: bool = False,
+    **changes: Any,
+) -> RunFacts:  # fmt: skip
     """The files of a run."""
     folder.mkdir(parents=True, exist_ok=True)
-    simulate_scores(folder, rows, seed, weight, validation)
+    simulate_scores(folder, rows, seed, weight, validation, amount)
     facts = simulated_facts(**changes)
     write_facts(folder, facts)
     return facts

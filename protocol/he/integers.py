@@ -17,8 +17,9 @@ from protocol.messages import I64, U8, Message
 
 SUM_BITS: Final = 62
 """Every sum is smaller than 2^62 in size."""
-CHUNK: Final = 4096
-"""Held positions a product of float64 takes at a time: words of 16 bits, values of 24, so many of them, in 53 bits."""
+CHUNK: Final = 512
+"""Held positions a product of float64 takes at a time. Exact up to 4096 (words of 16 bits, values of 24, so many of
+them, in 53 bits); so few leave a part of M in the cache."""
 
 U16 = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
 

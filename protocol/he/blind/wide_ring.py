@@ -1,7 +1,7 @@
 """The ring for whole numbers, Z_q[x]/(x^N + 1) with N = 8192 and q = 2^208: residues as thirteen words of 16 bits.
 
-Words of 16 bits, and not the 26 of the one-hot ring, since M has entries of 25 bits here: 16 + 24 + log2(4096 rows)
-is 52, so that BLAS adds whole chunks exactly without M being split; and against M in two parts of 13 bits Percival's
+Words of 16 bits, and not the 26 of the one-hot ring, since M has entries of 25 bits here: 16 + 24 + log2(512 rows)
+is 49, so that BLAS adds whole chunks exactly without M being split; and against M in two parts of 13 bits Percival's
 bound (`ring.error_bound`) lets eight blocks be added up before rounding, where limbs of 26 bits would allow none.
 
 A sum of products is kept word by word, in int64, and carried once at the end. Arrays are words first, least first:

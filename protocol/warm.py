@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from protocol.algorithms.boosting import SumsQuery
-from protocol.he.base import Body, OneHot
-from protocol.he.engines import ENCRYPTED, evaluator, secret_kit
+from protocol.he.base import Body, Integers, OneHot
+from protocol.he.engines import ENCRYPTED, evaluator, integer_evaluator, integer_kit, secret_kit
 from protocol.he.streams import fresh_key
 from protocol.messages import decode, encode
 
@@ -49,3 +49,13 @@ def warm_kernels() -> None:
             noise = np.zeros((count, len(rows)), dtype=np.int64)
             opened = kit.open(sealed, rows, answers.answer(_sent(sealed.body), labels, [0, 1], noise))
             assert opened.sum() == 2 * vectors.sum()
+        _warm_whole_numbers(engine)
+
+
+def _warm_whole_numbers(engine: str) -> None:
+    values, vectors = np.ones((_ROWS, 1), dtype=np.int16), np.arange(_ROWS)[None]
+    matrix, rows, seed = Integers(values, np.array([[0, -1]]), _ROWS, np.arange(_ROWS)), np.arange(1), fresh_key()
+    answers = integer_evaluator(engine, "warm", fresh_key(), matrix, seed, _NoBudget())
+    kit = integer_kit(engine, "warm", fresh_key(), seed, answers.hint(), _ROWS)
+    sealed = kit.seal(vectors, ["warm"])
+    assert kit.open(sealed, rows, answers.answer(sealed.body, ["warm"], rows)).sum() == vectors.sum()

@@ -71,9 +71,9 @@ def _pack(folded: F64, untwist: F64, drawn: U64, values: I64, high: U64, low: U8
             fives[t, 4] = lower[t] >> 32
 
 
-def _by_half(untwist: C128) -> F64:
+def by_half(untwist: C128) -> F64:
     """What a point's real and imaginary part are multiplied with, for either half of a block, shape (2, 2, N/2)."""
     return np.array([[untwist.real, -untwist.imag], [untwist.imag, untwist.real]])
 
 
-_UNTWIST: Final = _by_half(untwist())
+_UNTWIST: Final = by_half(untwist())

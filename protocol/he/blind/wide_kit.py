@@ -12,6 +12,7 @@ import numpy as np
 
 from protocol.errors import IntegrityError, RefusedError
 from protocol.he.base import MAX_PRODUCT
+from protocol.he.blind.wide_packing import sealing_points, wide_pack
 from protocol.he.blind.wide_ring import (
     CUT_WORDS,
     DELTA_WORDS,
@@ -22,12 +23,11 @@ from protocol.he.blind.wide_ring import (
     N,
     carried,
     from_octets,
-    public_points,
     to_octets,
 )
 from protocol.he.integers import SealedIntegers, WideCiphertext, require_room
-from protocol.he.ring import C128, transform, untransform
-from protocol.he.streams import I8, binomial, derive, expand, tag, ternary
+from protocol.he.ring import C128, transform
+from protocol.he.streams import I8, derive, expand, tag, ternary, words
 from protocol.messages import I64, U8
 
 _ROWS: Final = 32
@@ -65,6 +65,7 @@ class WideSecretKit:
         if vectors.shape != (len(labels), self.n):
             raise ValueError("one vector of the row space's length a label")
         require_room(self.party, vectors, largest)
+        vectors = np.ascontiguousarray(vectors)
         keys = [self._key(vector, label) for vector, label in zip(vectors, labels, strict=True)]
         secrets = np.stack([ternary(derive(key, "secret"), N) for key in keys]) if keys else np.zeros((0, N), np.int8)
         return SealedIntegers(WideCiphertext(residues=self._encrypted(vectors, keys, secrets)), secrets)
@@ -77,8 +78,8 @@ class WideSecretKit:
             )
         sums = from_octets(answer).astype(np.int64).transpose(0, 2, 1) - self._masks(sealed.secrets, rows)
         sums[:, 0] += 1 << ((DELTA_WORDS - CUT_WORDS) * WORD_BITS - 1)
-        words, _ = carried(sums)
-        opened: I64 = to_octets(words[:, DELTA_WORDS - CUT_WORDS :]).view("<i8")[..., 0].astype(np.int64)
+        sums_words, _ = carried(sums)
+        opened: I64 = to_octets(sums_words[:, DELTA_WORDS - CUT_WORDS :]).view("<i8")[..., 0].astype(np.int64)
         return opened
 
     def _key(self, vector: I64, label: str) -> bytes:
@@ -87,18 +88,18 @@ class WideSecretKit:
 
     def _encrypted(self, vectors: I64, keys: Sequence[bytes], secrets: I8) -> U8:
         """b_1 .. b_J (their first n entries), then b', shape (B, n + N, 26): each a_j is transformed once for all."""
-        n, out = self.n, np.empty((len(keys), self.n + N, 2 * WORDS), dtype=np.uint8)
+        n, out = self.n, np.empty((len(keys), self.n + N, WORDS), dtype="<u2")
         factors, nothing = transform(secrets.astype(np.float64)), np.zeros(N, dtype=np.int64)
         errors, last = [derive(key, "error") for key in keys], [derive(key, "error'") for key in keys]
-        points = public_points(self.seed, 0)
+        points = sealing_points(self.seed, 0)
         for k, factor in enumerate(factors):
-            out[k, n:] = _residues(points * factor, _errors(last[k], 0, N), nothing)
+            wide_pack(_product(points, factor), words(last[k], N), nothing, out[k, n:])
         for block in range(-(-n // N)):
-            points, some = public_points(self.seed, 1 + block), slice(block * N, min((block + 1) * N, n))
+            points, some = sealing_points(self.seed, 1 + block), slice(block * N, min((block + 1) * N, n))
             for k, factor in enumerate(factors):
-                values = vectors[k, some]
-                out[k, some] = _residues(points * factor, _errors(errors[k], block, len(values)), values)
-        return out
+                drawn = expand(errors[k], 8 * (some.stop - some.start), block * N // 2).view("<u8")
+                wide_pack(_product(points, factor), drawn, vectors[k, some], out[k, some])
+        return out.view(np.uint8)
 
     def _masks(self, secrets: I8, rows: I64) -> I64:
         """<H_r, s> of the top words, not carried, shape (B, 5, len(rows)): float64 products of 16 bits and trits."""
@@ -111,14 +112,7 @@ class WideSecretKit:
         return out.transpose(2, 0, 1)
 
 
-def _errors(key: bytes, block: int, count: int) -> I64:
-    """The errors of a block, from its place in the key's stream, a word each."""
-    return binomial(expand(key, 8 * count, block * N // 2).view("<u8"))
-
-
-def _residues(points: C128, errors: I64, values: I64) -> U8:
-    """The first `len(values)` coefficients of a·s + errors + Delta·values, shape (len(values), 26)."""
-    words = untransform(points)[:, : len(values)]
-    words[0] += errors
-    words[DELTA_WORDS:] += np.ascontiguousarray(values, dtype="<i8").view("<u2").reshape(-1, WORDS - DELTA_WORDS).T
-    return to_octets(carried(words)[0])
+def _product(points: C128, factor: C128) -> C128:
+    """a·s after the inverse FFT, still folded."""
+    out = points * factor
+    return np.asarray(np.fft.ifft(out, out=out))

@@ -46,14 +46,15 @@ def public_points(seed: bytes, block: int) -> C128:
     return transform(centred(public_words(seed, block)).astype(np.float64))
 
 
-def centred(words: U16) -> I64:
-    """Words in [-2^15, 2^15), shape (..., 13, N); the last carry is a multiple of q."""
+def centred(words: U16 | I64, bits: int = WORD_BITS) -> I64:
+    """Words of so many bits, least first, in [-2^(bits - 1), 2^(bits - 1)), shape (..., L, N); the last carry is a
+    multiple of q."""
     out, carry = words.astype(np.int64), np.zeros((*words.shape[:-2], words.shape[-1]), dtype=np.int64)
     for k in range(words.shape[-2]):
         word = out[..., k, :]
         word += carry
-        carry = (word + (1 << (WORD_BITS - 1))) >> WORD_BITS
-        word -= carry << WORD_BITS
+        carry = (word + (1 << (bits - 1))) >> bits
+        word -= carry << bits
     return out
 
 

@@ -98,7 +98,10 @@ def test_packing_is_one_thing_in_both(m: int) -> None:
 def test_the_known_answers_hold_without_numba() -> None:
     """A process in which the kernels are numpy's, on the same known answers and refusals."""
     folder = Path(__file__).parent
-    files = [str(folder / name) for name in ("test_vectors.py", "test_blind.py", "test_refusals.py", "test_noise.py")]
+    files = [
+        str(folder / name)
+        for name in ("test_vectors.py", "test_blind.py", "test_refusals.py", "test_noise.py", "test_wide_vectors.py")
+    ]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(
         command, env={**os.environ, "FEDWARN_NO_NUMBA": "1"}, cwd=folder.parents[2], capture_output=True, text=True

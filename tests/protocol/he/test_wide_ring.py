@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from protocol.he import ring
 from protocol.he.base import MAX_PRODUCT, MAX_VALUE, Integers
-from protocol.he.blind import wide_hint
+from protocol.he.blind import wide_hint, wide_packing
 from protocol.he.blind.wide_check import PRIME, random_root
 from protocol.he.blind.wide_hint import BLOCKS_A_ROUND, PART_BITS, halves, masked_rows
+from protocol.he.blind.wide_packing import WIDE_LIMBS, wide_limbs
 from protocol.he.blind.wide_ring import (
     MAX_INTEGER_ROWS,
     WORD_BITS,
@@ -21,6 +22,7 @@ from protocol.he.blind.wide_ring import (
     public_words,
     to_octets,
 )
+from protocol.he.parameters import LIMB_BITS
 from tests.protocol.he import reference, wide_reference
 from tests.protocol.he.products import SEED
 from tests.protocol.he.wide_products import integers
@@ -59,7 +61,7 @@ def test_the_bound_holds_for_a_round_of_blocks_and_would_not_for_limbs_of_26_bit
     assert bound == pytest.approx(0.021, abs=0.003)
     assert BLOCKS_A_ROUND * bound + added < 0.25
     assert ring.error_bound(26, N, ones) > 0.5
-    assert ring.error_bound(WORD_BITS, N) < 1e-4  # a·s, s ternary
+    assert ring.error_bound(LIMB_BITS, N) == pytest.approx(0.005, abs=0.001)  # a·s, s ternary
 
 
 @pytest.mark.parametrize("word", WORD_INPUTS)
@@ -70,6 +72,28 @@ def test_products_at_the_extremes(word: str, part: str) -> None:
     got = _float_product(a, m)
     assert (np.rint(got) == exact).all()
     assert np.abs(got - exact).max() <= ring.error_bound(WORD_BITS, N, N * LARGE**2)
+
+
+@pytest.mark.parametrize("limb", ["constant", "alternating", "tone", "random"])
+def test_products_with_secrets_at_the_extremes(limb: str) -> None:
+    a, s = _inputs(-(1 << 25), (1 << 25) - 1)[limb], np.ones(N, dtype=np.int64)
+    s[1::2] = -1 if limb == "alternating" else 1
+    exact = np.array(reference.product(a.tolist(), s.tolist(), 64))
+    assert np.abs(_float_product(a, s) - exact).max() <= ring.error_bound(LIMB_BITS, N)
+
+
+@pytest.mark.parametrize("m", [1, N // 2, N - 7, N])
+def test_packing_is_one_thing_in_both(m: int) -> None:
+    rng = np.random.default_rng(m)
+    public = ring.transform(rng.integers(-(2**25), 2**25, (WIDE_LIMBS, N)).astype(float))
+    folded = np.fft.ifft(public * ring.transform(rng.integers(-1, 2, N).astype(float)))
+    drawn, values = rng.integers(0, 2**64, m, dtype=np.uint64), rng.integers(-(2**62), 2**62, m)
+    found = []
+    for run in (wide_packing._pack, wide_packing._pack_numpy):
+        out, points = np.zeros((m, WORDS), dtype="<u2"), folded.copy()
+        run(points.view(np.float64).reshape(*points.shape, 2), wide_packing._UNTWIST, drawn, values, out)
+        found.append(out.tolist())
+    assert found[0] == found[1]
 
 
 def test_a_sign_aligned_product_is_exact() -> None:
@@ -119,6 +143,10 @@ def test_words_are_centred_and_go_back(values: list[int]) -> None:
     total = sum(middle[k].astype(object) << (WORD_BITS * k) for k in range(WORDS))
     assert [int(v) % wide_reference.Q for v in total] == values
     assert (to_octets(carried(middle)[0]) == octets).all()
+    limbs = wide_limbs(words)
+    assert ((limbs >= -(1 << 25)) & (limbs < 1 << 25)).all()
+    total = sum(limbs[k].astype(object) << (LIMB_BITS * k) for k in range(WIDE_LIMBS))
+    assert [int(v) % wide_reference.Q for v in total] == values
 
 
 @given(st.lists(st.lists(st.integers(-(2**62), 2**62), min_size=13, max_size=13), min_size=1, max_size=4))

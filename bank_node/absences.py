@@ -7,8 +7,11 @@ of a node's rows alone; where a row comes to a split without its bit, it takes t
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from bank_node.algorithms.boosting import Boosted, Task
+from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.partner_view import SPECIAL, UNTOLD, PartnerView
 from bank_node.algorithms.scoring import Told, absent, margins
 from bank_node.parts import Parts
@@ -39,3 +42,13 @@ def _told(view: PartnerView, handles: tuple[Split, ...], rows: I64) -> Told:
     sides = np.array([view.sides(split, rows) for split in handles], dtype=np.int8).reshape(len(handles), len(rows))
     sides[sides == UNTOLD] = SPECIAL
     return Told(sides)
+
+
+def absences_of_glm(fitted: FittedGlm, test: npt.NDArray[np.bool_]) -> dict[str, F64]:
+    """Scores of the test rows of a linear model by the partner that is absent: as if it held no row."""
+    model, whole = fitted.model, fitted.parts[:, test].sum(axis=0)
+    return {
+        partner: RESPONSES[model.objective](model.margin(whole - fitted.parts[k, test] + model.not_held(partner)))
+        for k, partner in enumerate(model.parties)
+        if k
+    }

@@ -94,7 +94,7 @@ def score(
 ) -> dict[str, Any]:
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     settings, folder = load_config(config), load_model(model)
-    without = parties_absent(absent or [], folder.trees)
+    without = parties_absent(absent or [], folder.model)
     dated = settings.data.as_of and settings.alignment == "shared"
     count = (_score_at_once if dated else _score_parts)(settings, folder, data, out, without)
     TALK.out.print(f"{count:,} rows scored: {out}")
@@ -103,7 +103,7 @@ def score(
 
 def _score_parts(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
     """Score a file of any length; the number of rows."""
-    with open_rows(config, folder.trees, data, out.parent) as rows, TALK.progress() as progress:
+    with open_rows(config, folder.model, data, out.parent) as rows, TALK.progress() as progress:
         with connected(config, progress) as node:
             node.score_file(folder, rows, out, without)
         return rows.rows
@@ -111,7 +111,7 @@ def _score_parts(config: BankConfig, folder: ModelFolder, data: Path, out: Path,
 
 def _score_at_once(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
     """Score rows whose dates are sent to the partners, which takes them all in memory; the number of rows."""
-    table = read_rows(config, folder.trees, data)
+    table = read_rows(config, folder.model, data)
     with TALK.progress() as progress, connected(config, progress) as node:
         node.score(folder, table, without).write(out)
     return table.rows

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bank_node.algorithms.boosting import Boosted
 from bank_node.algorithms.disguise import together
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.messages import say
@@ -24,7 +25,8 @@ def warnings(training: Training) -> list[Text]:
 
 def _disguised(training: Training) -> list[Text]:
     """Columns that may be the label; a partner's by its number, since the bank does not know its name."""
-    bank, found = training.table.party, together([t.boosted.suspects for t in training.rungs if not t.rung.placebo])
+    trees = [t.fitted for t in training.rungs if isinstance(t.fitted, Boosted) and not t.rung.placebo]
+    bank, found = training.table.party, together([fitted.suspects for fitted in trees])
     names = [c.name for c in training.table.columns if c.name not in training.dropped.get(bank, ())]
     out = []
     for s in found:
@@ -67,7 +69,11 @@ def _would_refuse(training: Training, partner: str) -> Text:
     """After how many trees a real partner, at the default contract, would have refused."""
     fitted = int((training.alignments[partner].positions[training.parts == "train"] >= 0).sum())
     share, rungs = Contract().max_equations_share, _rungs_of(training, partner)
-    trees = sum(len(trained.boosted.model.trees) for trained in rungs)
+    if not all(isinstance(trained.fitted, Boosted) for trained in rungs):
+        spent, limit = rungs[-1].spent[partner].equations, int(share * fitted)
+        key = "run_would_answer_all" if spent <= limit else "run_would_refuse_all"
+        return say(key, party=partner, share=f"{share:g}", spent=f"{spent:,}", limit=f"{limit:,}")
+    trees = sum(len(trained.fitted.model.trees) for trained in rungs if isinstance(trained.fitted, Boosted))
     equations_a_tree = rungs[-1].spent[partner].equations / max(1, trees)
     fit = int(share * fitted / equations_a_tree) if equations_a_tree else trees
     if fit >= trees:

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 
 from bank_node import notes
+from bank_node.algorithms.boosting import Boosted
+from bank_node.algorithms.glm import FittedGlm
 from bank_node.evaluation.facts import (
     Budget,
     DataFacts,
@@ -32,6 +34,7 @@ from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
 from bank_node.watching import bands_of, calibration_of
 from protocol.algorithms.agreement import Welcome
+from protocol.algorithms.parameters import BoostingParams
 from protocol.files import write_whole
 from protocol.he.engines import ENCRYPTED
 from protocol.he.noise import zcdp
@@ -121,10 +124,10 @@ def _folds(training: Training) -> bytes:
 
 def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
     """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
-    model, standing, partners = trained.boosted.model, training.standing, trained.rung.partners
+    model, standing, partners = trained.fitted.model, training.standing, trained.rung.partners
     calibration = calibration_of(training, trained)
     about = About(
-        kind="boosting",
+        kind=training.job.models[training.job.model_names.index(trained.model)].kind,
         model=trained.model,
         rung=trained.rung.name,
         placebo=trained.rung.placebo,
@@ -136,7 +139,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         alignment={p: training.alignments[p].alignment for p in partners},
         contract={p: standing.contracts[p].digest for p in partners},
         bins={standing.config.party: trained.bins, **{p: _layout(training, trained, p) for p in partners}},
-        handles={p: len(handles) for p, handles in trained.boosted.handles.items()},
+        handles={p: _handles(trained, p) for p in partners},
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
         metrics=_metrics(training, trained),
         calibration=calibration,
@@ -145,10 +148,17 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
     return ModelFolder(about, model)
 
 
+def _handles(trained: TrainedRung, partner: str) -> int:
+    """Splits of a partner, or its terms."""
+    if isinstance(trained.fitted, FittedGlm):
+        return len(trained.fitted.model.of(partner))
+    return len(trained.fitted.handles[partner])
+
+
 def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
     """The digest under which the partner has committed itself to its bins."""
     number = training.job.model_names.index(trained.model)
-    return training.views[partner, training.job.models[number].params.cutting].layout
+    return training.views[partner, training.job.cutting_of(training.job.models[number])].layout
 
 
 def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
@@ -257,12 +267,21 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         parties=[training.standing.config.party, *trained.rung.partners],
         model=trained.model,
         placebo=trained.rung.placebo,
-        model_sha256=trained.boosted.model.sha256,
+        model_sha256=trained.fitted.model.sha256,
         variance_power=_variance_power(training, trained),
-        importance=trained.boosted.model.importance(),
+        importance=_importance(trained),
         disclosure=trained.disclosure,
         leakage={p: leakage(training, trained, p) for p in trained.rung.partners},
     )
+
+
+def _importance(trained: TrainedRung) -> dict[str, float]:
+    """By party, its share of the gain; in a linear model, of the spread of its parts of the score."""
+    if not isinstance(trained.fitted, FittedGlm):
+        return trained.fitted.model.importance()
+    spread = trained.fitted.parts.std(axis=1)
+    total = float(spread.sum())
+    return {p: float(s) / total if total else 0.0 for p, s in zip(trained.fitted.model.parties, spread, strict=True)}
 
 
 def _variance_power(training: Training, trained: TrainedRung) -> float | None:
@@ -270,8 +289,9 @@ def _variance_power(training: Training, trained: TrainedRung) -> float | None:
     params = training.job.models[training.job.model_names.index(trained.model)].params
     if params.task != "regression":
         return None
-    powers = {"count:poisson": 1.0, "reg:tweedie": params.tweedie_variance_power}
-    return powers.get(params.objective, 0.0)
+    if params.objective == "reg:tweedie" and isinstance(params, BoostingParams):
+        return params.tweedie_variance_power
+    return 1.0 if params.objective == "count:poisson" else 0.0
 
 
 def leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
@@ -279,10 +299,10 @@ def leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
     noise = training.standing.contracts[partner].histogram_noise
     view = next(v for (p, _), v in training.views.items() if p == partner)
     return Leakage(
-        queries=trained.boosted.queries,
+        queries=trained.fitted.queries,
         equations_share=trained.spent[partner].equations / max(1, _fitted(training, partner)),
         information_share=trained.information[partner],
-        zcdp=zcdp(trained.boosted.queries, len(view.columns), noise) if noise else None,
+        zcdp=zcdp(trained.fitted.queries, len(view.columns), noise) if noise and trained.noisy else None,
     )
 
 
@@ -317,8 +337,9 @@ def _measured(training: Training) -> Measured:
     }
     apart = ("align", "hint", "folds")
     per_tree = {
-        name: sum(s for phase, s in t.seconds.items() if phase not in apart) / max(1, len(t.boosted.model.trees))
+        name: sum(s for phase, s in t.seconds.items() if phase not in apart) / max(1, len(t.fitted.model.trees))
         for name, t in zip(names, training.rungs, strict=True)
+        if isinstance(t.fitted, Boosted)
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * (1024 if sys.platform == "darwin" else 1))
     return Measured(

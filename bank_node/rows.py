@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 
 from bank_node.config import BankConfig
-from bank_node.models.trees import TreeModel
+from bank_node.models.folder import Model, own_columns
 from protocol.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.errors import DataError, UsageError
 from protocol.ids import duplicate_ids, normalise_ids
@@ -33,7 +33,7 @@ _MOMENT_PARTS: Final = {"hour": "date_part('hour', {})", "weekday": "isodow({})"
 
 
 @contextmanager
-def open_rows(config: BankConfig, model: TreeModel, data: Path, beside: Path) -> Iterator["Rows"]:
+def open_rows(config: BankConfig, model: Model, data: Path, beside: Path) -> Iterator["Rows"]:
     """The rows of a CSV or Parquet file. beside: the folder of the temporary file, gone at the end.
 
     Raises: UsageError: there is no such file. DataError: it is no table, lacks a column, or has ids null or double.
@@ -64,9 +64,9 @@ class Rows:
     Rows at points in time are named by id and date, as everywhere; aligned by id and point of the grid.
     """
 
-    def __init__(self, base: duckdb.DuckDBPyConnection, config: BankConfig, model: TreeModel, data: Path) -> None:
+    def __init__(self, base: duckdb.DuckDBPyConnection, config: BankConfig, model: Model, data: Path) -> None:
         self._base, self._config, self._data, self.party = base, config, data, config.party
-        kinds = {s.column: "category" if s.among or s.others else "number" for s in model.bank_splits}
+        kinds = own_columns(model)
         scan = self._scan(kinds)
         self._require(scan.types, self._naming)
         self._types, self._snapshot = scan.types, scan.snapshot

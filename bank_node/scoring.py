@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from bank_node.algorithms.objective import RESPONSES
-from bank_node.algorithms.scoring import Told, absent, ask_for_bits, handles_of, margins
+from bank_node.algorithms.scorers import scorer_of
 from bank_node.config import BankConfig
 from bank_node.models.calibration import pd_of
-from bank_node.models.folder import ModelFolder
-from bank_node.models.trees import TreeModel
+from bank_node.models.folder import Model, ModelFolder, own_columns
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, RefusedError, TransportError, UsageError
@@ -59,7 +58,7 @@ class Scored:
         return zip(ids, score.tolist(), self.parties_used, *(column.tolist() for column in each), strict=True)
 
 
-def parties_absent(given: Sequence[str], model: TreeModel) -> set[str]:
+def parties_absent(given: Sequence[str], model: Model) -> set[str]:
     """The partners to do without, from PARTNER=missing or PARTNER=fail. Raises: UsageError."""
     choices = {}
     for text in given:
@@ -71,11 +70,12 @@ def parties_absent(given: Sequence[str], model: TreeModel) -> set[str]:
     return {party for party, choice in choices.items() if choice == "missing"}
 
 
-def read_rows(config: BankConfig, model: TreeModel, data: Path) -> Table:
+def read_rows(config: BankConfig, model: Model, data: Path) -> Table:
     """The rows to score: ids, and the bank's columns that the model uses. Raises: UsageError, DataError."""
     kind: str = "parquet" if data.suffix == ".parquet" else "csv"
     spec = config.data.model_copy(update={"label": "", "weight": "", "amount": "", "time": "", "part": ""})
-    made = {split.column for split in model.bank_splits}
+    kinds = own_columns(model)
+    made = set(kinds)
     columns = tuple(c for c in config.data.columns or () if c in made or any(m.rsplit(".", 1)[0] == c for m in made))
     if config.data.columns is not None:
         spec = spec.model_copy(update={"columns": columns})
@@ -86,7 +86,6 @@ def read_rows(config: BankConfig, model: TreeModel, data: Path) -> Table:
         raise DataError(
             config.party, f"{data.name} lacks {sorted(missing)[0]!r}, which the model uses", "add the column"
         )
-    kinds = {split.column: "category" if split.among or split.others else "number" for split in model.bank_splits}
     for column in table.columns:
         if kinds.get(column.name, column.kind) != column.kind:
             thing = (
@@ -102,8 +101,8 @@ def partners_asked(config: BankConfig, folder: ModelFolder, without: set[str]) -
     Raises: UsageError, PeerError: the model is not this node's, or a partner is not among its settings.
     """
     folder.require_settings(config)
-    model = folder.trees
-    asked = [p for p in model.parties if p != config.party and handles_of(model, p) and p not in without]
+    model, scorer = folder.model, scorer_of(folder.model)
+    asked = [p for p in model.parties if p != config.party and scorer.needs(p) and p not in without]
     for partner in asked:
         if partner not in config.partners:
             raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
@@ -117,10 +116,10 @@ def score(
 
     Raises: FedwarnError of a partner that is needed and cannot be asked.
     """
-    model = folder.trees
+    model, scorer = folder.model, scorer_of(folder.model)
     asked = partners_asked(config, folder, without)
     alignments: dict[str, BankAlignment] = {}
-    told: dict[str, Told] = {p: absent(model, p, table.rows) for p in model.parties if p in without}
+    told = {p: scorer.absent(p, table.rows) for p in model.parties if p in without}
     if asked:
         standing = Standing(config, table, exchange, progress)
         with absence_offered():
@@ -128,17 +127,17 @@ def score(
             for partner in asked:
                 folder.require_contract(partner, standing.contracts[partner])
             alignments = standing.align(asked)
-            answers = drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
+            answers = drive(scorer.ask(folder.about.alignment, alignments), exchange)
             told |= {p: answer.at(alignments[p].positions) for p, answer in answers.items()}
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
-    margin = margins(model, config.party, columns, told, table.rows)
     used = parties_used(config.party, {p: a.positions for p, a in alignments.items()}, table.rows)
+    margin = scorer.margins(config.party, columns, told, table.rows)
     return scored_of(folder, table.ids, margin, used)
 
 
 def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:
     """What the model says of rows with these margins, shape (n,), or (n, classes)."""
-    score, calibration = RESPONSES[folder.trees.objective](margin), folder.about.calibration
+    score, calibration = RESPONSES[folder.model.objective](margin), folder.about.calibration
     return Scored(ids, score, used, pd_of(calibration, score) if calibration else None)
 
 

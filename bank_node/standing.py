@@ -23,12 +23,15 @@ from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
 from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery
 from protocol.algorithms.boosting import Split
+from protocol.algorithms.glm import Design, DesignColumn, Designed, DesignHint, DesignHintQuery
 from protocol.contract import Contract
 from protocol.dates import coded, grid_keys
 from protocol.errors import DataError
 from protocol.files import kept_key, own_folder, write_whole
 from protocol.he.blind.public import public_seed
-from protocol.he.engines import secret_kit
+from protocol.he.engines import integer_kit, secret_kit
+from protocol.he.integers import IntegerKit
+from protocol.he.parameters import INTEGERS
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import U64
 from protocol.role import Exchange, ask, drive
@@ -148,6 +151,32 @@ class Standing:
             known=load_known(self.known_file(layout.layout), layout.rows),
             split_rows=self.config.split_rows,
         )
+
+    def design(self, partner: str, layout: str, rows: int, columns: tuple[DesignColumn, ...]) -> tuple[str, IntegerKit]:
+        """Columns of a partner laid out for a linear model: their name, and what opens sums over them.
+
+        rows: of the alignment. Raises: RefusedError: its contract admits no such model.
+        """
+        asked = {partner: Design(layout=layout, columns=columns)}
+        designed = drive(ask(asked, Designed), self.exchange)[partner]
+        path = self._folder("hints") / f"{designed.design}-{self.config.engine}.npz"
+        if not path.exists():
+            nonce = fresh_key()
+            self.progress("hint", 0, 1)
+            query = {partner: DesignHintQuery(design=designed.design, engine=self.config.engine, nonce=nonce)}
+            hint = drive(ask(query, DesignHint), self.exchange)[partner].hint
+            self.progress("hint", 1, 1)
+            nonces = [nonce, designed.nonce]
+            seed = public_seed(designed.design, [self.config.party, partner], nonces, INTEGERS)
+            _save(path, seed=np.frombuffer(seed, dtype=np.uint8), hint=hint)
+        with np.load(path, allow_pickle=False) as kept:
+            seed, hint = kept["seed"].tobytes(), kept["hint"]
+        if designed.rows != rows:
+            raise DataError(
+                partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`"
+            )
+        master = derive(self._master, "engine", self.config.engine.encode())
+        return designed.design, integer_kit(self.config.engine, partner, master, seed, hint, rows)
 
     def known_file(self, layout: str) -> Path:
         """Where the revealed splits of a layout are kept."""

@@ -5,9 +5,10 @@ that of their tables.
 """
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
-from bank_node.algorithms.scoring import Answers, absent, ask_for_bits, handles_of, margins
+from bank_node.algorithms.scorers import Answer, scorer_of
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.rows import PART, Rows
@@ -28,10 +29,10 @@ def score_rows(
 
     without: partners not to be asked. Raises: FedwarnError of a partner that is needed and cannot be asked.
     """
-    model = folder.trees
+    model, scorer = folder.model, scorer_of(folder.model)
     asked = partners_asked(config, folder, without)
     alignments: dict[str, BankAlignment] = {}
-    answers: dict[str, Answers] = {}
+    answers: Mapping[str, Answer] = {}
     if asked:
         standing = Standing(config, Table(config.party, [], ()), exchange, progress)
         with absence_offered():
@@ -39,7 +40,7 @@ def score_rows(
             for partner in asked:
                 folder.require_contract(partner, standing.contracts[partner])
             alignments = standing.align_rows(asked, rows)
-            answers = drive(ask_for_bits(model, folder.about.alignment, alignments), exchange)
+            answers = drive(scorer.ask(folder.about.alignment, alignments), exchange)
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")
         for first, count in rows.parts(PART):
@@ -55,10 +56,10 @@ def score_rows(
             progress("score", first + count, rows.rows)
 
 
-def _margins(bank: str, folder: ModelFolder, part: Table, answers: dict[str, Answers], places: dict[str, I64]) -> F64:
+def _margins(bank: str, folder: ModelFolder, part: Table, answers: Mapping[str, Answer], places: dict[str, I64]) -> F64:
     """Of one part. A partner that was not asked is not held by any row."""
-    model = folder.trees
-    told = {p: absent(model, p, part.rows) for p in model.parties if p != bank and handles_of(model, p)}
+    scorer = scorer_of(folder.model)
+    told = {p: scorer.absent(p, part.rows) for p in folder.model.parties if p != bank and scorer.needs(p)}
     told |= {p: answer.at(places[p]) for p, answer in answers.items()}
     columns = {column.name: column for column in part.columns}
-    return margins(model, bank, columns, told, part.rows)
+    return scorer.margins(bank, columns, told, part.rows)

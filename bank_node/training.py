@@ -4,7 +4,7 @@
 trees, and leave scores, models and facts in the run's folder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.absences import absence_scores
+from bank_node.absences import absence_scores, absences_of_glm
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
-from bank_node.algorithms.objective import objective_of, require_labels
+from bank_node.algorithms.glm import FittedGlm, GlmTask, fit_glm
+from bank_node.algorithms.glm_view import DesignView
+from bank_node.algorithms.objective import RESPONSES, objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner
 from bank_node.banding import require_bandable
@@ -22,6 +24,7 @@ from bank_node.bin_tables import tables_of_bank, tables_of_partner
 from bank_node.config import BankConfig
 from bank_node.evaluation.facts import BinTable, DisclosureRow
 from bank_node.folds import assign_folds
+from bank_node.glm_training import Encoded, design_of, encode_bank, open_design
 from bank_node.journal import Journal
 from bank_node.parts import Parts, assign_parts
 from bank_node.standing import Standing, load_known, save_known
@@ -30,12 +33,13 @@ from bank_node.timing import Stopwatch
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.boosting import Kept, Opened, Opening
+from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
 from protocol.errors import DataError, UsageError
 from protocol.files import own_folder
 from protocol.he.streams import digest
-from protocol.job import Job
+from protocol.job import BoostingModel, Job
 from protocol.ladder import Rung, rungs
 from protocol.messages import F64, I64, encoded_size
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
@@ -56,7 +60,7 @@ class TrainedRung:
 
     rung: Rung
     model: str
-    boosted: Boosted
+    fitted: Boosted | FittedGlm
     score: F64
     seconds: dict[str, float]
     disclosure: list[DisclosureRow]
@@ -65,6 +69,11 @@ class TrainedRung:
     bins: str
     absent: dict[str, F64]
     folds: F64 | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """Whether its sums carry noise."""
+        return isinstance(self.fitted, Boosted)
 
 
 @dataclass
@@ -81,6 +90,7 @@ class Training:
     views: dict[tuple[str, Cutting], PartnerView] = field(default_factory=dict)
     own: dict[Cutting, BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
+    counts: dict[Cutting, Mapping[str, I64]] = field(default_factory=dict)
     folds: I64 | None = None
 
 
@@ -141,8 +151,14 @@ def _grow_ladder(
             training.bin_tables = drive(_bin_tables(training), journal)
         for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
             opened = drive(_open(training, number), journal)
+            under = _Under(training, number, name, journal, tally, opened, progress)
+            encoded = None if isinstance(model, BoostingModel) else _encode(under, model.params, clock)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
-                trained = _train_rung(training, rung, name, model.params, journal, tally, clock, opened, progress)
+                if isinstance(model, BoostingModel):
+                    trained = _train_rung(under, rung, model.params, clock)
+                else:
+                    assert encoded is not None
+                    trained = _fit_rung(under, rung, model.params, encoded, clock)
                 training.rungs.append(trained)
                 clock = Stopwatch()
         for view in training.views.values():
@@ -175,10 +191,20 @@ def _bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
     bank, columns = training.table.party, _own_columns(training, cutting)
     views = [training.views[p, cutting] for p in training.alignments]
     yield from _open(training, len(training.job.models))
-    counts = yield from count_partners(training.job.sha256, views, train, label > 0)
+    counts = yield from _counts(training, cutting)
     own = {bank: tables_of_bank(columns, evidence_of_bank(columns, train, label > 0), binning)}
     found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
     return own | {v.name: tables_of_partner(v, found[v.name], binning) for v in views}
+
+
+def _counts(training: Training, cutting: Cutting) -> Script[Mapping[str, I64]]:
+    """Rows and bads a bin of every partner's columns, asked once a way of binning."""
+    if cutting not in training.counts:
+        views, label = [training.views[p, cutting] for p in training.alignments], training.table.label
+        assert label is not None
+        train = training.parts == "train"
+        training.counts[cutting] = yield from count_partners(training.job.sha256, views, train, label > 0)
+    return training.counts[cutting]
 
 
 def _open(training: Training, number: int) -> Script[dict[str, Opened]]:
@@ -197,11 +223,84 @@ def _open(training: Training, number: int) -> Script[dict[str, Opened]]:
     return (yield from ask(messages, Opened))
 
 
-def _train_rung(
-    training: Training, rung: Rung, model: str, params: BoostingParams, journal: Journal, tally: Tally,
-    clock: Stopwatch, opened: dict[str, Opened], progress: Progress,
-) -> TrainedRung:  # fmt: skip
-    task = _task(training, rung, model, params, clock, lambda done, total: progress(f"rung {rung.name}", done, total))
+@dataclass(frozen=True)
+class _Under:
+    """What the rungs of one model have in common. number, model: of it. opened: by partner."""
+
+    training: Training
+    number: int
+    model: str
+    journal: Journal
+    tally: Tally
+    opened: Mapping[str, Opened]
+    told: Progress
+
+    @property
+    def cutting(self) -> Cutting:
+        """Its bins."""
+        return self.training.job.cutting_of(self.training.job.models[self.number])
+
+    def progress(self, rung: Rung) -> Callable[[int, int], None]:
+        """Tells how far a rung is."""
+        return lambda done, total: self.told(f"rung {rung.name}", done, total)
+
+
+def _encode(under: _Under, params: GlmParams, clock: Stopwatch) -> Encoded:
+    """The columns of a linear model, and the partners' hints."""
+    training, train = under.training, under.training.parts == "train"
+    counts: Mapping[str, I64] = {}
+    if params.task == "binary":
+        counts = drive(_counts(training, under.cutting), under.journal)
+    own = encode_bank(training.table, _own_columns(training, under.cutting), params, train)
+    views = {}
+    with clock("hint"):
+        for partner, alignment in training.alignments.items():
+            view, least = training.views[partner, under.cutting], training.standing.contracts[partner].min_glm_columns
+            columns, absent = design_of(view, training.table, params, train, counts.get(partner), least)
+            views[partner] = open_design(training.standing, view, alignment, columns, absent)
+    return Encoded(own, views)
+
+
+def _fit_rung(under: _Under, rung: Rung, params: GlmParams, encoded: Encoded, clock: Stopwatch) -> TrainedRung:
+    """One rung under a linear model."""
+    training, table = under.training, under.training.table
+    assert table.label is not None
+    task = GlmTask(
+        label=f"{training.job.sha256}/{rung.name}/{under.model}/0",
+        bank=table.party,
+        params=params,
+        labels=table.label,
+        weights=np.ones(table.rows) if table.weight is None else table.weight,
+        train=training.parts == "train",
+        own=encoded.own,
+        partners=tuple(_permuted(training, rung, encoded.views[partner]) for partner in rung.partners),
+        progress=under.progress(rung),
+        clock=clock,
+    )
+    fitted = drive(fit_glm(task), under.journal)
+    with clock("score"):
+        score = RESPONSES[params.objective](fitted.margin)
+        binary = training.job.task == "binary" and not rung.placebo
+        absent = absences_of_glm(fitted, training.parts == "test") if binary else {}
+    return TrainedRung(
+        rung, under.model, fitted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **fitted.kept},
+        {p: training.views[p, under.cutting].known.information_share for p in rung.partners},
+        digest(msgspec.json.encode(encoded.own.terms)).hex(),
+        absent,
+    )  # fmt: skip
+
+
+def _permuted(training: Training, rung: Rung, view: DesignView) -> DesignView:
+    """As `_in_rung`, of a linear model's columns."""
+    if not rung.placebo:
+        return view
+    held = int((view.positions >= 0).sum())
+    return view.permuted(draw(training.job.run.seed, "placebo", view.name).permutation(held))
+
+
+def _train_rung(under: _Under, rung: Rung, params: BoostingParams, clock: Stopwatch) -> TrainedRung:
+    training, journal = under.training, under.journal
+    task = _task(training, rung, under.model, params, clock, under.progress(rung))
     boosted = drive(boost(task), journal)
     folds = None
     if training.folds is not None and not rung.placebo:
@@ -215,7 +314,7 @@ def _train_rung(
             else absence_scores(task, boosted, training.table, training.parts)
         )
     return TrainedRung(
-        rung, model, boosted, score, dict(clock.seconds), tally.take(), {**opened, **boosted.kept},
+        rung, under.model, boosted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **boosted.kept},
         {v.name: v.known.information_share for v in task.partners},
         digest(msgspec.json.encode(task.columns.rules)).hex(),
         absent,

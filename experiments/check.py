@@ -22,10 +22,11 @@ from experiments.launch import train_in_process
 from experiments.nodes import Nodes
 from partner_node.algorithms.binning import bin_table
 from partner_node.config import load_config as load_partner
+from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.woe import Evidence
 from protocol.dates import Grid
 from protocol.errors import UsageError
-from protocol.job import Job, load_job
+from protocol.job import BoostingModel, Job, load_job
 from protocol.messages import I64
 from protocol.settings import parse_toml
 from protocol.table import Table, read_table
@@ -74,9 +75,9 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path, progress: Progres
     for party, path in configs.items():
         copies[party] = place / path.parent.name / path.name
         shutil.copytree(path.parent, copies[party].parent, ignore=shutil.ignore_patterns("state"))
-    model = job.models[0].model_copy(update={"params": job.models[0].params.model_copy(update={"n_estimators": 1})})
+    params = BoostingParams(n_estimators=1, max_bin=job.models[0].params.max_bin)
     update = {
-        "models": (model,),
+        "models": (BoostingModel(params=params),),
         "report": job.report.model_copy(update={"bin_tables": True, "placebo": False}),
         "run": job.run.model_copy(update={"ladder": ((job.bank, *job.partners),)}),
     }

@@ -18,7 +18,7 @@ from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
 from partner_node.budgets import Budgets
-from protocol.algorithms.binning import apply_rule, fit_rule
+from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.boosting import Opening
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
@@ -69,7 +69,7 @@ class Laboratory:
         self.folder.mkdir(parents=True, exist_ok=True)
         train = np.ones(len(self.y), dtype=bool) if fitted is None else fitted
         with ThreadPoolExecutor(max(1, len(self.partners))) as threads:
-            views = tuple(threads.map(lambda name: self._partner(name, params), self.partners))
+            views = tuple(threads.map(lambda name: self.view(name, params.cutting), self.partners))
             self.task = self._task(params, seed, train, views, rung)
 
             def exchange(requests: Requests) -> Replies:
@@ -79,7 +79,7 @@ class Laboratory:
             return drive(boost(self.task), exchange)
 
     def _reply(self, party: str, message: Message) -> Message:
-        return _over_the_wire(self.answerers[party].handle(_over_the_wire(message)))
+        return over_the_wire(self.answerers[party].handle(over_the_wire(message)))
 
     def _task(
         self,
@@ -89,8 +89,7 @@ class Laboratory:
         views: tuple[PartnerView, ...],
         rung: str,
     ) -> Task:
-        rules = tuple(fit_rule(column, params.cutting, 1) for column in self.bank)
-        bins = [apply_rule(rule, column) for rule, column in zip(rules, self.bank, strict=True)]
+        columns = self.own(params.cutting)
         weights = np.ones(len(self.y)) if self.weights is None else self.weights
         return Task(
             label=f"{JOB}/{rung}/boosting/0",
@@ -102,14 +101,20 @@ class Laboratory:
             seed=seed,
             min_rows_per_node=self.contract.min_rows_per_node,
             histogram_noise=self.contract.histogram_noise,
-            columns=BankColumns(tuple(column.name for column in self.bank), rules, np.stack(bins, axis=1)),
+            columns=columns,
             partners=views,
         )
 
-    def _partner(self, name: str, params: BoostingParams) -> PartnerView:
+    def own(self, cutting: Cutting) -> BankColumns:
+        """The bank's columns, binned over all rows."""
+        rules = tuple(fit_rule(column, cutting, 1) for column in self.bank)
+        bins = [apply_rule(rule, column) for rule, column in zip(rules, self.bank, strict=True)]
+        return BankColumns(tuple(column.name for column in self.bank), rules, np.stack(bins, axis=1))
+
+    def view(self, name: str, cutting: Cutting) -> PartnerView:
         """Both ends of one partner, aligned by `positions`."""
         own = {c.name: self.directions[c.name] for c in self.partners[name] if c.name in self.directions}
-        table = bin_table(name, self.partners[name], params.cutting, self.contract.min_rows_per_bin, own)
+        table = bin_table(name, self.partners[name], cutting, self.contract.min_rows_per_bin, own)
         rows, positions = len(table.bins), self.positions[name].astype(np.int64)
         matrix, seed = table.aligned(np.arange(rows)), fresh_key()
         budgets = Budgets(self.folder / f"{name}.sqlite", name)
@@ -134,5 +139,6 @@ class Laboratory:
         return PartnerView(name, name, table.shapes, positions, kit, KnownSplits(rows), self.split_rows)
 
 
-def _over_the_wire(message: Message) -> Message:
+def over_the_wire(message: Message) -> Message:
+    """The message as it comes out of its bytes."""
     return decode(message.KIND, encode(message))

@@ -22,6 +22,7 @@ from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.intervals import Metric
 from bank_node.evaluation.report import build_report, read_report, scores_of
 from bank_node.models.calibration import Calibration
+from bank_node.models.folder import LINEAR, TREES
 from experiments.recompute import (
     Row,
     read_absences,
@@ -233,11 +234,12 @@ def _bands(folder: Path) -> Iterator[str]:
 
 
 def _models(folder: Path) -> Iterator[str]:
-    """models/RUNG/MODEL/trees.json against model_sha256."""
+    """The file of every model under models/RUNG/MODEL against model_sha256."""
     if not (folder / "models").is_dir():
         return
     for rung in read_report(folder).rungs:
-        path = folder / "models" / folder_of(rung.name) / rung.model / "trees.json"
+        place = folder / "models" / folder_of(rung.name) / rung.model
+        path = next((place / name for name in (TREES, LINEAR) if (place / name).is_file()), place / TREES)
         name = f"the model {rung.model!r} of rung {rung.name!r}"
         if not path.is_file():
             yield f"{name} is missing from models/"

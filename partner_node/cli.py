@@ -107,7 +107,7 @@ def approve(
 @verbs.command()
 def contract(config: Config = HERE) -> dict[str, Any]:
     """The clauses that this node enforces, whatever a bank asks."""
-    clauses = load_config(config).contract.model_dump()
+    clauses = load_config(config).contract.clauses
     for clause, value in clauses.items():
         TALK.out.print(f"{clause} = {value}")
     return dict(clauses)

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from partner_node.algorithms.boosting import KeptHandle
+from partner_node.kept_terms import KeptTerms
 from protocol.contract import Contract
 from protocol.errors import DataError, IntegrityError, PeerError, RefusedError
 from protocol.files import own_folder, write_whole
@@ -19,7 +20,7 @@ class KeptModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bank's model as this partner keeps it.
 
     data: SHA-256 of the table it was trained on. alignment, job (digest), contract (digest): it was trained under.
-    handles: by number.
+    handles: by number. terms: of a linear model, which has no handles.
     checksum: of all else.
     """
 
@@ -30,11 +31,13 @@ class KeptModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str
     handles: tuple[KeptHandle, ...]
     checksum: str = ""
+    terms: KeptTerms | None = None
 
     def sealed(self) -> "KeptModel":
-        """The same with its checksum."""
+        """The same with its checksum, which is as it was before there were linear models."""
         bare = msgspec.structs.replace(self, checksum="")
-        return msgspec.structs.replace(bare, checksum=digest(msgspec.json.encode(bare)).hex())
+        values = {k: v for k, v in msgspec.to_builtins(bare).items() if k != "terms" or v is not None}
+        return msgspec.structs.replace(bare, checksum=digest(msgspec.json.encode(values)).hex())
 
 
 class KeptModels:
@@ -44,10 +47,11 @@ class KeptModels:
         self._folder, self._party = folder, party
 
     def keep(
-        self, model: str, data: str, alignment: str, job: str, contract: Contract, handles: tuple[KeptHandle, ...]
-    ) -> None:
+        self, model: str, data: str, alignment: str, job: str, contract: Contract, handles: tuple[KeptHandle, ...],
+        terms: KeptTerms | None = None,
+    ) -> None:  # fmt: skip
         """Store a model by its digest and the alignment it was trained on."""
-        kept = KeptModel(SCHEMA, data, alignment, job, contract.digest, handles).sealed()
+        kept = KeptModel(SCHEMA, data, alignment, job, contract.digest, handles, terms=terms).sealed()
         write_whole(self._file(model, alignment), msgspec.json.encode(kept))
 
     def job_of(self, model: str) -> str:

@@ -7,6 +7,7 @@ only after that bank has agreed to the terms.
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,15 +19,24 @@ from partner_node.algorithms.alignment import AlignmentAnswerer, AlignmentState,
 from partner_node.algorithms.binning import BinnedTable, bin_table, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.checkup import CHECKUP, BankSeen, CheckupAnswerer, schema_digest
+from partner_node.algorithms.glm import (
+    GlmAnswerer,
+    release_label,
+    require_columns,
+    scores_of,
+    terms_of,
+    values_of,
+)
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.algorithms.woe import count_bins
 from partner_node.budgets import Budgets
 from partner_node.cache import Cache
 from partner_node.config import PartnerConfig
 from partner_node.kept_bins import kept_bins
+from partner_node.kept_terms import KeptTerm, KeptTerms
 from partner_node.models import AGAIN, KeptModels
 from partner_node.policy import APPROVALS, CLAUSE, Approval, Approvals
-from protocol.algorithms import agreement, alignment, binning, boosting, checkup
+from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.scoring import ScoringQuery
@@ -35,7 +45,8 @@ from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError, RefusedError
 from protocol.files import kept_key, own_folder, write_whole
 from protocol.he.blind.public import public_seed
-from protocol.he.engines import evaluator
+from protocol.he.engines import evaluator, integer_evaluator
+from protocol.he.parameters import INTEGERS
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import Message
 from protocol.role import Answerer
@@ -49,6 +60,15 @@ class Agreed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     contract: dict[str, float]
     job: str
+
+
+class KeptDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Columns laid out for linear models. layout: of whose bins. nonces: in hex; the bank's comes with the hint."""
+
+    layout: str
+    terms: tuple[KeptTerm, ...]
+    nonce: str
+    bank_nonce: str = ""
 
 
 class PartnerNode:
@@ -77,6 +97,7 @@ class PartnerNode:
         )
         self._binned: dict[tuple[Cutting, int], BinnedTable] = {}
         self._layouts: dict[str, BoostingAnswerer] = {}
+        self._designs: dict[str, GlmAnswerer] = {}
 
     def handle(self, peer: str, message: Message) -> Message:
         """The reply to one message of the authenticated peer.
@@ -107,6 +128,10 @@ class PartnerNode:
                     return self._open(message)
                 case BinCountsQuery():
                     return self._count(message)
+                case glm.Design():
+                    return self._design(message)
+                case glm.DesignHintQuery():
+                    return self._design_hint(message)
                 case ScoringQuery():
                     return self._score(message)
         raise PeerError(
@@ -122,6 +147,8 @@ class PartnerNode:
                 return self._aligning
             case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
                 return self._answerer(message.layout)
+            case glm.CrossQuery() | glm.Coefficients() | glm.KeepTerms():
+                return self._fitting(message.design)
         return None
 
     @property
@@ -237,11 +264,15 @@ class PartnerNode:
         return folder / f"{name}.json"
 
     def _facts(self, layout: str) -> dict[str, str]:
-        path = self._layout_file(layout) if layout.isalnum() else Path("none")
+        facts: dict[str, str] = json.loads(self._known(layout, self._layout_file).read_text())
+        return facts
+
+    def _known(self, name: str, file_of: Callable[[str], Path]) -> Path:
+        """A file of ours that the bank names. Raises: IntegrityError: there is none."""
+        path = file_of(name) if name.isalnum() else Path("none")
         if not path.exists():
             raise IntegrityError(self.config.bank, "names an unknown layout or hint", "run `bank-node align` again")
-        facts: dict[str, str] = json.loads(path.read_text())
-        return facts
+        return path
 
     # -- boosting ----------------------------------------------------------------------------------------------
 
@@ -263,8 +294,69 @@ class PartnerNode:
         """Exact counts a bin, if the job has bin tables."""
         plan = self._plan()
         if plan and not any(model.bin_tables for model in plan.models):
-            raise self._not_as_approved("asks for no bin tables")
+            raise self._not_as_approved("counts no bins")
         return count_bins(self._answerer(query.layout), query)
+
+    # -- linear models -----------------------------------------------------------------------------------------
+
+    def _design(self, message: glm.Design) -> glm.Designed:
+        """Lay columns out as whole numbers, and give the result a name."""
+        require_columns(self.config.party, self._contract, message.columns)
+        plan = self._plan()
+        if plan and not any(len(message.columns) <= model.columns for model in plan.models):
+            raise self._not_as_approved(f"plans no linear model of {len(message.columns)} columns")
+        layout = self._answerer(message.layout)
+        terms = terms_of(self.config.bank, layout.table, self.table.columns, message.columns)
+        text = msgspec.json.encode(terms)
+        name = digest(b"fedwarn.v1 design", message.layout.encode(), layout.table.digest, text).hex()
+        path = self._design_file(name)
+        if not path.exists():
+            write_whole(path, msgspec.json.encode(KeptDesign(message.layout, tuple(terms), fresh_key().hex())))
+        return glm.Designed(design=name, rows=layout.matrix.n, nonce=bytes.fromhex(self._kept_design(name).nonce))
+
+    def _design_hint(self, query: glm.DesignHintQuery) -> glm.DesignHint:
+        """Fix the public seed by the bank's nonce, and compute the hint."""
+        if query.engine != self.config.engine:
+            raise PeerError(self.config.bank, f"asks for engine {query.engine}", "set the same engine at both nodes")
+        kept = msgspec.structs.replace(self._kept_design(query.design), bank_nonce=query.nonce.hex())
+        write_whole(self._design_file(query.design), msgspec.json.encode(kept))
+        self._designs.pop(query.design, None)
+        return glm.DesignHint(hint=self._fitting(query.design).evaluator.hint())
+
+    def _design_file(self, name: str) -> Path:
+        return own_folder(self.config.state / "designs") / f"{name}.json"
+
+    def _kept_design(self, name: str) -> KeptDesign:
+        return msgspec.json.decode(self._known(name, self._design_file).read_bytes(), type=KeptDesign)
+
+    def _fitting(self, name: str) -> GlmAnswerer:
+        """The role that answers for a design; built anew from disk after a restart."""
+        kept = self._kept_design(name) if name not in self._designs else None
+        if kept:
+            if not kept.bank_nonce:
+                raise IntegrityError(self.config.bank, "asks before it has a hint", "run the job again")
+            self._designs[name] = self._build_design(name, kept)
+        answerer = self._designs[name]
+        answerer.layout = self._answerer(answerer.layout_name)
+        return answerer
+
+    def _build_design(self, name: str, kept: KeptDesign) -> GlmAnswerer:
+        config, layout = self.config, self._answerer(kept.layout)
+        nonces = [bytes.fromhex(kept.bank_nonce), bytes.fromhex(kept.nonce)]
+        seed = public_seed(name, [config.bank, config.party], nonces, INTEGERS)
+        return GlmAnswerer(
+            design=name,
+            layout_name=kept.layout,
+            layout=layout,
+            terms=kept.terms,
+            values=values_of(kept.terms, self.table.columns, config.party),
+            order=np.asarray(self._alignment(layout.state.alignment).order),
+            build=lambda matrix: integer_evaluator(config.engine, config.bank, self._key, matrix, seed, self.budgets),
+            keep=partial(self._keep_terms, layout.state.alignment),
+        )
+
+    def _keep_terms(self, aligned: str, model: str, terms: KeptTerms) -> None:
+        self._models.keep(model, self.table.sha256, aligned, self._agreed.job, self._contract, (), terms)
 
     def _plan(self) -> Workload | None:
         """What the approved file of the job plans; None where no file was approved."""
@@ -330,6 +422,8 @@ class PartnerNode:
             raise RefusedError(self.config.party, "has revoked the model", AGAIN)
         kept, contract = self._models.find(query.model, query.trained, self._contract), self._contract
         self._approved(kept.job)
+        if kept.terms is not None:
+            return self._score_terms(query, kept.terms)
         answerer = ScoringAnswerer(
             party=self.config.party,
             bank=self.config.bank,
@@ -345,6 +439,16 @@ class PartnerNode:
         )
         told = kept.data == self.table.sha256 and self.config.split_rows == "all"
         return answerer.answer(told)
+
+    def _score_terms(self, query: ScoringQuery, kept: KeptTerms) -> glm.TermScores:
+        """Partial scores by a linear model, of the table as it stands."""
+        contract = self._contract
+        order = np.asarray(self._alignment(query.alignment).order)
+        values = values_of(kept.terms, self.table.columns, self.config.party)
+        label = release_label(query.model, kept.coefficients, contract.score_decimals)
+        self.budgets.spend_release(self.config.bank, query.alignment, label, contract.score_releases)
+        scores = scores_of(values, kept.coefficients, order, contract.score_decimals)
+        return glm.TermScores(decimals=contract.score_decimals, scores=scores)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -14,8 +14,9 @@ import msgspec
 from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, sizes_of
+from protocol.algorithms.glm import product_rows
 from protocol.group import POINT_BYTES
-from protocol.he.parameters import N
+from protocol.he.parameters import INTEGERS, N
 from protocol.messages import CATALOGUE
 from protocol.workload import PlannedModel, Workload
 
@@ -24,6 +25,9 @@ _HEAD: Final = 64
 _SENTENCE: Final = 2048
 """Bytes of terms, or of a refusal's sentence."""
 _WORD: Final = 8
+_HINT_BYTES: Final = 10
+_SUM_BYTES: Final = INTEGERS.log2_q // 8
+"""Of a number in the hint of whole numbers, and at most in a sum over them."""
 
 When = Literal["training", "each scoring", "in place of an answer"]
 
@@ -64,7 +68,8 @@ def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
     most_bits = _HEAD + max(splits.values(), default=0) * _bits(sizes.space)
     return [
         *(_entry(kind, "training", count, size, sizes) for kind, count, size in bounds),
-        _entry("scoring.bits", "each scoring", 1, most_bits, sizes),
+        *([_entry("scoring.bits", "each scoring", 1, most_bits, sizes)] if any(splits.values()) else []),
+        *([_entry("glm.scores", "each scoring", 1, _scores(sizes), sizes)] if _linear(plan) else []),
         _entry("refusal", "in place of an answer", 1, _SENTENCE, sizes),
     ]
 
@@ -96,15 +101,40 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
 def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Openings, sums, split bits and the handles of every model."""
     yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
-    for model in (m for m in plan.models if m.bin_tables):
-        yield "woe.counts", 1, 2 * _rows_of_matrix(sizes.tables[model.cutting]) * _WORD + _HEAD
+    counted = [2 * _rows_of_matrix(sizes.tables[m.cutting]) * _WORD + _HEAD for m in plan.models if m.bin_tables]
+    if counted:
+        yield "woe.counts", len(counted), sum(counted)
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew
     bits = sum(splits_asked(plan, sizes).values()) * _bits(sizes.space)
     yield "boosting.splits", levels + again, bits + (levels + again) * _HEAD
+    if _linear(plan):
+        yield from _fitting(_linear(plan), sizes)
     kept = sum(m.rungs for m in plan.models)
     yield "boosting.kept", kept, 2 * _HEAD * kept
+
+
+def _linear(plan: Workload) -> list[PlannedModel]:
+    return [model for model in plan.models if model.columns]
+
+
+def _fitting(models: list[PlannedModel], sizes: Sizes) -> Iterator[tuple[str, int, int]]:
+    """Designs, their hints, sums, and partial scores of linear models."""
+    yield "glm.designed", len(models), 4 * _HEAD * len(models)
+    rows = [len(product_rows(model.columns)) for model in models]
+    sealed = INTEGERS.n * _HINT_BYTES if sizes.encrypts else 0
+    yield "glm.hint", len(models), sum(r * sealed + _HEAD for r in rows)
+    asked = sum(model.releases + model.rungs for model in models)
+    sums = sum(m.vectors * m.columns + (m.releases + m.rungs) * r for m, r in zip(models, rows, strict=True))
+    yield "glm.sums", asked, sums * _SUM_BYTES + 2 * asked * _HEAD
+    releases = sum(model.releases for model in models)
+    yield "glm.partial_scores", releases, releases * _scores(sizes)
+
+
+def _scores(sizes: Sizes) -> int:
+    """Bytes of a score of every row."""
+    return sizes.space * _WORD + _HEAD
 
 
 def _sums(model: PlannedModel, sizes: Sizes) -> int:
@@ -124,5 +154,5 @@ def _rows_of_matrix(table: BinnedTable) -> int:
 
 def _entry(kind: str, when: When, count: int, size: int, sizes: Sizes) -> Leaving:
     said = CATALOGUE[kind].DISCLOSURE
-    by_engine = kind in ("boosting.sums", "woe.counts") and not sizes.encrypts
+    by_engine = kind in ("boosting.sums", "woe.counts", "glm.sums") and not sizes.encrypts
     return Leaving(kind, said.content, said.encrypted and not by_engine, said.purpose, when, count, size)

@@ -133,7 +133,8 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         account=config.policy.account, files=len(case.budgets.files(config.policy.account)),
         rows=case.table.rows, bank_rows=case.bank_rows, columns=_columns(case), leaving=leaving(case.plan, sizes),
         equations=equations, information=_information(case, splits_asked(case.plan, sizes)),
-        score_releases={"planned": 0, "limit": case.contract.score_releases}, clauses=_clauses(config, job),
+        score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
+        clauses=_clauses(config, job),
         refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
     )  # fmt: skip
 
@@ -200,10 +201,10 @@ def _bins(table: BinnedTable) -> list[Bins]:
 
 
 def _clauses(config: PartnerConfig, job: Job) -> list[Clause]:
-    holds = config.contract.stricter(job.contract).model_dump()
-    theirs = job.contract.model_dump()
+    holds = config.contract.stricter(job.contract).clauses
+    theirs = job.contract.clauses
     out = []
-    for name, ours in config.contract.model_dump().items():
+    for name, ours in config.contract.clauses.items():
         stricter = "" if ours == theirs[name] else config.party if holds[name] == ours else job.bank
         out.append(Clause(name, ours, theirs[name], holds[name], stricter))
     return out

@@ -48,7 +48,7 @@ def sentences(found: Preview) -> Iterator[str]:
     releases = found.score_releases
     yield (
         f"score releases: {releases['planned']} of {releases['limit']} "
-        "(a training of boosted trees releases none; scoring by a model, one)"
+        "(a training of boosted trees releases none, a glm one a step at most; scoring by a model, one)"
     )
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)

@@ -6,13 +6,15 @@ number stands where it does).
 
 import hashlib
 import json
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from protocol.added_keys import WithAddedKeys
 from protocol.errors import RefusedError
 
 
-class Contract(BaseModel):
+class Contract(WithAddedKeys):
     """What a partner permits, and a bank keeps to.
 
     min_rows_per_bin: rows; a smaller bin joins another before anything is summed over it.
@@ -21,9 +23,12 @@ class Contract(BaseModel):
     max_information_share: share of the entropy of the partner's bins that split bits may reveal.
     histogram_noise: standard deviation of the noise on boosting sums, in units of a row's largest value.
     score_releases: partial-score vectors released on one alignment, for life.
+    min_glm_columns, max_glm_columns: of a partner in a generalised linear model; fewer would show single columns in its
+    partial scores. score_decimals: to which these are rounded.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ADDED: ClassVar = ("min_glm_columns", "max_glm_columns", "score_decimals")
 
     min_rows_per_bin: int = Field(20, ge=0)
     min_rows_per_node: int = Field(50, ge=0)
@@ -31,6 +36,14 @@ class Contract(BaseModel):
     max_information_share: float = Field(0.35, ge=0, le=1)
     histogram_noise: float = Field(4.0, ge=0, le=1024)
     score_releases: int = Field(60, ge=0)
+    min_glm_columns: int = Field(4, ge=1)
+    max_glm_columns: int = Field(30, ge=0, le=30)
+    score_decimals: int = Field(3, ge=0, le=9)
+
+    @property
+    def clauses(self) -> dict[str, float]:
+        """Every clause by name."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
 
     @property
     def digest(self) -> str:
@@ -51,4 +64,4 @@ def refuse(party: str, clause: str, thing: str, remedy: str) -> RefusedError:
 
 def _falls(clause: str) -> bool:
     """Whether a lower value of this clause is the stricter one."""
-    return clause.startswith("max_") or clause == "score_releases"
+    return clause.startswith("max_") or clause in ("score_releases", "score_decimals")

@@ -6,13 +6,15 @@ job on every engine and transport.
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.binning import MAX_BIN, Cutting, Kind
+from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams, Task
 from protocol.contract import Contract
 from protocol.dates import Periods
@@ -92,8 +94,8 @@ class Split(_Section):
     folds: int = Field(default=0, ge=0, le=20)
 
 
-class JobModel(_Section):
-    """[[models]]: kind and parameters, XGBoost's names where XGBoost has them."""
+class BoostingModel(_Section):
+    """[[models]] of kind boosting: parameters under XGBoost's names where XGBoost has them."""
 
     kind: Literal["boosting"] = "boosting"
     params: BoostingParams = BoostingParams()
@@ -115,6 +117,32 @@ class Binning(_Section):
     max_bins: int = Field(default=6, ge=2, le=MAX_BIN)
     min_share: float = Field(default=0.05, ge=0, le=0.5)
     level: float = Field(default=0.95, gt=0, lt=1)
+
+
+class GlmModel(_Section):
+    """[[models]] of kind glm: a generalised linear model."""
+
+    kind: Literal["glm"]
+    params: GlmParams = GlmParams()
+
+
+KINDS: Final = ("boosting", "glm")
+
+
+def _kind(model: Any) -> str:
+    kind = model.get("kind", "boosting") if isinstance(model, dict) else getattr(model, "kind", "")
+    return f"kind={kind}"
+
+
+JobModel = Annotated[
+    Annotated[BoostingModel, Tag("kind=boosting")] | Annotated[GlmModel, Tag("kind=glm")],
+    Discriminator(
+        _kind,
+        custom_error_type="model_kind",
+        custom_error_message=f"kind is one of {', '.join(KINDS)}",
+    ),
+]
+"""[[models]]: kind and parameters."""
 
 
 class Run(_Section):
@@ -175,7 +203,7 @@ class Job(_Section):
     data: JobData
     parties: dict[str, JobParty] = Field(min_length=1)
     split: Split = Split()
-    models: tuple[JobModel, ...] = (JobModel(),)
+    models: tuple[JobModel, ...] = Field((BoostingModel(),), min_length=1)
     binning: Binning = Binning()
     run: Run = Run()
     report: ReportSettings = ReportSettings()
@@ -214,6 +242,11 @@ class Job(_Section):
         return tuple(kind if n == 1 else f"{kind}-{n}" for kind, n in zip(kinds, counts, strict=True))
 
     @property
+    def boosting_models(self) -> tuple[BoostingModel, ...]:
+        """The models that are boosted trees."""
+        return tuple(model for model in self.models if isinstance(model, BoostingModel))
+
+    @property
     def task(self) -> Task:
         """What the label is, to all models alike."""
         return self.models[0].params.task
@@ -222,8 +255,14 @@ class Job(_Section):
     def cutting(self) -> Cutting:
         """The fine bins of bin tables and scorecards."""
         binning = self.binning
-        usual = next((model.params.max_bin for model in self.models if model.kind == "boosting"), 16)
+        usual = next((model.params.max_bin for model in self.boosting_models), 16)
         return Cutting(binning.max_bin or usual, binning.kind, binning.special)
+
+    def cutting_of(self, model: BoostingModel | GlmModel) -> Cutting:
+        """The bins that a model asks for; a linear model's as [binning] says."""
+        if isinstance(model, BoostingModel):
+            return model.params.cutting
+        return Cutting(model.params.max_bin, self.binning.kind, self.binning.special)
 
     @property
     def sha256(self) -> str:
@@ -251,6 +290,7 @@ class Job(_Section):
         self._check_dates()
         self._check_directions()
         self._check_interactions()
+        self._check_glm_columns()
         self._check_objectives()
         self._check_binning()
         self._check_bands()
@@ -305,18 +345,31 @@ class Job(_Section):
                 if name == self.bank:
                     raise ValueError("the bank's directions stand in monotone_constraints, under a model's params")
                 self._require_own(name, column, "monotone")
-        for model in self.models:
+        for model in self.boosting_models:
             for column in model.params.monotone_constraints:
                 self._require_own(self.bank, column, "monotone_constraints")
 
     def _check_interactions(self) -> None:
         """Groups name columns of the bank, or parties."""
-        for model in self.models:
+        for model in self.boosting_models:
             for name in (name for group in model.params.interaction_constraints for name in group):
                 if name in self.parties and name in self.parties[self.bank].columns:
                     raise ValueError(f"{name!r} in interaction_constraints is both a party and a column; rename one")
                 if name not in self.parties:
                     self._require_own(self.bank, name, "interaction_constraints")
+
+    def _check_glm_columns(self) -> None:
+        """The bank's columns by name, a partner's by number: only the partner knows its names."""
+        for model in (m for m in self.models if isinstance(m, GlmModel)):
+            for party, columns in model.params.columns.items():
+                if party not in self.parties:
+                    raise ValueError(f"{party!r} in a glm's columns is no party{nearest(party, list(self.parties))}")
+                for name in columns:
+                    if party == self.bank:
+                        self._require_own(party, name, "a glm's columns")
+                    elif not re.fullmatch("column [1-9][0-9]*", name):
+                        what = 'a partner\'s are numbered, as "column 3"'
+                        raise ValueError(f"{name!r} in a glm's columns of {party}: {what}")
 
     def _check_objectives(self) -> None:
         """All models are judged by the same figures."""

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -46,14 +46,14 @@ def resolve(path: Path, beside: Path) -> Path:
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails, name: str) -> UsageError:
-    place = [str(part) for part in detail["loc"]]
+    place = [str(part) for part in detail["loc"] if not str(part).startswith("kind=")]  # the option tried, no key
     key = ".".join(place)
     if detail["type"] == "extra_forbidden":
         hint = nearest(place[-1], _keys_at(model, place[:-1]))
         return UsageError("settings", f"{name} has the unknown key {key!r}{hint}", "correct or remove it")
     if detail["type"] == "missing":
         return UsageError("settings", f"{name} lacks the key {key!r}", "add it")
-    if detail["type"] == "value_error":
+    if detail["type"] in ("value_error", "model_kind"):
         where = f" at {key!r}" if key else ""
         return UsageError("settings", f"{name}{where}: {detail['msg'].removeprefix('Value error, ')}", "correct it")
     given = type(detail["input"]).__name__
@@ -75,14 +75,19 @@ def _below(annotation: Any, part: str) -> Any:
     for option in _options(annotation):
         if get_origin(option) in (dict, list, tuple):
             return get_args(option)[get_origin(option) is dict]
-        if isinstance(option, type) and issubclass(option, BaseModel) and part in _fields(option):
-            return _fields(option)[part]
+    below = [_fields(option)[part] for option in _settings_in(annotation) if part in _fields(option)]
+    if below:
+        return below[0] if len(below) == 1 else Union[tuple(below)]  # noqa: UP007
     return annotation  # pydantic names the option of a union that it tried
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
     """The types of a union; of anything else, itself."""
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    if get_origin(annotation) is Annotated:
+        return _options(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(option for one in get_args(annotation) for option in _options(one))
+    return (annotation,)
 
 
 def _settings_in(annotation: Any) -> list[type[BaseModel]]:

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from protocol.algorithms.binning import Cutting
-from protocol.job import Job
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.job import BoostingModel, GlmModel, Job
 from protocol.ladder import rungs
 
 BINS: Final = "bins"
@@ -21,6 +22,8 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: of the model. rungs: how many. trees: in all rungs and folds together. depth: of its parameters.
     cutting: of its bins. bin_tables: whether goods and bads a bin are asked for.
+    columns: of the partner in a linear model, at most; 0 of trees. vectors: of the bank, that are summed over them, in
+    all rungs. releases: partial scores.
     """
 
     name: str
@@ -29,6 +32,9 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depth: int
     cutting: Cutting
     bin_tables: bool = False
+    columns: int = 0
+    vectors: int = 0
+    releases: int = 0
 
     @property
     def vectors_a_tree(self) -> int:
@@ -42,8 +48,8 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def equations(self) -> int:
-        """Sums a row space, of all its trees; and rows and bads a bin."""
-        return self.trees * self.equations_a_tree + (2 if self.bin_tables else 0)
+        """Sums a row space, of all its trees or steps; and rows and bads a bin."""
+        return self.trees * self.equations_a_tree + self.vectors + (2 if self.bin_tables else 0)
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +61,11 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def equations(self) -> int:
         """Of all models."""
         return sum(model.equations for model in self.models)
+
+    @property
+    def releases(self) -> int:
+        """Partial scores, of all models."""
+        return sum(model.releases for model in self.models)
 
     @property
     def cuttings(self) -> tuple[Cutting, ...]:
@@ -70,10 +81,28 @@ def workload(job: Job, partner: str) -> Workload:
     """What the job asks of a partner. Raises: UsageError: its ladder names a party that it does not have."""
     ladder = rungs(job.bank, job.partners, job.run.ladder, job.report.placebo)
     with_it = [rung for rung in ladder if partner in rung.partners]
-    trainings = len(with_it) + job.split.folds * sum(not rung.placebo for rung in with_it)
-    models = [
-        PlannedModel(name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, p.cutting)
-        for name, p in zip(job.model_names, (model.params for model in job.models), strict=True)
-    ]
+    real = sum(not rung.placebo for rung in with_it)
+    models = []
+    for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
+        cutting = job.cutting_of(model)
+        if isinstance(model, BoostingModel):
+            p, trainings = model.params, len(with_it) + job.split.folds * real
+            models.append(
+                PlannedModel(name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, cutting)
+            )
+        else:
+            models.append(_planned_glm(job, partner, name, model, real if number else len(with_it)))
     bins = [PlannedModel(BINS, 0, 0, 1, job.cutting, bin_tables=True)] if job.report.bin_tables else []
     return Workload((*models, *bins))
+
+
+def _planned_glm(job: Job, partner: str, name: str, model: GlmModel, fits: int) -> PlannedModel:
+    """Every step asks a residual, a weight, and a weighted column of the bank each; so does the end."""
+    p: GlmParams = model.params
+    return PlannedModel(
+        name, fits, 0, 0, job.cutting_of(model),
+        bin_tables=p.task == "binary",
+        columns=p.most_columns(partner),
+        vectors=fits * ((p.max_iter + 1) * (2 + p.most_columns(job.bank)) + 1),
+        releases=fits * (p.max_iter + 1),
+    )  # fmt: skip

@@ -27,7 +27,7 @@ from bank_node.scoring import read_rows
 from bank_node.training import read_own_table
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError
-from protocol.job import Job, JobData, JobModel, JobParty, ReportSettings, Run, Split
+from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, Run, Split
 from protocol.messages import F64, I64
 from protocol.settings import check_settings
 from protocol.table import Source, Table, nearest, read_table
@@ -157,7 +157,7 @@ class FederatedBooster:
             ),
             parties={federation.bank: own, **dict.fromkeys(partners, theirs)},
             split=whole,
-            models=(JobModel(params=params),),
+            models=(BoostingModel(params=params),),
             run=Run(
                 engine=federation.config.engine, alignment=federation.config.alignment,
                 split_rows=federation.config.split_rows, seed=self.random_state,

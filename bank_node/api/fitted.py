@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bank_node.algorithms.boosting import Boosted
 from bank_node.models.folder import About, ModelFolder, load_model
 from bank_node.models.trees import TreeModel
 from bank_node.outcome import budgets, leakage, model_of
@@ -96,13 +97,14 @@ def _unpickled(model: Packed, note: bytes, alone: Packed | None) -> Fitted:
 
 def importances(training: Training, trained: TrainedRung) -> dict[str, float]:
     """Share of the total gain that splits on each column have brought, of all columns that were offered."""
-    model, bank = trained.boosted.model, training.table.party
+    assert isinstance(trained.fitted, Boosted)
+    model, handles, bank = trained.fitted.model, trained.fitted.handles, training.table.party
     names: dict[str, Sequence[str]] = {bank: [split.column for split in model.bank_splits]}
     gains = dict.fromkeys((column.name for column in training.table.columns), 0.0)
     for (partner, _), view in training.views.items():
         if partner in trained.rung.partners:
             columns = [f"{partner}: column {shape.number + 1}" for shape in view.columns]
-            names[partner] = [columns[split.column] for split in trained.boosted.handles[partner]]
+            names[partner] = [columns[split.column] for split in handles[partner]]
             gains |= dict.fromkeys(columns, 0.0)
     return _shares(model, names, gains)
 

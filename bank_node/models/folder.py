@@ -1,6 +1,6 @@
-"""A model folder: trees.json, the bank's part of a model, and model.json, all that must hold for it to be used.
+"""A model folder: the bank's part of a model, trees.json or linear.json, and model.json, all that must hold for it.
 
-`sha256` covers trees.json alone: no key, nonce, session or engine. `checksum` covers model.json. What each key means
+`sha256` covers the first alone: no key, nonce, session or engine. `checksum` covers model.json. What each key means
 stands in docs/model-folder.md.
 """
 
@@ -14,13 +14,16 @@ import msgspec
 from bank_node.config import BankConfig
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration
+from bank_node.models.linear import LinearModel
 from bank_node.models.trees import TreeModel
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
 from protocol.files import write_whole
 
 SCHEMA: Final = 2
-TREES, ABOUT = "trees.json", "model.json"
+TREES, LINEAR, ABOUT = "trees.json", "linear.json", "model.json"
+
+Model = TreeModel | LinearModel
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +61,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class _Head(msgspec.Struct, frozen=True):
     schema: int = 0
+    kind: str = "boosting"
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,19 @@ class ModelFolder:
     """A model and what is known of it."""
 
     about: About
-    trees: TreeModel
+    model: Model
+
+    @property
+    def trees(self) -> TreeModel:
+        """The model, where it is trees. Raises: UsageError: it is not."""
+        if not isinstance(self.model, TreeModel):
+            raise UsageError("model", f"it is a {self.about.kind}, which has no trees", "give one of boosted trees")
+        return self.model
 
     def write(self, folder: Path) -> None:
         """Put both files into the folder. Raises: UsageError: the disk is full."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / TREES, self.trees.to_json(), 0o644)
+        write_whole(folder / _file_of(self.about.kind), self.model.to_json(), 0o644)
         text = msgspec.json.format(msgspec.json.encode(self.about.sealed()), indent=2)
         write_whole(folder / ABOUT, text + b"\n", 0o644)
 
@@ -101,18 +112,37 @@ def load_model(folder: Path) -> ModelFolder:
     Raises: UsageError: there is none, or of another version. IntegrityError: it is not what its checksums say.
     """
     try:
-        trees, about = (folder / TREES).read_bytes(), (folder / ABOUT).read_bytes()
+        about = (folder / ABOUT).read_bytes()
+        head = msgspec.json.decode(about, type=_Head)
+        text = (folder / _file_of(head.kind)).read_bytes()
     except OSError:
         raise UsageError("model", f"there is none in {folder}", "give models/RUNG/MODEL of a finished run") from None
-    try:
-        schema = msgspec.json.decode(about, type=_Head).schema
-        if schema != SCHEMA:
-            thing = f"the one in {folder} is of version {schema}, and this software reads version {SCHEMA}"
-            raise UsageError("model", thing, "score with the version that trained it, or train it again")
-        found = ModelFolder(msgspec.json.decode(about, type=About), TreeModel.from_json(trees))
     except msgspec.MsgspecError:
-        raise IntegrityError("model", f"the one in {folder} cannot be read", "take it from the run again") from None
-    whole = hashlib.sha256(trees).hexdigest() == found.about.sha256 and found.about.sealed() == found.about
+        raise _unreadable(folder) from None
+    try:
+        if head.schema != SCHEMA:
+            thing = f"the one in {folder} is of version {head.schema}, and this software reads version {SCHEMA}"
+            raise UsageError("model", thing, "score with the version that trained it, or train it again")
+        model = TreeModel.from_json(text) if head.kind == "boosting" else LinearModel.from_json(text)
+        found = ModelFolder(msgspec.json.decode(about, type=About), model)
+    except msgspec.MsgspecError:
+        raise _unreadable(folder) from None
+    whole = hashlib.sha256(text).hexdigest() == found.about.sha256 and found.about.sealed() == found.about
     if not whole:
         raise IntegrityError("model", f"the one in {folder} was changed", "take it from the run again")
     return found
+
+
+def own_columns(model: Model) -> dict[str, str]:
+    """The bank's columns that a model uses, by what they hold: "number" or "category"."""
+    if isinstance(model, LinearModel):
+        return model.own_columns
+    return {s.column: "category" if s.among or s.others else "number" for s in model.bank_splits}
+
+
+def _file_of(kind: str) -> str:
+    return TREES if kind == "boosting" else LINEAR
+
+
+def _unreadable(folder: Path) -> IntegrityError:
+    return IntegrityError("model", f"the one in {folder} cannot be read", "take it from the run again")

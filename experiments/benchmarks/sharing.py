@@ -25,7 +25,7 @@ def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
     assert table.label is not None
     fitted = assign_parts(job.split, table) == "train"
     positions = {p: positions_of(job, p, table.rows) for p in job.partners}
-    params = job.models[0].params.model_copy(update={"n_estimators": trees})
+    params = job.boosting_models[0].params.model_copy(update={"n_estimators": trees})
     began, rows, aucs = time.perf_counter(), [], []
     settings = [("all", budget) for budget in BUDGETS] + [("node", budget) for budget in BUDGETS]
     for split_rows, budget in [("none", 0.0), *settings]:

@@ -98,7 +98,7 @@ def _one_split(dealt: _Dealt, rung: Rung, seed: int) -> tuple[float, float]:
     partners = {p: dealt.columns[p] for p in rung.partners}
     with tempfile.TemporaryDirectory() as folder:
         lab = Laboratory(y, dealt.columns[job.bank], partners, dealt.positions, Path(folder), OPEN)
-        margin = lab.train(job.models[0].params, seed, fitted, rung.name).margin
+        margin = lab.train(job.boosting_models[0].params, seed, fitted, rung.name).margin
     return _auc(y, margin, ~fitted), _auc(y, _xgboost(dealt, rung, y, fitted, seed), ~fitted)
 
 
@@ -106,7 +106,7 @@ def _xgboost(dealt: _Dealt, rung: Rung, y: F64, fitted: npt.NDArray[np.bool_], s
     gaps = [with_gaps(c, dealt.positions[p] >= 0) for p in rung.partners for c in dealt.columns[p]]
     columns = [*dealt.columns[dealt.job.bank], *gaps]
     kinds = ["c" if c.kind == "category" else "q" for c in columns]
-    model = xgboost_model(dealt.job.models[0].params)
+    model = xgboost_model(dealt.job.boosting_models[0].params)
     model.set_params(random_state=seed, nthread=os.cpu_count(), enable_categorical=True, feature_types=kinds)
     x = joined(columns)
     score: F64 = model.fit(x[fitted], y[fitted]).predict_proba(x)[:, 1].astype(np.float64)

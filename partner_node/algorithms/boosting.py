@@ -113,7 +113,9 @@ class BoostingAnswerer:
                 self.party,
                 "max_equations_share",
                 f"the job would release {planned} equations, and {max(0, limit - spent)} of {limit} are left",
-                f"plan about {trees} trees of this depth in all rungs together",
+                f"plan about {trees} trees of this depth in all rungs together"
+                if opening.equations_a_tree
+                else "plan fewer columns, iterations or rungs",
             )
         return Opened(
             equations=spent, equations_limit=limit, enforced=self.enforced, information_share=self.information_share
@@ -207,6 +209,10 @@ class BoostingAnswerer:
         names, rules = self.table.names, self.table.rules
         kept = [KeptHandle(names[s.column], rules[s.column], s.left) for s in handles.splits]
         self.keep(handles.model, msgspec.json.encode(kept))
+        return self.kept()
+
+    def kept(self) -> Kept:
+        """What is spent, at the end of a model."""
         return Kept(
             equations=self._equations(), equations_limit=self._limit(), information_share=self.information_share
         )

@@ -23,7 +23,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = [
         {"kind": "boosting", "params": {"n_estimators": n, "max_depth": 3, "max_bin": b}} for n, b in ((3, 8), (2, 4))
     ]
-    job = edit(scenario(folder, report={"bootstrap": 50, "bin_tables": True}), lambda v: v.update(models=models))
+    models.append({"kind": "glm", "params": {"max_bin": 5}})
+    values = {"models": models, "contract": {"min_glm_columns": 1}}
+    job = edit(scenario(folder, report={"bootstrap": 50, "bin_tables": True}), lambda v: v.update(values))
     run(
         job,
         folder / "out",
@@ -65,7 +67,7 @@ def test_budgets_are_what_the_run_has_spent(out):
     assert found.equations.spent == spent > 0
     assert {column.name for column in found.columns} == {"calls", "towers", "brand"}
     told = {int(i.bins): i for i in found.information}
-    assert told.keys() == {4, 8}
+    assert told.keys() == {4, 5, 8}
     assert 0 < told[8].revealed <= told[8].admitted <= told[8].thresholds
     shares = [
         rung["leakage"]["telecom"]["information_share"] for rung in report["rungs"] if "telecom" in rung["leakage"]

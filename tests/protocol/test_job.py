@@ -10,15 +10,16 @@ import pytest
 import tomli_w
 
 import experiments
+from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import UsageError
 from protocol.job import (
     Bands,
     Binning,
+    BoostingModel,
     Job,
     JobData,
-    JobModel,
     JobParty,
     ReportSettings,
     Run,
@@ -114,6 +115,13 @@ REFUSED = {
     "an unknown key": (changed("data", "lable", to="x"), "unknown key 'data.lable' (nearest: 'label')"),
     "an unknown section": (changed("contracts", to={}), "unknown key 'contracts' (nearest: 'contract')"),
     "an unknown parameter": (changed("models", 0, "params", "max_dept", to=3), "(nearest: 'max_depth')"),
+    "an unknown kind": (changed("models", 0, "kind", to="gml"), "at 'models.0': kind is one of boosting, glm"),
+    "a parameter of another kind": (changed("models", to=[{"kind": "glm", "params": {"max_depth": 3}}]),
+                                    "unknown key 'models.0.params.max_depth'"),
+    "columns of nobody": (changed("models", to=[{"kind": "glm", "params": {"columns": {"bureu": ["column 1"]}}}]),
+                          "'bureu' in a glm's columns is no party (nearest: 'bureau')"),
+    "a partner's column by name": (changed("models", to=[{"kind": "glm", "params": {"columns": {"bureau": ["x"]}}}]),
+                                   "'x' in a glm's columns of bureau: a partner's are numbered, as \"column 3\""),
     "an unknown key of a party": (changed("parties", "telecom", "coverag", to=1), "(nearest: 'coverage')"),
     "a wrong type": (changed("run", "seed", to="seven"), "the key 'run.seed' is a str"),
     "a wrong engine": (changed("run", "engine", to="blnd"), "the key 'run.engine'"),
@@ -216,8 +224,9 @@ SECTIONS = {
     "A source": Source,
     "[parties.NAME]": JobParty,
     "[split]": Split,
-    "[[models]]": JobModel,
+    "[[models]]": BoostingModel,
     "params of `boosting`": BoostingParams,
+    "params of `glm`": GlmParams,
     "[binning]": Binning,
     "[run]": Run,
     "[report]": ReportSettings,

@@ -1,0 +1,436 @@
+"""The bank's half of generalised linear models: a script that fits by iteratively reweighted least squares.
+
+Read it from `fit_glm` downwards: a fit is steps; a step is one exchange for gradient and curvature, a system of linear
+equations at the bank, and one exchange for the partners' part of the scores.
+
+With one partner the system is the whole Newton step. The block between two partners would be a product of two private
+columns; in its place stands what follows if the two have nothing in common but the bank's columns. The gradient is
+exact, so that the fixed point is the same.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from bank_node.algorithms.curvature import Curvature, independent
+from bank_node.algorithms.families import Family
+from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.models.linear import LinearModel
+from bank_node.timing import Stopwatch
+from protocol.algorithms.boosting import Kept
+from protocol.algorithms.glm import (
+    COEFFICIENT,
+    LARGEST_COEFFICIENT,
+    MOST_DECIMALS,
+    UNIT,
+    VALUE,
+    Coefficients,
+    CrossQuery,
+    CrossSums,
+    KeepTerms,
+    PartialScores,
+    product_rows,
+    squared,
+)
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.errors import DataError, IntegrityError
+from protocol.he.base import MAX_VALUE
+from protocol.he.integers import SealedIntegers
+from protocol.messages import F64, I64
+from protocol.role import Script, ask
+
+Flags = npt.NDArray[np.bool_]
+Progress = Callable[[int, int], None]
+_ROOM_LOG2: Final = 36
+"""Vectors are scaled to a sum of absolute values below 2^36: sums of products of columns then stay below 2^60."""
+_FINEST: Final = 40
+_STALE: Final = 0.1
+"""Steps of fewer standard errors than this leave the curvature as good as it was."""
+_HALVINGS: Final = 12
+_POOL: Final = ThreadPoolExecutor(4, thread_name_prefix="seal")
+
+
+@dataclass(frozen=True)
+class GlmTask:
+    """One fit. label: "job/rung/model/fold", the prefix of all query labels. train: the rows fitted on, shape (n,).
+
+    labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model.
+    """
+
+    label: str
+    bank: str
+    params: GlmParams
+    labels: F64 = field(repr=False)
+    weights: F64 = field(repr=False)
+    train: Flags = field(repr=False)
+    own: OwnDesign
+    partners: tuple[DesignView, ...]
+    progress: Progress = lambda done, total: None
+    clock: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def rows(self) -> I64:
+        """The rows fitted on."""
+        return np.flatnonzero(self.train)
+
+    @property
+    def scale(self) -> float:
+        """Coefficients of a linear model are in standard deviations of the label, or six decimals might not do."""
+        deviation = float(self.labels[self.train].std()) if self.params.family == "linear" else 1.0
+        return deviation or 1.0
+
+    @property
+    def family(self) -> Family:
+        """The loss over the rows fitted on."""
+        return Family(self.params.family, self.labels[self.train] / self.scale, self.weights[self.train])
+
+    @property
+    def starts(self) -> I64:
+        """Where intercept and bank end, and each partner's coefficients, among all: shape (1 + partners,)."""
+        sizes = [1 + len(self.own.terms), *(view.size for view in self.partners)]
+        return np.cumsum(sizes, dtype=np.int64)
+
+    def block(self, number: int) -> slice:
+        """The coefficients of one partner, by its number."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+
+@dataclass(frozen=True)
+class _At:
+    """Where a fit stands. coefficients: in millionths, shape (p,).
+
+    parts: of every row's score, in 1 / UNIT: the bank's, then each partner's, shape (1 + partners, n).
+    released: they are partial scores for these very coefficients.
+    """
+
+    coefficients: I64
+    parts: I64
+    released: bool = True
+
+    @property
+    def score(self) -> I64:
+        """Of every row, in 1 / UNIT, shape (n,)."""
+        return np.asarray(self.parts.sum(axis=0))
+
+    def towards(self, other: "_At", share: float) -> "_At":
+        """A point on the line to another."""
+        coefficients = np.rint((other.coefficients - self.coefficients) * share).astype(np.int64)
+        parts = np.rint((other.parts - self.parts) * share).astype(np.int64)
+        return _At(self.coefficients + coefficients, self.parts + parts, released=False)
+
+
+@dataclass(frozen=True)
+class FittedGlm:
+    """What a fit ends with.
+
+    margin: of every row, shape (n,). parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
+    (1 + partners, n). curvature: at the end, at_start: at the constant model; active: coefficients not left at 0 for
+    being told by others. loss, null_loss: minus log-likelihoods. steps: taken; released: coefficients of each partner
+    whose scores it has sent. queries: vectors sent to each partner.
+    """
+
+    model: LinearModel
+    margin: F64
+    curvature: Curvature
+    at_start: Curvature
+    active: Flags
+    loss: float
+    null_loss: float
+    dispersion: float
+    steps: int
+    converged: bool
+    queries: int
+    parts: I64
+    kept: Mapping[str, Kept]
+    released: Mapping[str, tuple[tuple[int, ...], ...]]
+
+
+def fit_glm(task: GlmTask) -> Script[FittedGlm]:
+    """Fit one model.
+
+    Raises:
+        DataError: the label is told without error; a coefficient grows without bound.
+        IntegrityError: partial scores that cannot be.
+        RefusedError: a partner's budget is spent.
+    """
+    fit = _Fit(task)
+    at = fit.start()
+    curvature, size, converged = None, np.inf, False
+    for number in range(task.params.max_iter + 1):
+        fresh = curvature is None or size > _STALE
+        gradient, found = yield from fit.sums(at, f"{number}", fresh)
+        curvature = found or curvature
+        assert curvature is not None
+        if number == 0:
+            fit.begin(curvature)
+        step, size = fit.step(curvature, gradient, at)
+        task.progress(number, task.params.max_iter)
+        converged = size <= fit.tolerance
+        if converged or number == task.params.max_iter:
+            break
+        at = yield from fit.advance(at, step)
+    if not at.released:
+        at = yield from fit.release(at.coefficients)
+    if not found:
+        _, curvature = yield from fit.sums(at, "end", True)
+    assert curvature is not None
+    return (yield from fit.finish(at, curvature, number, converged))
+
+
+@dataclass
+class _Fit:
+    """One fit under way."""
+
+    task: GlmTask
+    queries: int = 0
+    released: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        task = self.task
+        self.family, self.rows = task.family, task.rows
+        self.own = task.own.numbers(self.rows)
+        self.released = {view.name: [] for view in task.partners}
+        self.active = np.ones(int(task.starts[-1]), dtype=bool)
+        self.tolerance = task.params.tol
+
+    # -- where it stands -----------------------------------------------------------------------------------------
+
+    def start(self) -> _At:
+        """The constant model."""
+        coefficients = np.zeros(int(self.task.starts[-1]), dtype=np.int64)
+        coefficients[0] = round(self.family.base() * COEFFICIENT)
+        parts = np.zeros((1 + len(self.task.partners), len(self.task.labels)), dtype=np.int64)
+        parts[0] = coefficients[0] * VALUE
+        return _At(coefficients, parts)
+
+    def begin(self, curvature: Curvature) -> None:
+        """What the first curvature tells: which columns others tell already, and how fine the steps can be."""
+        self.at_start = curvature
+        if not self.task.params.reg_lambda:
+            self.active = independent(curvature.joint)
+        coarsest = min((view.decimals for view in self.task.partners), default=MOST_DECIMALS)
+        weight = float(np.mean(self.family.weight(np.full(len(self.rows), self.family.base()))))
+        error = 10.0**-coarsest / np.sqrt(12.0) * np.sqrt(weight * len(self.task.partners))
+        self.tolerance = max(
+            self.task.params.tol, 4.0 * error
+        )  # rounding moves the steps by this much of a standard error
+
+    def eta(self, at: _At) -> F64:
+        """The linear predictor of the rows fitted on."""
+        return np.asarray(at.score[self.rows] / UNIT)
+
+    def loss(self, at: _At) -> float:
+        """Minus the penalised log-likelihood."""
+        values = at.coefficients[1:] / COEFFICIENT
+        return self.family.loss(self.eta(at)) + 0.5 * self.task.params.reg_lambda * float(values @ values)
+
+    # -- gradient and curvature ----------------------------------------------------------------------------------
+
+    def sums(self, at: _At, name: str, fresh: bool) -> Script[tuple[F64, Curvature | None]]:
+        """The gradient, and if asked the curvature, over all parties' columns."""
+        eta = self.eta(at)
+        residual, weight = self.family.residual(eta), self.family.weight(eta)
+        with self.task.clock("histogram"):
+            gradient = np.zeros(len(self.active))
+            gradient[: self.own.shape[1]] = self.own.T @ residual
+            weighted = self.own * weight[:, None]
+            blocks = Curvature(self.task.starts, self.own.T @ weighted) if fresh else None
+        asked = yield from self._ask(name, residual, weighted if fresh else None)
+        for number, view in enumerate(self.task.partners):
+            block = self.task.block(number)
+            sums, products = asked[view.name]
+            there = view.positions[self.rows] >= 0
+            constant = view.not_held / VALUE
+            gradient[block] = sums[0] + constant * residual[~there].sum()
+            if blocks is not None:
+                outside = weighted[~there].sum(axis=0)
+                blocks.enter(
+                    number, sums[1:] + np.outer(outside, constant), products + np.outer(constant, constant) * outside[0]
+                )
+        return gradient, blocks
+
+    def _ask(self, name: str, residual: F64, weighted: F64 | None) -> Script[dict[str, tuple[F64, F64]]]:
+        """By partner: sums over its columns of the residual and of each weighted own column, and its own curvature."""
+        vectors = residual[None] if weighted is None else np.concatenate((residual[None], weighted[:, 1:].T))
+        whole, units = _as_integers(vectors)
+        weight, unit = _as_integers(vectors[:0] if weighted is None else weighted[:, :1].T)
+        prefix = f"{self.task.label}/{name}"
+        labels = [f"{prefix}/{k}" for k in range(len(whole))]
+        with self.task.clock("encrypt"):
+            sealed = self._each(
+                lambda view: (
+                    view.kit.seal(view.spread(self.rows, whole), [f"{x}/{view.name}" for x in labels], MAX_VALUE),
+                    view.kit.seal(view.spread(self.rows, weight), [f"{prefix}/w/{view.name}"]) if len(weight) else None,
+                )
+            )
+        queries = {view.name: _query(view, prefix, labels, *sealed[view.name]) for view in self.task.partners}
+        with self.task.clock("network"):
+            replies = yield from ask(queries, CrossSums)
+        self.queries += len(whole) + len(weight)
+        with self.task.clock("decrypt"):
+            return {
+                view.name: _opened(view, *sealed[view.name], replies[view.name], units, unit)
+                for view in self.task.partners
+            }
+
+    def _each(
+        self, work: Callable[[DesignView], tuple[SealedIntegers, SealedIntegers | None]]
+    ) -> dict[str, tuple[SealedIntegers, SealedIntegers | None]]:
+        """Do the same for all partners, at once."""
+        return dict(zip((v.name for v in self.task.partners), _POOL.map(work, self.task.partners), strict=True))
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def step(self, curvature: Curvature, gradient: F64, at: _At) -> tuple[F64, float]:
+        """The Newton step, shape (p,), and its largest entry in standard errors."""
+        penalty = self._penalty()
+        slope = gradient - penalty * at.coefficients / COEFFICIENT
+        inverse = curvature.inverse(self.active, penalty)
+        step = np.zeros_like(slope)
+        step[self.active] = inverse @ slope[self.active]
+        errors = np.sqrt(np.diag(inverse) * self.family.dispersion(self.eta(at), int(self.active.sum())))
+        return step, float(np.abs(step[self.active] / errors).max())
+
+    def _penalty(self) -> F64:
+        """The L2 penalty of each coefficient; none of the intercept."""
+        penalty = np.full(len(self.active), self.task.params.reg_lambda)
+        penalty[0] = 0.0
+        return penalty
+
+    def advance(self, at: _At, step: F64) -> Script[_At]:
+        """Go the step; back on the same line while the likelihood does not rise. Scores are linear in coefficients, so
+        that what lies between two releases is known from both."""
+        new = yield from self.release(at.coefficients + np.rint(step * COEFFICIENT).astype(np.int64))
+        bound = self.loss(at) + self._slack(at)
+        ahead = new
+        for halving in range(1, _HALVINGS + 1):
+            if self.loss(new) <= bound:
+                break
+            new = at.towards(ahead, 0.5**halving)
+        if self.family.separated(self.eta(new)):
+            raise DataError(
+                self.task.bank, "its label is told without error by the columns of a glm, whose fit then has no end",
+                "leave out the column that gives the label away, or set reg_lambda",
+            )  # fmt: skip
+        return new
+
+    def _slack(self, at: _At) -> float:
+        """By how much rounded scores may make the loss seem to rise."""
+        coarsest = min((view.decimals for view in self.task.partners), default=MOST_DECIMALS)
+        noise = 10.0**-coarsest * float(np.sqrt((self.family.residual(self.eta(at)) ** 2).sum()))
+        return 2.0 * noise + 1e-9 * abs(self.loss(at))
+
+    def release(self, coefficients: I64) -> Script[_At]:
+        """The scores of all rows by these coefficients: each partner adds up its part, and rounds it."""
+        task = self.task
+        if int(np.abs(coefficients).max()) > LARGEST_COEFFICIENT:
+            raise DataError(
+                task.bank, "a coefficient of a glm grows without bound: its column tells some labels without error",
+                "leave out that column, or set reg_lambda",
+            )  # fmt: skip
+        parts = [coefficients[0] * VALUE + task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]]
+        asked = {}
+        for number, view in enumerate(task.partners):
+            values = tuple(coefficients[task.block(number)].tolist())
+            self.released[view.name].append(values)
+            asked[view.name] = Coefficients(design=view.design, values=values)
+        with task.clock("network"):
+            replies = yield from ask(asked, PartialScores)
+        parts += [partner_score(view, asked[view.name].values, replies[view.name]) for view in task.partners]
+        return _At(coefficients, np.stack(parts))
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def finish(self, at: _At, curvature: Curvature, steps: int, converged: bool) -> Script[FittedGlm]:
+        """Hand the model to the partners that shall score it."""
+        task = self.task
+        model = self._model(at.coefficients)
+        keep = {
+            view.name: KeepTerms(
+                design=view.design, model=model.sha256, values=tuple(at.coefficients[task.block(k)].tolist())
+            )
+            for k, view in enumerate(task.partners)
+        }
+        kept = yield from ask(keep, Kept)
+        eta = self.eta(at)
+        return FittedGlm(
+            model=model,
+            margin=model.margin(at.score),
+            curvature=curvature,
+            at_start=self.at_start,
+            active=self.active,
+            loss=self.family.loss(eta),
+            null_loss=self.family.loss(np.full(len(eta), self.family.base())),
+            dispersion=self.family.dispersion(eta, int(self.active.sum())),
+            steps=steps,
+            converged=converged,
+            queries=self.queries if task.partners else 0,
+            parts=at.parts,
+            kept=kept,
+            released={name: tuple(values) for name, values in self.released.items()},
+        )
+
+    def _model(self, coefficients: I64) -> LinearModel:
+        task, numbers = self.task, coefficients.tolist()
+        own = zip(task.own.terms, numbers[1 : task.starts[0]], strict=True)
+        theirs = (view.terms(numbers[task.block(k)]) for k, view in enumerate(task.partners))
+        return LinearModel(
+            objective=task.params.objective,
+            parties=(task.bank, *(view.name for view in task.partners)),
+            intercept=numbers[0],
+            scale=task.scale,
+            decimals={view.name: view.decimals for view in task.partners},
+            own=tuple(replace(term, coefficient=coefficient) for term, coefficient in own),
+            theirs=tuple(term for terms in theirs for term in terms),
+        )
+
+
+def partner_score(view: DesignView, coefficients: Sequence[int], reply: PartialScores) -> I64:
+    """The partner's part of every row's score, in 1 / UNIT, shape (n,); of a row not held what stands for it.
+
+    Raises: IntegrityError: other decimals or rows than agreed, or scores that the coefficients cannot give.
+    """
+    step = 10 ** (MOST_DECIMALS - view.decimals)
+    largest = sum(abs(b) for b in coefficients) * MAX_VALUE // step + 1
+    plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
+    if reply.decimals != view.decimals or not plausible:
+        raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")
+    absent = sum(b * n for b, n in zip(coefficients, view.not_held.tolist(), strict=True))
+    return np.asarray(np.where(view.positions >= 0, reply.scores[view.positions] * step, absent), dtype=np.int64)
+
+
+def _as_integers(vectors: F64) -> tuple[I64, float]:
+    """Vectors in whole units, shape as they, and the unit: the finest power of two that leaves sums their room."""
+    total = float(np.abs(vectors).sum(axis=1).max(initial=0.0))
+    log2 = _FINEST if total == 0 else min(_FINEST, int(np.floor(_ROOM_LOG2 - np.log2(total))))
+    return np.rint(vectors * 2.0**log2).astype(np.int64), 2.0**-log2
+
+
+def _query(
+    view: DesignView, prefix: str, labels: Sequence[str], sealed: SealedIntegers, weight: SealedIntegers | None
+) -> CrossQuery:
+    return CrossQuery(
+        design=view.design,
+        labels=tuple(f"{label}/{view.name}" for label in labels),
+        body=sealed.body,
+        weight_label=f"{prefix}/w/{view.name}" if weight else "",
+        weight=weight.body if weight else None,
+    )
+
+
+def _opened(
+    view: DesignView, sealed: SealedIntegers, weight: SealedIntegers | None, reply: CrossSums, units: float, unit: float
+) -> tuple[F64, F64]:
+    """Sums of residual, weight and weighted columns, shape (B, d), and of products, shape (d, d), in true units."""
+    count = view.size
+    sums = view.kit.open(sealed, np.arange(count), reply.columns) * (units / VALUE)
+    if weight is None:
+        return np.asarray(sums), np.zeros((count, count))
+    both = view.kit.open(weight, np.arange(len(product_rows(count))), reply.weight)[0] * unit
+    all_sums = np.concatenate((sums[:1], both[None, :count] / VALUE, sums[1:]))
+    return np.asarray(all_sums), squared(both[count:] / VALUE**2, count)

@@ -1,0 +1,71 @@
+"""What a fit of a generalised linear model works on: the bank's columns as whole numbers, and each partner's design."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bank_node.models.linear import OwnTerm, PartnerTerm
+from protocol.algorithms.glm import VALUE, DesignColumn
+from protocol.he.base import I32
+from protocol.he.integers import IntegerKit
+from protocol.messages import F64, I64
+
+
+@dataclass(frozen=True)
+class OwnDesign:
+    """The bank's terms, and their whole numbers over its n rows, shape (n, d)."""
+
+    terms: tuple[OwnTerm, ...]
+    values: I32 = field(repr=False)
+
+    def numbers(self, rows: I64) -> F64:
+        """A one, then the columns, of some rows: shape (len(rows), 1 + d)."""
+        return np.column_stack((np.ones(len(rows)), self.values[rows] / VALUE))
+
+
+@dataclass(frozen=True)
+class DesignView:
+    """One partner's columns in a model, as the bank sees them.
+
+    design: their name. columns: of the design; numbers: of each in the partner's own list. not_held: what stands for a
+    row that is not held, in thousandths, shape (d,). positions: where each of the bank's rows stands in the partner's
+    row space, -1 if not held, shape (n,). rows: length of it. decimals: of partial scores.
+    """
+
+    name: str
+    design: str
+    columns: tuple[DesignColumn, ...]
+    numbers: tuple[int, ...]
+    not_held: I64
+    positions: I64 = field(repr=False)
+    rows: int
+    decimals: int
+    kit: IntegerKit = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Columns, d."""
+        return len(self.columns)
+
+    def spread(self, rows: I64, values: I64) -> I64:
+        """Lay vectors over some bank rows, shape (B, len(rows)), out over the row space, zero elsewhere."""
+        out = np.zeros((len(values), self.rows), dtype=np.int64)
+        at = self.positions[rows]
+        out[:, at[at >= 0]] = values[:, at >= 0]
+        return out
+
+    def terms(self, coefficients: Sequence[int]) -> tuple[PartnerTerm, ...]:
+        """The columns as a model keeps them."""
+        each = zip(self.columns, self.numbers, self.not_held.tolist(), coefficients, strict=True)
+        return tuple(
+            PartnerTerm(party=self.name, column=number, values=c.values, not_held=n, coefficient=b)
+            for c, number, n, b in each
+        )
+
+    def permuted(self, order: I64) -> "DesignView":
+        """The same partner with the held rows' positions permuted: a placebo that carries no signal."""
+        held = np.flatnonzero(self.positions >= 0)
+        positions = self.positions.copy()
+        positions[held] = self.positions[held][order]
+        return replace(self, positions=positions)

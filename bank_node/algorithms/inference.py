@@ -1,0 +1,77 @@
+"""What a fitted linear model says of its columns: standard errors, p-values, variance inflation, and chi-square tails.
+
+Errors are those of the inverse information; p-values of normal Wald tests, as statsmodels' GLM has them. Where two
+partners' columns are in a model, the block between them is not known (curvature.py): errors are then lower bounds, and
+likelihood-ratio tests of each partner's columns together stand in place of p-values.
+"""
+
+from dataclasses import dataclass
+from math import erfc, exp, lgamma, log, sqrt
+
+import numpy as np
+
+from bank_node.algorithms.glm import FittedGlm
+from protocol.algorithms.glm_parameters import GlmParams
+
+
+@dataclass(frozen=True)
+class TermFigures:
+    """One coefficient, in units of the margin. column: its name, "" of the intercept.
+
+    error: its standard error; p: of a two-sided test that it is 0; inflation: of its variance by the other columns.
+    None: not known; of a column left at 0, since others tell it already (`collinear`).
+    """
+
+    party: str
+    column: str
+    coefficient: float
+    error: float | None
+    p: float | None
+    inflation: float | None
+    collinear: bool = False
+
+
+def figures_of(fitted: FittedGlm, params: GlmParams) -> list[TermFigures]:
+    """Of the intercept and every term, in the model's order."""
+    model, active = fitted.model, fitted.active
+    penalty = np.full(len(active), params.reg_lambda)
+    penalty[0] = 0.0
+    covariance = fitted.curvature.covariance(active, penalty) * fitted.dispersion
+    errors = np.full(len(active), np.nan)
+    errors[active] = np.sqrt(np.diag(covariance)) * model.scale
+    inflation = np.full(len(active), np.nan)
+    inflation[np.flatnonzero(active)[1:]] = fitted.at_start.inflation(active)
+    bank = model.parties[0]
+    names = [(bank, ""), *((bank, t.column) for t in model.own), *((t.party, t.name) for t in model.theirs)]
+    numbers = [model.intercept, *(t.coefficient for t in model.own), *(t.coefficient for t in model.theirs)]
+    out = []
+    for j, ((party, column), number) in enumerate(zip(names, numbers, strict=True)):
+        value = model.coefficient(number)
+        p = two_sided(value / errors[j]) if active[j] and fitted.curvature.complete else None
+        out.append(TermFigures(party, column, value, _known(errors[j]), p, _known(inflation[j]), not active[j]))
+    return out
+
+
+def two_sided(z: float) -> float:
+    """P(|Z| >= |z|) of a standard normal variable."""
+    return erfc(abs(z) / sqrt(2.0))
+
+
+def above(statistic: float, degrees: int) -> float:
+    """P(X >= statistic) of a chi-square variable with whole degrees of freedom.
+
+    Source: Abramowitz and Stegun (1964), 26.4.4 and 26.4.5.
+    """
+    x = max(statistic, 0.0)
+    if not x:
+        return 1.0
+    half, odd = x / 2, degrees % 2
+    tail = erfc(sqrt(half)) if odd else exp(-half)
+    for k in range(1, (degrees + odd) // 2):
+        power = k - 0.5 * odd
+        tail += exp(-half + power * log(half) - lgamma(power + 1))
+    return min(1.0, tail)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

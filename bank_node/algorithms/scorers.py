@@ -1,0 +1,130 @@
+"""Scoring by a model of any kind: what is asked of its partners, and what their answers make of a row.
+
+A `Scorer` hides whether a model is trees, whose partners tell on which side of each split a row lies, or linear, whose
+partners add up their part of its score.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from bank_node.algorithms.scoring import Answers, Told, absent, ask_for_bits, handles_of, margins
+from bank_node.models.folder import Model
+from bank_node.models.linear import LinearModel
+from bank_node.models.trees import TreeModel
+from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.glm import MOST_DECIMALS, TermScores
+from protocol.algorithms.scoring import ScoringQuery
+from protocol.errors import IntegrityError
+from protocol.messages import F64, I64
+from protocol.role import Script, ask
+from protocol.table import Column
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partner's part of the score of each row to be scored, in 1 / UNIT, shape (n,)."""
+
+    score: I64
+
+
+@dataclass(frozen=True)
+class PartAnswers:
+    """One partner's partial scores of its row space, in 1 / UNIT, and what stands for a row that it does not hold."""
+
+    scores: I64 = field(repr=False)
+    not_held: int
+
+    def at(self, positions: I64) -> Part:
+        """Those of rows that stand at these places of the row space, -1 if not held."""
+        return Part(np.asarray(np.where(positions >= 0, self.scores[positions], self.not_held), dtype=np.int64))
+
+
+class Answer(Protocol):
+    """What a partner has answered for all rows of a row space."""
+
+    def at(self, positions: I64) -> Told | Part:
+        """Of rows that stand at these places."""
+
+
+class Scorer(Protocol):
+    """A model, and how its kind is scored."""
+
+    def needs(self, party: str) -> bool:
+        """Whether a partner must be asked."""
+
+    def ask(self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]) -> Script[Mapping[str, Answer]]:
+        """Every partner's answer, by partner. trained: alignments of the training."""
+
+    def absent(self, party: str, rows: int) -> Told | Part:
+        """What stands for a partner that is not asked."""
+
+    def margins(self, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told | Part], rows: int) -> F64:
+        """Margins, shape (rows,), or (rows, classes): the training's to the last bit."""
+
+
+@dataclass(frozen=True)
+class TreeScorer:
+    """Trees over the handles of several parties."""
+
+    model: TreeModel
+
+    def needs(self, party: str) -> bool:
+        return handles_of(self.model, party) > 0
+
+    def ask(self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]) -> Script[Mapping[str, Answers]]:
+        return (yield from ask_for_bits(self.model, trained, alignments))
+
+    def absent(self, party: str, rows: int) -> Told:
+        """All its splits take the default direction that they have learnt."""
+        return absent(self.model, party, rows)
+
+    def margins(self, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told | Part], rows: int) -> F64:
+        sides = {party: part for party, part in told.items() if isinstance(part, Told)}
+        return margins(self.model, bank, columns, sides, rows)
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """An intercept, and a term a column."""
+
+    model: LinearModel
+
+    def needs(self, party: str) -> bool:
+        return self.model.asks(party)
+
+    def ask(
+        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
+    ) -> Script[Mapping[str, PartAnswers]]:
+        """Raises: IntegrityError: another number of rows, or other decimals than in training."""
+        digest = self.model.sha256
+        queries = {
+            p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p]) for p, a in alignments.items()
+        }
+        replies = yield from ask(queries, TermScores)
+        return {p: self._answers(p, reply, alignments[p].rows) for p, reply in replies.items()}
+
+    def _answers(self, party: str, reply: TermScores, rows: int) -> PartAnswers:
+        decimals = self.model.decimals[party]
+        if reply.scores.shape != (rows,) or reply.decimals != decimals:
+            thing = "answered for other rows or decimals than the model and the alignment have"
+            raise IntegrityError(party, thing, "ask it what it keeps")
+        return PartAnswers(reply.scores * 10 ** (MOST_DECIMALS - decimals), self.model.not_held(party))
+
+    def absent(self, party: str, rows: int) -> Part:
+        """As if it held no row."""
+        return Part(np.full(rows, self.model.not_held(party), dtype=np.int64))
+
+    def margins(self, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told | Part], rows: int) -> F64:
+        score = self.model.own_score(columns, rows)
+        for party in self.model.parties[1:]:
+            part = told.get(party)
+            score = score + (part if isinstance(part, Part) else self.absent(party, rows)).score
+        return self.model.margin(score)
+
+
+def scorer_of(model: Model) -> Scorer:
+    """How a model is scored."""
+    return LinearScorer(model) if isinstance(model, LinearModel) else TreeScorer(model)

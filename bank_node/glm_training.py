@@ -1,0 +1,156 @@
+"""Linear models in a training: which columns they have and how these are encoded, then a fit a rung.
+
+The encoding is that of the training rows, and the same on every rung: a design of a partner, and its hint, serve them
+all. In the placebo the same encoded columns are permuted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner
+from bank_node.models.linear import OwnTerm
+from bank_node.standing import Standing
+from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.binning import CategoryRule, Rule
+from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.woe import Evidence
+from protocol.errors import DataError, UsageError
+from protocol.messages import I64
+from protocol.table import Column, Table, nearest
+
+Flags = npt.NDArray[np.bool_]
+_NAME: Final = "column "
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What all rungs of one linear model share. views: of every partner."""
+
+    own: OwnDesign
+    views: Mapping[str, DesignView]
+
+
+def encode_bank(table: Table, columns: BankColumns, params: GlmParams, train: Flags) -> OwnDesign:
+    """The bank's terms. Raises: DataError, UsageError: a column named is not there, or too many are."""
+    bad = _bads(table, params)
+    found = None if bad is None else evidence_of_bank(columns, train, bad)
+    offered = list(columns.names)
+    chosen = _chosen(table.party, params, offered, found, 1)
+    named = {column.name: column for column in table.columns}
+    terms = [term for j in chosen for term in _own_terms(named[offered[j]], columns.rules[j], found, j, params, train)]
+    _require_few(table.party, len(terms), params)
+    if not terms:
+        raise DataError(table.party, "has no column for a glm: none varies", "give columns that vary")
+    return OwnDesign(tuple(terms), np.stack([term.encode(named[term.column]) for term in terms], axis=1))
+
+
+def design_of(
+    view: PartnerView, table: Table, params: GlmParams, train: Flags, counts: I64 | None, least: int
+) -> tuple[tuple[DesignColumn, ...], I64]:
+    """A partner's columns, and what stands for each where a row is not held, in thousandths.
+
+    counts: rows and bads a bin, of a 0/1 label. least: columns that its contract asks for.
+    """
+    bad = _bads(table, params)
+    found = None if bad is None or counts is None else evidence_of_partner(view, counts, train, bad)
+    offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns]
+    columns: list[DesignColumn] = []
+    absent: list[int] = []
+    for j in _chosen(view.name, params, offered, found, least):
+        shape = view.columns[j]
+        if params.by_woe:
+            assert found is not None
+            values = _thousandths(found[j])
+            columns.append(DesignColumn(j, values[: shape.size]))
+            absent.append(values[-1] if len(values) > shape.size else 0)
+        else:
+            added = _dummies(j, shape.size) if shape.categorical else [DesignColumn(j)]
+            columns += added
+            absent += [0] * len(added)
+    _require_few(view.name, len(columns), params)
+    return tuple(columns), np.array(absent, dtype=np.int64)
+
+
+def open_design(
+    standing: Standing, view: PartnerView, alignment: BankAlignment, columns: tuple[DesignColumn, ...], absent: I64
+) -> DesignView:
+    """Lay a design out at the partner; its hint is asked for only if none is kept."""
+    design, kit = standing.design(view.name, view.layout, alignment.rows, columns)
+    return DesignView(
+        name=view.name,
+        design=design,
+        columns=columns,
+        numbers=tuple(view.columns[one.column].number for one in columns),
+        not_held=absent,
+        positions=alignment.positions,
+        rows=alignment.rows,
+        decimals=standing.contracts[view.name].score_decimals,
+        kit=kit,
+    )
+
+
+def _bads(table: Table, params: GlmParams) -> Flags | None:
+    """Which rows are bad, where the label is 0 or 1."""
+    assert table.label is not None
+    return table.label > 0 if params.task == "binary" else None
+
+
+def _chosen(
+    party: str, params: GlmParams, offered: Sequence[str], found: Sequence[Evidence] | None, least: int
+) -> list[int]:
+    """Places of the columns of a party: those named, or the strongest by information value, the strongest first."""
+    if party in params.columns:
+        for name in params.columns[party]:
+            if name not in offered:
+                raise DataError(
+                    party, f"{name!r} of a glm's columns is not there, or does not vary{nearest(name, list(offered))}",
+                    "correct the model's columns",
+                )  # fmt: skip
+        return [offered.index(name) for name in params.columns[party]]
+    if found is None:
+        return list(range(len(offered)))
+    order = sorted(range(len(offered)), key=lambda j: (-found[j].iv, j))
+    strong = sum(one.iv >= params.min_iv for one in found)
+    return order[: min(max(strong, least), params.max_columns)]
+
+
+def _own_terms(
+    column: Column, rule: Rule, found: Sequence[Evidence] | None, place: int, params: GlmParams, train: Flags
+) -> list[OwnTerm]:
+    if params.by_woe:
+        assert found is not None
+        return [OwnTerm(column=column.name, rule=rule, values=_thousandths(found[place]))]
+    if isinstance(rule, CategoryRule):
+        size = rule.ordinary + rule.missing
+        return [OwnTerm(column=column.name, rule=rule, values=one.values) for one in _dummies(place, size)]
+    numbers = column.numbers[train]
+    there = numbers[~np.isnan(numbers)]
+    deviation = float(there.std()) if len(there) else 0.0
+    return [OwnTerm(column=column.name, rule=rule, mean=float(there.mean()), deviation=deviation)] if deviation else []
+
+
+def _thousandths(evidence: Evidence) -> tuple[int, ...]:
+    scaled = np.clip(np.rint(evidence.woe * VALUE), -LARGEST_VALUE, LARGEST_VALUE)
+    return tuple(int(v) for v in scaled)
+
+
+def _dummies(place: int, size: int) -> list[DesignColumn]:
+    """A column a bin but the first, which is the most frequent: 1 in that bin, else 0."""
+    return [DesignColumn(place, tuple(VALUE * (b == k) for b in range(size))) for k in range(1, size)]
+
+
+def _require_few(party: str, count: int, params: GlmParams) -> None:
+    most = params.most_columns(party) if params.by_woe else params.max_columns
+    if count > most:
+        raise UsageError(
+            party, f"a glm would have {count} of its columns, a category counting one a bin, and {most} are the most",
+            "name fewer under the model's columns, or raise max_columns",
+        )  # fmt: skip

@@ -1,0 +1,122 @@
+"""A generalised linear model, as the bank keeps it: an intercept, and a term a column of every party.
+
+All of it are whole numbers (protocol/algorithms/glm.py says of what unit), so that scores are the same to the last bit
+wherever they are computed. A term of a partner says what stands for its bins, if the bank has told it so, and what
+stands for a row that it does not hold; which column it is, beyond its number, only the partner knows.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from protocol.algorithms.binning import NumberRule, Rule, apply_rule
+from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE, of_bins, standardised
+from protocol.he.base import I32
+from protocol.messages import F64, I64
+from protocol.table import Column
+
+SCHEMA: Final = 1
+
+
+class OwnTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column of the bank. rule, values: its bins, and what stands for each in thousandths.
+
+    Without values, its numbers stand for themselves: less mean, over deviation. coefficient: in millionths.
+    """
+
+    column: str
+    rule: Rule
+    values: tuple[int, ...] = ()
+    mean: float = 0.0
+    deviation: float = 1.0
+    coefficient: int = 0
+
+    def encode(self, column: Column) -> I32:
+        """Its whole numbers, shape (n,)."""
+        if self.values:
+            return of_bins(apply_rule(self.rule, column), self.values)
+        return standardised(column.numbers, self.mean, self.deviation)
+
+
+class PartnerTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column of a partner. column: its number there, from 0. values: as in `OwnTerm`, `missing` last.
+
+    not_held: what stands for a row that the partner does not hold.
+    """
+
+    party: str
+    column: int
+    values: tuple[int, ...] = ()
+    not_held: int = 0
+    coefficient: int = 0
+
+    @property
+    def name(self) -> str:
+        """As reports call it."""
+        return f"column {self.column + 1}"
+
+
+class LinearModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fitted model. margin = scale * (intercept + sum of coefficient * value + partners' rounded scores).
+
+    intercept: in millionths. decimals: to which each partner's scores are rounded. parties: the bank first.
+    """
+
+    schema: int = SCHEMA
+    objective: str
+    parties: tuple[str, ...]
+    intercept: int
+    scale: float
+    decimals: dict[str, int]
+    own: tuple[OwnTerm, ...]
+    theirs: tuple[PartnerTerm, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the model, with every float written exactly."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, floats in their shortest exact form."""
+        return json.dumps(msgspec.to_builtins(self), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "LinearModel":
+        """The model of `to_json`. Raises: msgspec.ValidationError if it is not one."""
+        return msgspec.json.decode(text, type=cls)
+
+    @property
+    def own_columns(self) -> dict[str, str]:
+        """The bank's columns that the model uses, by what they hold: "number" or "category"."""
+        return {t.column: "number" if isinstance(t.rule, NumberRule) else "category" for t in self.own}
+
+    def of(self, party: str) -> tuple[PartnerTerm, ...]:
+        """The terms of a partner."""
+        return tuple(term for term in self.theirs if term.party == party)
+
+    def asks(self, party: str) -> bool:
+        """Whether a partner is needed to score."""
+        return any(term.coefficient for term in self.of(party))
+
+    def not_held(self, party: str) -> int:
+        """The score, in 1 / UNIT, of a row that a partner does not hold."""
+        return sum(term.coefficient * term.not_held for term in self.of(party))
+
+    def own_score(self, columns: Mapping[str, Column], rows: int) -> I64:
+        """Intercept and the bank's terms, in 1 / UNIT, shape (rows,)."""
+        score = np.full(rows, self.intercept * VALUE, dtype=np.int64)
+        for term in self.own:
+            score += term.encode(columns[term.column]).astype(np.int64) * term.coefficient
+        return score
+
+    def margin(self, score: I64) -> F64:
+        """The margin of whole scores."""
+        return np.asarray(score / UNIT * self.scale)
+
+    def coefficient(self, number: int) -> float:
+        """A coefficient in units of the margin."""
+        return number / COEFFICIENT * self.scale

@@ -1,0 +1,171 @@
+"""The partner's half of generalised linear models: exact sums over sealed vectors, and rounded partial scores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from partner_node.algorithms.binning import BinnedTable
+from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.kept_terms import KeptTerm, KeptTerms
+from partner_node.models import changed_table
+from protocol.algorithms.binning import NumberRule
+from protocol.algorithms.boosting import Kept
+from protocol.algorithms.glm import (
+    LARGEST_COEFFICIENT,
+    Coefficients,
+    CrossQuery,
+    CrossSums,
+    DesignColumn,
+    KeepTerms,
+    PartialScores,
+    admits,
+    product_rows,
+    rounded,
+)
+from protocol.contract import Contract, refuse
+from protocol.errors import IntegrityError, PeerError
+from protocol.he.base import I32, Cleartext, Integers
+from protocol.he.integers import IntegerEvaluator
+from protocol.he.streams import digest
+from protocol.messages import I64, Message
+from protocol.table import Column
+
+
+def terms_of(
+    bank: str, table: BinnedTable, columns: Sequence[Column], wanted: Sequence[DesignColumn]
+) -> list[KeptTerm]:
+    """The columns of a design. columns: of the table. Raises: IntegrityError: columns or values that cannot be."""
+    named = {column.name: column for column in columns}
+    if len(set(wanted)) < len(wanted) or not all(
+        0 <= w.column < len(table.shapes) and admits(w, table.shapes[w.column]) for w in wanted
+    ):
+        raise IntegrityError(bank, "laid out columns that cannot be", "run the same version on both sides")
+    out = []
+    for one in wanted:
+        name = table.names[one.column]
+        numbers = named[name].numbers
+        there = numbers[~np.isnan(numbers)] if not one.values else np.zeros(1)
+        deviation = float(there.std())
+        out.append(KeptTerm(name, table.rules[one.column], one.values, float(there.mean()), deviation or 1.0))
+    return out
+
+
+def require_columns(party: str, contract: Contract, wanted: Sequence[DesignColumn]) -> None:
+    """Raises: RefusedError: the contract admits no model of so few, or of so many columns."""
+    apart, many = len({one.column for one in wanted}), len(wanted)
+    if apart < contract.min_glm_columns:
+        raise refuse(
+            party, "min_glm_columns",
+            f"a glm of {apart} of its columns would show single ones, and {contract.min_glm_columns} are the least",
+            "use more of its columns, or agree on a lower clause",
+        )  # fmt: skip
+    if many > contract.max_glm_columns:
+        raise refuse(
+            party, "max_glm_columns", f"a glm of {many} of its columns passes {contract.max_glm_columns}",
+            "use fewer of its columns, or agree on a higher clause",
+        )  # fmt: skip
+
+
+def values_of(terms: Sequence[KeptTerm], columns: Sequence[Column], party: str) -> I32:
+    """Whole numbers of the terms over a table, shape (rows, d). Raises: DataError: a column is gone, or another."""
+    named = {column.name: column for column in columns}
+    out = []
+    for term in terms:
+        column = named.get(term.column)
+        if column is None:
+            raise changed_table(party, "is gone")
+        if (column.kind == "number") != isinstance(term.rule, NumberRule):
+            raise changed_table(party, "is of another kind")
+        out.append(term.encode(column))
+    return np.stack(out, axis=1)
+
+
+def scores_of(values: I32, coefficients: Sequence[int], order: I64, decimals: int) -> I64:
+    """The rounded score of every row of a row space. order: the table's row at each position, -1 where not held."""
+    score = rounded(values.astype(np.int64) @ np.array(coefficients, dtype=np.int64), decimals)
+    return np.asarray(np.where(order >= 0, score[order], 0), dtype=np.int64)
+
+
+def release_label(design: str, coefficients: Sequence[int], decimals: int) -> str:
+    """Names a vector of partial scores to the budgets: the same one again is free."""
+    return digest(design.encode(), np.array(coefficients, dtype="<i8").tobytes(), bytes([decimals])).hex()
+
+
+@dataclass
+class GlmAnswerer:
+    """Answers a bank's fits on one design.
+
+    layout: of whose bins, layout_name, the design is, with its budgets. values: over the whole table, shape (rows, d).
+    order: the table's row at each position. build: makes the evaluator of a matrix. keep: stores a model's terms.
+    """
+
+    design: str
+    layout_name: str
+    layout: BoostingAnswerer
+    terms: Sequence[KeptTerm]
+    values: I32 = field(repr=False)
+    order: I64 = field(repr=False)
+    build: Callable[[Integers], IntegerEvaluator] = field(repr=False)
+    keep: Callable[[str, KeptTerms], None] = field(repr=False)
+
+    @cached_property
+    def evaluator(self) -> IntegerEvaluator:
+        """The engine's half, over the columns and their products at the held positions."""
+        positions = np.flatnonzero(self.order >= 0).astype(np.int64)
+        rows = product_rows(len(self.terms))
+        return self.build(Integers(self.values[self.order[positions]], rows, len(self.order), positions))
+
+    @property
+    def state(self) -> BoostingState:
+        """That of the layout, in which the job and its budgets are."""
+        return self.layout.state
+
+    def handle(self, message: Message) -> Message:
+        """The reply to one message of a fit."""
+        match message:
+            case CrossQuery():
+                return self._sum(message)
+            case Coefficients():
+                return self._score(message.values)
+            case KeepTerms():
+                return self._keep(message)
+        raise PeerError(self._bank, f"sent {message.KIND} in a fit", "run the same version on both sides")
+
+    @property
+    def _bank(self) -> str:
+        return self.state.bank
+
+    def _sum(self, query: CrossQuery) -> CrossSums:
+        """Exact sums; the equation budget is spent before they are computed."""
+        labels = [*query.labels, *([query.weight_label] if query.weight is not None else [])]
+        job = self.layout.state.job
+        if not job or not all(label.startswith(f"{job}/") for label in labels):
+            raise IntegrityError(self._bank, "asked under the label of a job it has not opened", "open the job first")
+        self.layout.spend(labels, 1)
+        count = len(self.terms)
+        columns = self.evaluator.answer(query.body, query.labels, np.arange(count))
+        weight = columns[:0]
+        if query.weight is not None:
+            every = np.arange(len(product_rows(count)))
+            weight = self.evaluator.answer(query.weight, [query.weight_label], every)
+        return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=columns, weight=weight)
+
+    def _score(self, coefficients: Sequence[int]) -> PartialScores:
+        """Partial scores; each vector of them is one of the alignment's `score_releases`."""
+        self._require_coefficients(coefficients)
+        contract, state = self.layout.contract, self.layout.state
+        label = release_label(self.design, coefficients, contract.score_decimals)
+        self.layout.budgets.spend_release(state.bank, state.alignment, label, contract.score_releases)
+        scores = scores_of(self.values, coefficients, self.order, contract.score_decimals)
+        return PartialScores(decimals=contract.score_decimals, scores=scores)
+
+    def _keep(self, message: KeepTerms) -> Kept:
+        self._require_coefficients(message.values)
+        self.keep(message.model, KeptTerms(tuple(self.terms), message.values))
+        return self.layout.kept()
+
+    def _require_coefficients(self, values: Sequence[int]) -> None:
+        if len(values) != len(self.terms) or any(abs(v) > LARGEST_COEFFICIENT for v in values):
+            raise IntegrityError(self._bank, "sent coefficients that cannot be", "run the same version on both sides")

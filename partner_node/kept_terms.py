@@ -1,0 +1,34 @@
+"""What stands behind a linear model at a partner: the columns by name, what encodes them, and their coefficients."""
+
+import msgspec
+
+from protocol.algorithms.binning import Rule, apply_rule
+from protocol.algorithms.glm import of_bins, standardised
+from protocol.he.base import I32
+from protocol.table import Column
+
+
+class KeptTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One column of a model, as the partner keeps it: what turns its values into whole numbers.
+
+    rule, values: bins, and what stands for each; without values, mean and deviation of the numbers.
+    """
+
+    column: str
+    rule: Rule
+    values: tuple[int, ...]
+    mean: float
+    deviation: float
+
+    def encode(self, column: Column) -> I32:
+        """Whole numbers of a column, which may come from another table, shape (n,)."""
+        if self.values:
+            return of_bins(apply_rule(self.rule, column), self.values)
+        return standardised(column.numbers, self.mean, self.deviation)
+
+
+class KeptTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands behind a model: its columns, and coefficients in millionths."""
+
+    terms: tuple[KeptTerm, ...]
+    coefficients: tuple[int, ...]

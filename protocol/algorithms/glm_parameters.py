@@ -1,0 +1,72 @@
+"""Parameters of the generalised linear models: logistic, linear and Poisson regression."""
+
+from typing import Final, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from protocol.added_keys import WithAddedKeys
+from protocol.algorithms.binning import MAX_BIN
+from protocol.algorithms.parameters import OBJECTIVES, Task
+
+MOST_COLUMNS: Final = 30
+"""Columns of one party in a model: products of two columns grow with their square."""
+OBJECTIVE_OF: Final = {"logistic": "binary:logistic", "linear": "reg:squarederror", "poisson": "count:poisson"}
+"""By family: XGBoost's name of the same loss."""
+
+
+class GlmParams(WithAddedKeys):
+    """Parameters of a `glm` model.
+
+    encoding: what stands for a value: the weight of evidence of its bin (of a 0/1 label only), or the value itself,
+    standardised. columns: by party, instead of those chosen by information value: names of the bank's, "column 3" of a
+    partner's, as the bin tables number them. max_columns, min_iv: of those chosen, a party.
+    reg_lambda: L2 penalty on all coefficients but the intercept. tol: largest step of any coefficient, in standard
+    errors, at which the fit ends.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: Literal["logistic", "linear", "poisson"] = "logistic"
+    encoding: Literal["auto", "woe", "numeric"] = "auto"
+    columns: dict[str, tuple[str, ...]] = Field({})
+    max_columns: int = Field(20, ge=1, le=MOST_COLUMNS)
+    min_iv: float = Field(0.02, ge=0)
+    max_bin: int = Field(8, ge=2, le=MAX_BIN)
+    reg_lambda: float = Field(0.0, ge=0)
+    max_iter: int = Field(12, ge=1, le=50)
+    tol: float = Field(1e-4, gt=0, le=0.1)
+
+    @property
+    def objective(self) -> str:
+        """XGBoost's name of the loss."""
+        return OBJECTIVE_OF[self.family]
+
+    @property
+    def task(self) -> Task:
+        """What the label is."""
+        return OBJECTIVES[self.objective]
+
+    @property
+    def num_class(self) -> int:
+        """A label of classes has no family here."""
+        return 0
+
+    @property
+    def by_woe(self) -> bool:
+        """Whether columns are encoded by weight of evidence."""
+        return self.encoding == "woe" or (self.encoding == "auto" and self.family == "logistic")
+
+    def most_columns(self, party: str) -> int:
+        """How many columns of a party the model has at most."""
+        return len(self.columns[party]) if party in self.columns else self.max_columns
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "GlmParams":
+        if self.encoding == "woe" and self.family != "logistic":
+            raise ValueError('encoding "woe" needs a label of 0 and 1: family "logistic"')
+        for party, columns in self.columns.items():
+            if not 1 <= len(columns) <= MOST_COLUMNS:
+                raise ValueError(f"columns of {party} are 1 to {MOST_COLUMNS}")
+            if len(set(columns)) < len(columns):
+                raise ValueError(f"columns of {party} name one twice")
+        return self

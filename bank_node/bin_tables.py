@@ -1,6 +1,6 @@
 """Bin tables of the report: each column's bins by name, with goods, bads, WOE, IV and KS, strongest column first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,22 +16,29 @@ from protocol.messages import I64
 MISSING, NOT_HELD = "missing", "not held"
 
 
-def tables_of_bank(columns: BankColumns, evidence: Sequence[Evidence], binning: Binning) -> list[BinTable]:
-    """The bank's columns, with their values."""
+def tables_of_bank(
+    columns: BankColumns, evidence: Sequence[Evidence], binning: Binning, names: Mapping[str, str]
+) -> list[BinTable]:
+    """The bank's columns, with their values. names: what they are called, where that is another name."""
     tables = []
     for number, (name, rule, found) in enumerate(zip(columns.names, columns.rules, evidence, strict=True)):
         groups = joined_bins(found, shape_of(number, rule), binning)
-        tables.append(bin_table(name, names_of_rule(rule, groups), found.joined(groups)))
+        tables.append(bin_table(names.get(name, name), names_of_rule(rule, groups), found.joined(groups)))
     return _sorted(tables)
 
 
 def tables_of_partner(view: PartnerView, evidence: Sequence[Evidence], binning: Binning) -> list[BinTable]:
-    """A partner's columns, by number: their names and values stay with the partner."""
+    """A partner's columns, by number: their names and values stay with the partner, but for those that it tells."""
     tables = []
     for shape, found in zip(view.columns, evidence, strict=True):
         groups = joined_bins(found, shape, binning)
-        tables.append(bin_table(f"column {shape.number + 1}", names_of_shape(shape, groups), found.joined(groups)))
+        tables.append(bin_table(name_of(shape), names_of_shape(shape, groups), found.joined(groups)))
     return _sorted(tables)
+
+
+def name_of(shape: ColumnShape) -> str:
+    """What a partner's column is called: by the name that it tells, or by number."""
+    return shape.name or f"column {shape.number + 1}"
 
 
 def _sorted(tables: Iterable[BinTable]) -> list[BinTable]:
@@ -56,15 +63,19 @@ def names_of_rule(rule: Rule, groups: I64) -> list[str]:
     if isinstance(rule, NumberRule):
         special = [f"= {value:g}" for value in rule.special]
         cuts = [f"{cut:g}" for cut in rule.cuts]
-        lows, highs = ["-∞", *cuts], [*cuts, "∞"]
-        named = [f"{lows[at[0]]} ≤ x < {highs[at[-1]]}" for at in _members(groups, rule.ordered)]
+        ends = ["-∞", *cuts, "∞"]
+        runs = [(at[0], at[-1] + 1) for at in _members(groups, rule.ordered)]
+        runs = [(rule.ordered - b, rule.ordered - a) for a, b in runs] if rule.descending else runs
+        named = [f"{ends[a]} ≤ x < {ends[b]}" for a, b in runs]
         return _with_others(named, special, rule.missing, groups)
     named = [", ".join(c for b in at for c in rule.groups[b]) for at in _members(groups, rule.ordinary)]
     return _with_others(named, [], rule.missing, groups)
 
 
 def names_of_shape(shape: ColumnShape, groups: I64) -> list[str]:
-    """Numbers of the fine bins in each joined bin of a partner's column."""
+    """What is in each joined bin of a partner's column: as it tells, or numbers of fine bins."""
+    if shape.rule is not None:
+        return names_of_rule(shape.rule, groups)
     special = [f"special value {k + 1}" for k in range(shape.special)]
     named = [_numbers(at) for at in _members(groups, shape.ordinary - shape.special)]
     return _with_others(named, special, shape.missing, groups)

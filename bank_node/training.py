@@ -192,7 +192,8 @@ def _bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
     views = [training.views[p, cutting] for p in training.alignments]
     yield from _open(training, len(training.job.models))
     counts = yield from _counts(training, cutting)
-    own = {bank: tables_of_bank(columns, evidence_of_bank(columns, train, label > 0), binning)}
+    names, evidence = training.job.parties[bank].names, evidence_of_bank(columns, train, label > 0)
+    own = {bank: tables_of_bank(columns, evidence, binning, names)}
     found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
     return own | {v.name: tables_of_partner(v, found[v.name], binning) for v in views}
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from bank_node.algorithms.merging import joined_bins
+from bank_node.bin_tables import name_of
 from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import BinTable, read_facts
 from bank_node.parts import assign_parts
@@ -100,7 +102,8 @@ def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, flo
         bins = np.where(rows >= 0, binned.bins[rows, j], shape.size)
         size = shape.size + bool((rows[train] < 0).any())
         plain = Evidence(*(np.bincount(bins[part], minlength=size) for part in (train, train & (label > 0))))
-        found[f"column {shape.number + 1}"] = plain.joined(joined_bins(plain, shape, job.binning)).iv
+        told = msgspec.structs.replace(shape, name=own.policy.names.get(binned.names[j], ""))
+        found[name_of(told)] = plain.joined(joined_bins(plain, shape, job.binning)).iv
     return found
 
 

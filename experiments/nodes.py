@@ -9,7 +9,7 @@ import tomli_w
 
 from experiments.deal import Dealt, DealtParty
 from protocol.files import write_whole
-from protocol.job import Job
+from protocol.job import Job, JobParty
 from protocol.table import TableSpec
 
 
@@ -35,10 +35,17 @@ def write_nodes(job: Job, dealt: Dealt, enforce_equations: bool, demo: bool = Tr
             policy = {
                 "equation_budget": "enforced" if enforce_equations else "counted",
                 "noise_seed": f"{job.run.seed}",
+                **_told(job.parties[name]),
             }
             values = {**common, "bank": job.bank, "listen": addresses[name], "health": health[name], "policy": policy}
         write_whole(configs[name], tomli_w.dumps(values).encode())
     return Nodes(configs, addresses, health)
+
+
+def _told(party: JobParty) -> dict[str, Any]:
+    """What a partner tells of its columns."""
+    told = {"names": party.names, "tell_bins": list(party.tell_bins)}
+    return {key: value for key, value in told.items() if value}
 
 
 def _common(job: Job, party: DealtParty, demo: bool) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from protocol.algorithms.binning import wrong_names
 from protocol.node_settings import NodeSettings, load_node_settings
 
 
@@ -17,6 +18,8 @@ class Policy(BaseModel):
     equation_budget: "enforced", or only "counted" (for a table dealt out in one place).
     noise_seed: for experiments in one hand only; without it the noise key comes from the operating system.
     revoked_models: sha256 of models that are no longer scored by; "all" revokes every model.
+    names: columns by the name under which the bank may show them; others go by number. tell_bins: of these, the ones
+    of which the bank is told what lies in each bin (cuts, categories).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,6 +29,17 @@ class Policy(BaseModel):
     equation_budget: Literal["enforced", "counted"] = "enforced"
     noise_seed: str = ""
     revoked_models: tuple[str, ...] = ()
+    names: dict[str, str] = {}
+    tell_bins: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _bins_of_named_columns(self) -> "Policy":
+        if wrong_names(self.names):
+            raise ValueError(f"names {wrong_names(self.names)}")
+        unnamed = [column for column in self.tell_bins if column not in self.names]
+        if unnamed:
+            raise ValueError(f"tell_bins has {unnamed[0]!r}, which names gives no name")
+        return self
 
 
 class PartnerConfig(NodeSettings):

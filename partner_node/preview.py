@@ -25,10 +25,14 @@ from protocol.workload import Workload, workload
 
 
 class UsedColumn(msgspec.Struct, frozen=True):
-    """A feature of the table, as a job would use it. bins: with `missing`, by cutting asked; 0 = dropped."""
+    """A feature of the table, as a job would use it. bins: with `missing`, by cutting asked; 0 = dropped.
+
+    told: what the bank is told of it: nothing, "name", or "name and bins".
+    """
 
     name: str
     bins: dict[str, int]
+    told: str
 
 
 class Equations(msgspec.Struct, frozen=True):
@@ -162,7 +166,16 @@ def _columns(case: _Case) -> list[UsedColumn]:
         cutting.text: {name: shape.size for name, shape in zip(table.names, table.shapes, strict=True)}
         for cutting, table in case.tables.items()
     }
-    return [UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}) for c in case.table.columns]
+    return [
+        UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}, _told(case.config, c.name))
+        for c in case.table.columns
+    ]
+
+
+def _told(config: PartnerConfig, column: str) -> str:
+    if column not in config.policy.names:
+        return ""
+    return "name and bins" if column in config.policy.tell_bins else "name"
 
 
 def _equations(case: _Case) -> Equations:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from protocol.added_keys import WithAddedKeys
-from protocol.algorithms.binning import MAX_BIN, Cutting, Kind
+from protocol.algorithms.binning import MAX_BIN, Cutting, Kind, wrong_names
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams, Task
 from protocol.contract import Contract
@@ -61,10 +61,11 @@ class JobParty(_Section):
     """[parties.X]: its columns. coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
 
     source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
-    is told, the bank learns which of its column numbers have one.
+    is told, the bank learns which of its column numbers have one. names: what a report calls a column; a partner's
+    other columns go by number. tell_bins: a partner's named columns of which the bank is told what lies in a bin.
     """
 
-    ADDED: ClassVar = ("as_of", "monotone")
+    ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins")
 
     columns: tuple[str, ...] = Field(min_length=1)
     coverage: float = Field(default=1.0, gt=0, le=1)
@@ -73,6 +74,8 @@ class JobParty(_Section):
     id: tuple[str, ...] = ()
     as_of: str = ""
     monotone: dict[str, Literal[-1, 1]] = Field({})
+    names: dict[str, str] = Field({})
+    tell_bins: tuple[str, ...] = ()
 
 
 class Split(_Section):
@@ -289,6 +292,7 @@ class Job(_Section):
         self._check_columns()
         self._check_dates()
         self._check_directions()
+        self._check_names()
         self._check_interactions()
         self._check_glm_columns()
         self._check_objectives()
@@ -348,6 +352,19 @@ class Job(_Section):
         for model in self.boosting_models:
             for column in model.params.monotone_constraints:
                 self._require_own(self.bank, column, "monotone_constraints")
+
+    def _check_names(self) -> None:
+        """Each party names its own columns, each by another name."""
+        for name, party in self.parties.items():
+            for column in party.names:
+                self._require_own(name, column, "names")
+            if wrong_names(party.names):
+                raise ValueError(f"names of {name} {wrong_names(party.names)}")
+            if party.tell_bins and name == self.bank:
+                raise ValueError("tell_bins is for partners: the bank's own bins are shown")
+            for column in party.tell_bins:
+                if column not in party.names:
+                    raise ValueError(f"tell_bins of {name} has {column!r}, which its names give no name")
 
     def _check_interactions(self) -> None:
         """Groups name columns of the bank, or parties."""

@@ -1,7 +1,7 @@
 """The partner's half of binning: its columns become one-hot bins over the rows of an alignment."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
@@ -12,7 +12,7 @@ from protocol.errors import DataError
 from protocol.he.base import OneHot
 from protocol.he.streams import digest
 from protocol.messages import I64, U8
-from protocol.table import Column
+from protocol.table import Column, nearest
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class BinnedTable:
 
     names, rules: of the d columns kept. bins: shape (rows of the table, d), uint8. dropped: numbers of columns
     left with one bin, which tell nothing. monotone: places, among those kept, of the columns that have a direction.
+    told_as: names that the bank may use, by column; told_bins: columns of which it is told what lies in a bin.
     """
 
     names: tuple[str, ...]
@@ -29,12 +30,19 @@ class BinnedTable:
     bins: U8
     dropped: tuple[int, ...]
     monotone: frozenset[int] = frozenset()
+    told_as: Mapping[str, str] = field(default_factory=dict)
+    told_bins: frozenset[str] = frozenset()
 
     @cached_property
     def shapes(self) -> tuple[ColumnShape, ...]:
         """What the bank is told."""
-        pairs = enumerate(zip(self.numbers, self.rules, strict=True))
-        return tuple(shape_of(number, rule, place in self.monotone) for place, (number, rule) in pairs)
+        return tuple(self._shape(place) for place in range(len(self.rules)))
+
+    def _shape(self, place: int) -> ColumnShape:
+        column, rule = self.names[place], self.rules[place]
+        bare = shape_of(self.numbers[place], rule, place in self.monotone)
+        told = rule if column in self.told_bins else None
+        return msgspec.structs.replace(bare, name=self.told_as.get(column, ""), rule=told)
 
     @cached_property
     def digest(self) -> bytes:
@@ -89,3 +97,12 @@ def require_ordered(party: str, columns: Sequence[Column], directions: Mapping[s
             raise DataError(party, f"declares a direction of {name!r}, which is no column of its", "correct monotone")
         if direction and kinds[name] != "number":
             raise DataError(party, f"column {name!r} holds categories, which have no direction", "correct monotone")
+
+
+def require_columns(party: str, columns: Sequence[Column], names: Iterable[str], key: str) -> None:
+    """Raises: DataError: a setting names a column that is not there."""
+    known = [column.name for column in columns]
+    for name in names:
+        if name not in known:
+            thing = f"{key} names {name!r}, which is no column of its{nearest(name, known)}"
+            raise DataError(party, thing, f"correct {key}")

@@ -12,11 +12,13 @@ matrix, since the bank sums it over its own unmatched rows. Which of these fine 
 decides from exact counts (bank_node/algorithms/merging.py).
 
 What each learns beyond the output: the bank, how many bins each column keeps, which columns are categorical,
-which have missing values and which a direction (not their names, nor the direction: a column with one has its bins
-numbered so that risk must not fall as the number grows); the partner, the settings.
+which have missing values and which a direction (not which: a column with one has its bins numbered so that risk must
+not fall as the number grows), and the names and cuts that the partner allows, none by default; the partner, the
+settings.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -62,7 +64,8 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: place in the partner's list of columns. ordinary: bins but for `missing`.
     missing: whether there is a `missing` bin. categorical: bins have no order, splits are subsets.
     increasing: the margin must not fall as the bin's number grows. special: how many of the ordinary bins, the last
-    ones, hold a special value each and have no place in the order.
+    ones, hold a special value each and have no place in the order. name, rule: the column's name, and what lies in its
+    bins, where the partner tells them.
     """
 
     number: int
@@ -71,11 +74,21 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     categorical: bool
     increasing: bool = False
     special: int = 0
+    name: str = ""
+    rule: "Rule | None" = None
 
     @property
     def size(self) -> int:
         """Rows of the matrix that belong to the column."""
         return self.ordinary + self.missing
+
+
+def wrong_names(names: Mapping[str, str]) -> str:
+    """Why these names of columns cannot be used, "" if they can: each is another one, and none is like a number's."""
+    told = list(names.values())
+    if "" in told or len(set(told)) < len(told):
+        return "has an empty name, or one twice"
+    return "has a name like that of a numbered column" if any(re.fullmatch(r"column \d+", n) for n in told) else ""
 
 
 @declared(
@@ -92,7 +105,7 @@ class LayoutQuery(Message, frozen=True):
 
 @declared(
     "binning.layout",
-    content="bins a column, whether categorical, missing, special, monotone; numbers of the columns dropped",
+    content="bins a column, whether categorical, missing, special, monotone; names where allowed; columns dropped",
     purpose="tell the bank the shape of the sums",
 )
 class Layout(Message, frozen=True):
@@ -210,7 +223,7 @@ def fit_number(
     cuts = _cuts(present, max_bin, kind)
     starts = np.concatenate(([0], np.searchsorted(present, cuts, side="left")))
     counts = np.diff(np.append(starts, present.size))
-    kept = _join_small(counts, min_rows)
+    kept = _join_small(counts, least)
     own, rare = (tuple(v for v in special if (often[v] >= least) == enough) for enough in (True, False))
     missing = len(values) - present.size - sum(often[v] for v in own)
     joined = [*np.add.reduceat(counts, np.concatenate(([0], kept + 1))), *(often[v] for v in own)]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.e2e.commands import edit
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import fedwarn, run
 
@@ -28,6 +29,25 @@ def test_bin_tables_equal_the_plain_computation(tmp_path, asked, binning):
         for tables in report["bin_tables"].values():
             assert [t["iv"] for t in tables] == sorted((t["iv"] for t in tables), reverse=True)
             assert all(sum(b["rows"] for b in t["bins"]) == report["data"]["train"] for t in tables)
+
+
+def test_a_partner_tells_the_names_and_bins_that_it_allows_and_no_others(tmp_path):
+    job = edit(scenario(tmp_path, report={"bootstrap": 50, "bin_tables": True}), _name)
+    report = run(job, tmp_path / "out", "--transport", "in-process")
+    telecom = {t["column"]: [b["name"] for b in t["bins"]] for t in report["bin_tables"]["telecom"]}
+    assert telecom.keys() == {"Calls a day", "Make of handset", "column 2"}
+    assert telecom["Calls a day"][0].endswith(" ≤ x < ∞")  # numbered along its direction
+    assert {*telecom["Make of handset"]} == {*(f"brand {k}" for k in range(6)), "not held"}
+    assert {b for b in telecom["column 2"] if not b.startswith("bin ")} == {"missing", "not held"}
+    assert {"Income", "own b"} == {t["column"] for t in report["bin_tables"]["bank"]}
+    done = fedwarn("check", "woe", tmp_path / "out", "--json")
+    assert json.loads(done.stdout.splitlines()[-1])["max_abs_iv"] == 0.0
+
+
+def _name(values):
+    values["parties"]["bank"]["names"] = {"own a": "Income"}
+    told = {"calls": "Calls a day", "brand": "Make of handset"}
+    values["parties"]["telecom"].update(names=told, tell_bins=["calls", "brand"], monotone={"calls": -1})
 
 
 def test_there_is_nothing_to_check_without_the_nodes(tmp_path):

@@ -256,6 +256,23 @@ def test_the_document_names_every_key_of_a_section_with_its_default_and_no_other
 
 
 @pytest.mark.parametrize(
+    ("party", "told", "said"),
+    [
+        ("telecom", {"names": {"nothing": "x"}}, "no column of telecom"),
+        ("telecom", {"names": {"calls": "column 2"}}, "like that of a numbered column"),
+        ("telecom", {"names": {"calls": ""}}, "empty name"),
+        ("telecom", {"tell_bins": ["calls"]}, "give no name"),
+        ("bank", {"names": {"own": "x"}, "tell_bins": ["own"]}, "tell_bins is for partners"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(tmp_path, party, told, said):
+    job = values()
+    job["parties"][party].update(told)
+    with pytest.raises(UsageError, match=said):
+        load(tmp_path, job)
+
+
+@pytest.mark.parametrize(
     ("binning", "said"),
     [
         ({"special": [-98]}, "both in binning.special and in data.missing"),

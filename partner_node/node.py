@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from partner_node.algorithms.alignment import AlignmentAnswerer, AlignmentState, dated_records
-from partner_node.algorithms.binning import BinnedTable, bin_table, require_columns, require_ordered
+from partner_node.algorithms.binning import BinnedTable, bin_table, require_named, require_ordered
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.checkup import CHECKUP, BankSeen, CheckupAnswerer, schema_digest
 from partner_node.algorithms.glm import (
@@ -80,7 +80,7 @@ class PartnerNode:
         own_folder(config.state)
         self.table = read_table(config.data.source, config.data, config.party)
         require_ordered(config.party, self.table.columns, config.data.monotone)
-        require_columns(config.party, self.table.columns, config.policy.names, "[policy] names")
+        require_named(config.party, self.table.columns, config.policy.names, "[policy] names")
         self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
         self.budgets.open_account(config.policy.account, self.table.sha256)
         self.approvals = Approvals(config.state / APPROVALS, config.party)

@@ -99,7 +99,7 @@ def require_ordered(party: str, columns: Sequence[Column], directions: Mapping[s
             raise DataError(party, f"column {name!r} holds categories, which have no direction", "correct monotone")
 
 
-def require_columns(party: str, columns: Sequence[Column], names: Iterable[str], key: str) -> None:
+def require_named(party: str, columns: Sequence[Column], names: Iterable[str], key: str) -> None:
     """Raises: DataError: a setting names a column that is not there."""
     known = [column.name for column in columns]
     for name in names:

@@ -37,12 +37,13 @@ def count_partners(job: str, views: Sequence[PartnerView], train: Flags, bad: Fl
 
 
 def _opened(view: PartnerView, sealed: Sealed, reply: BinCounts, rows: I64, bad: Flags) -> I64:
-    """The counts, accepted only if every column's add up to the rows and bads that the partner holds."""
+    """The counts, accepted only if each can be, and a column's add up to the rows and bads that the partner holds."""
     starts = starts_of(view.columns)
     counts = view.kit.open(sealed, np.arange(starts[-1]), reply.sums).T
     held = rows[view.held[rows]]
     totals = np.array([len(held), bad[held].sum()])
-    if not (np.add.reduceat(counts, starts[:-1], axis=0) == totals).all():
+    possible = (counts[:, 0] >= counts[:, 1]) & (counts[:, 1] >= 0)
+    if not possible.all() or not (np.add.reduceat(counts, starts[:-1], axis=0) == totals).all():
         raise IntegrityError(view.name, "its counts do not add up to the totals", "do not use this partner's answers")
     return np.ascontiguousarray(counts)
 

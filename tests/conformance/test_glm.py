@@ -96,6 +96,18 @@ def test_two_partners_reach_the_same_fixed_point_without_the_block_between_them(
     assert all(f.p is None for f in ours)
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_fit_is_the_same_to_the_last_bit_under_encryption(tmp_path, family):
+    found = []
+    for engine in ("blind", "plaintext"):
+        lab = laboratory(tmp_path / engine, 11, 400, ("bureau", "telecom"), family, OPEN)
+        lab.engine = engine
+        fitted = lab.fit(GlmParams(family=family, max_bin=4, min_iv=0), np.arange(400) < 330)
+        found.append((fitted.model.sha256, fitted.margin.tobytes(), fitted.curvature.joint.tobytes(), fitted.steps))
+        assert np.abs(fitted.parts[1:]).max() > 0
+    assert len(set(found)) == 1
+
+
 @settings(max_examples=30, deadline=None)
 @given(x=st.floats(0, 200), degrees=st.integers(1, 60))
 def test_tails_of_chi_square(x, degrees):

@@ -95,12 +95,14 @@ def test_what_is_not_the_jobs_is_refused_and_a_lie_is_found(tmp_path):
     def lying(requests):
         replies = exchange_with(lab)(requests)
         told = replies["telecom"]
-        one_more = np.zeros_like(told.sums)
-        one_more[0, 0] = 1
-        return {**replies, "telecom": BinCounts(plaintext=told.plaintext, sums=told.sums + one_more)}
+        return {**replies, "telecom": BinCounts(plaintext=told.plaintext, sums=told.sums + lie.view(np.uint64))}
 
-    with pytest.raises(IntegrityError, match="do not add up"):
-        drive(count_partners(JOB, lab.task.partners, lab.y >= 0, lab.y > 0), lying)
+    # One row too many; more bads than rows in one bin and fewer than none in the next, which adds up.
+    for moved in ((1, 0), (500, -500)):
+        lie = np.zeros((2, telecom.matrix.rows), dtype=np.int64)
+        lie[1, :2] = moved
+        with pytest.raises(IntegrityError, match="do not add up"):
+            drive(count_partners(JOB, lab.task.partners, lab.y >= 0, lab.y > 0), lying)
 
 
 def test_definitions():

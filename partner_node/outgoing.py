@@ -14,7 +14,7 @@ import msgspec
 from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, sizes_of
-from protocol.algorithms.glm import product_rows
+from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.group import POINT_BYTES
 from protocol.he.parameters import INTEGERS, N
 from protocol.messages import CATALOGUE
@@ -125,7 +125,7 @@ def _fitting(models: list[PlannedModel], sizes: Sizes) -> Iterator[tuple[str, in
     rows = [len(product_rows(model.columns)) for model in models]
     sealed = INTEGERS.n * _HINT_BYTES if sizes.encrypts else 0
     yield "glm.hint", len(models), sum(r * sealed + _HEAD for r in rows)
-    asked = sum(model.releases + model.rungs for model in models)
+    asked = sum(model.releases + model.rungs + model.vectors // vectors_a_query(sizes.space) for model in models)
     sums = sum(m.vectors * m.columns + (m.releases + m.rungs) * r for m, r in zip(models, rows, strict=True))
     yield "glm.sums", asked, sums * _SUM_BYTES + 2 * asked * _HEAD
     releases = sum(model.releases for model in models)

@@ -36,6 +36,7 @@ from protocol.algorithms.glm import (
     PartialScores,
     product_rows,
     squared,
+    vectors_a_query,
 )
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import DataError, IntegrityError
@@ -259,8 +260,22 @@ class _Fit:
         vectors = residual[None] if weighted is None else np.concatenate((residual[None], weighted[:, 1:].T))
         whole, units = _as_integers(vectors)
         weight, unit = _as_integers(vectors[:0] if weighted is None else weighted[:, :1].T)
+        found = []
+        batch = min((vectors_a_query(view.rows) for view in self.task.partners), default=len(whole))
+        for first in range(0, len(whole), batch):
+            weights = weight[:0] if first else weight
+            found.append((yield from self._exchange(name, first, whole[first : first + batch], weights, (units, unit))))
+        return {
+            view.name: (np.concatenate([one[view.name][0] for one in found]), found[0][view.name][1])
+            for view in self.task.partners
+        }
+
+    def _exchange(
+        self, name: str, first: int, whole: I64, weight: I64, units: tuple[float, float]
+    ) -> Script[dict[str, tuple[F64, F64]]]:
+        """Some of the vectors of a step, from number `first` on, and the weight with the first ones."""
         prefix = f"{self.task.label}/{name}"
-        labels = [f"{prefix}/{k}" for k in range(len(whole))]
+        labels = [f"{prefix}/{first + k}" for k in range(len(whole))]
         with self.task.clock("encrypt"):
             sealed = self._each(
                 lambda view: (
@@ -274,8 +289,7 @@ class _Fit:
         self.queries += len(whole) + len(weight)
         with self.task.clock("decrypt"):
             return {
-                view.name: _opened(view, *sealed[view.name], replies[view.name], units, unit)
-                for view in self.task.partners
+                view.name: _opened(view, *sealed[view.name], replies[view.name], *units) for view in self.task.partners
             }
 
     def _each(

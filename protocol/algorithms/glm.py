@@ -38,6 +38,7 @@ import numpy as np
 from protocol.algorithms.binning import ColumnShape
 from protocol.he.base import I32, Cleartext
 from protocol.he.integers import IntegerBody
+from protocol.he.parameters import INTEGERS
 from protocol.messages import F64, I64, U8, Disclosure, Message, as_sent, declared
 
 VALUE: Final = 1_000
@@ -50,6 +51,8 @@ LARGEST_COEFFICIENT: Final = 1_000 * COEFFICIENT
 UNIT: Final = VALUE * COEFFICIENT
 """A row's score before rounding is a whole number of 1 / UNIT; nine decimals do not round it."""
 MOST_DECIMALS: Final = 9
+QUERY_BYTES: Final = 1 << 27
+"""Vectors of more bytes than this go in several queries, one after another, so that neither side has to hold all."""
 
 
 class DesignColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,6 +195,11 @@ def product_rows(columns: int) -> I64:
     first, second = np.triu_indices(columns)
     alone = np.stack((np.arange(columns), np.full(columns, -1)), axis=1)
     return np.concatenate((alone, np.stack((first, second), axis=1))).astype(np.int64)
+
+
+def vectors_a_query(rows: int) -> int:
+    """How many sealed vectors over a row space go in one query at most."""
+    return max(1, QUERY_BYTES // (rows * INTEGERS.log2_q // 8))
 
 
 def squared(sums: F64, columns: int) -> F64:

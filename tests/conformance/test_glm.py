@@ -14,6 +14,7 @@ from statsmodels.stats.outliers_influence import variance_inflation_factor
 from bank_node.algorithms.inference import above, figures_of
 from experiments.glm_laboratory import GlmLaboratory
 from experiments.laboratory import OPEN
+from protocol.algorithms.glm import CrossQuery
 from protocol.algorithms.glm_parameters import GlmParams
 from tests.laboratory import some_columns
 
@@ -106,6 +107,24 @@ def test_a_fit_is_the_same_to_the_last_bit_under_encryption(tmp_path, family):
         found.append((fitted.model.sha256, fitted.margin.tobytes(), fitted.curvature.joint.tobytes(), fitted.steps))
         assert np.abs(fitted.parts[1:]).max() > 0
     assert len(set(found)) == 1
+
+
+def test_many_vectors_go_in_several_queries(tmp_path, monkeypatch):
+    """Two a query in place of all: the same fit, by the same labels, and each vector is asked once."""
+    fits = []
+    for most in (1 << 27, 2 * 26 * 409 + 1):
+        monkeypatch.setattr("protocol.algorithms.glm.QUERY_BYTES", most)
+        lab = laboratory(tmp_path / f"{most}", 12, 400, ("bureau", "telecom"), contract=OPEN)
+        messages, ask = [], lab.exchange
+        lab.exchange = lambda requests: (messages.extend(requests.values()), ask(requests))[1]  # noqa: B023
+        fitted = lab.fit(GlmParams(max_bin=4, min_iv=0))
+        labels = [
+            label for m in messages if isinstance(m, CrossQuery) for label in (*m.labels, m.weight_label) if label
+        ]
+        assert len(set(labels)) == len(labels) == 2 * fitted.queries
+        fits.append((fitted.model.sha256, fitted.curvature.joint.tolist(), sorted(labels), len(messages)))
+    assert fits[0][:3] == fits[1][:3]
+    assert fits[1][3] > fits[0][3]
 
 
 @settings(max_examples=30, deadline=None)

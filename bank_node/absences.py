@@ -25,7 +25,7 @@ def absence_scores(task: Task, boosted: Boosted, table: Table, parts: Parts) -> 
     test = parts == "test"
     rows = np.flatnonzero(test)
     columns = {column.name: column.rows(test) for column in table.columns}
-    told = {view.name: _told(view, boosted.handles[view.name], rows) for view in task.partners}
+    told = {view.name: told_of(view, boosted.handles[view.name], rows) for view in task.partners}
     return {
         partner: task.objective.predict(
             margins(boosted.model, task.bank, columns, _without(told, boosted, partner, len(rows)), len(rows))
@@ -38,7 +38,8 @@ def _without(told: Mapping[str, Told], boosted: Boosted, partner: str, rows: int
     return {**told, partner: absent(boosted.model, partner, rows)}
 
 
-def _told(view: PartnerView, handles: tuple[Split, ...], rows: I64) -> Told:
+def told_of(view: PartnerView, handles: tuple[Split, ...], rows: I64) -> Told:
+    """Where some rows of the bank go at a model's handles of one partner, as far as the training was told."""
     sides = np.array([view.sides(split, rows) for split in handles], dtype=np.int8).reshape(len(handles), len(rows))
     sides[sides == UNTOLD] = SPECIAL
     return Told(sides)

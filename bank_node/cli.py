@@ -17,7 +17,9 @@ from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
 from bank_node.rows import open_rows
 from bank_node.scoring import parties_absent, read_rows
+from bank_node.watch_list import WatchList
 from protocol.command import TALK, app
+from protocol.errors import UsageError
 from protocol.files import write_whole
 from protocol.findings import as_dict, as_table
 from protocol.job import load_job
@@ -91,21 +93,38 @@ def score(
         list[str] | None,
         typer.Option("--absent", help="PARTNER=missing: do without it, by the learnt directions. PARTNER=fail: end."),
     ] = None,
+    watchlist: Annotated[
+        Path | None,
+        typer.Option("--watchlist", help="A second file: red and amber rows by the model's bands, with reasons."),
+    ] = None,
 ) -> dict[str, Any]:
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     settings, folder = load_config(config), load_model(model)
     without = parties_absent(absent or [], folder.model)
     dated = settings.data.as_of and settings.alignment == "shared"
-    count = (_score_at_once if dated else _score_parts)(settings, folder, data, out, without)
+    if dated and watchlist:
+        thing = "rows whose dates are sent to the partners are scored at once"
+        raise UsageError(settings.party, f"--watchlist: {thing}", "take the watch list of alignment one-sided")
+    watch = WatchList(folder) if watchlist else None
+    if dated:
+        count = _score_at_once(settings, folder, data, out, without)
+    else:
+        count = _score_parts(settings, folder, data, out, without, watch)
     TALK.out.print(f"{count:,} rows scored: {out}")
-    return {"out": str(out), "rows": count, "absent": sorted(without)}
+    alerts = watch.write(watchlist) if watch and watchlist else None
+    if alerts is not None:
+        TALK.out.print(f"{alerts:,} rows red or amber: {watchlist}")
+    told = {} if alerts is None else {"watchlist": str(watchlist), "alerts": alerts}
+    return {"out": str(out), "rows": count, "absent": sorted(without), **told}
 
 
-def _score_parts(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
+def _score_parts(
+    config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str], watch: WatchList | None
+) -> int:
     """Score a file of any length; the number of rows."""
     with open_rows(config, folder.model, data, out.parent) as rows, TALK.progress() as progress:
         with connected(config, progress) as node:
-            node.score_file(folder, rows, out, without)
+            node.score_file(folder, rows, out, without, watch)
         return rows.rows
 
 

@@ -14,6 +14,7 @@ from bank_node.scoring import Scored, score
 from bank_node.standing import Progress, Standing
 from bank_node.streaming import score_rows
 from bank_node.training import Training, read_own_table, train
+from bank_node.watch_list import WatchList
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.checkup import formats_of
@@ -100,9 +101,11 @@ class BankNode:
         """Score rows by a model; `without` some partners, their splits take the default directions."""
         return score(self._config, model, table, self._session.exchange, without, self._progress)
 
-    def score_file(self, model: ModelFolder, rows: Rows, out: Path, without: set[str]) -> None:
-        """Score the rows of a file of any length, part by part."""
-        score_rows(self._config, model, rows, out, self._session.exchange, without, self._progress)
+    def score_file(
+        self, model: ModelFolder, rows: Rows, out: Path, without: set[str], watch: WatchList | None = None
+    ) -> None:
+        """Score the rows of a file of any length, part by part; put the red and amber ones on the watch list."""
+        score_rows(self._config, model, rows, out, self._session.exchange, without, self._progress, watch)
 
     def _leave_receipt(self, out: Path) -> None:
         """This node's own receipt; whoever has the partners' too can hold them against each other."""

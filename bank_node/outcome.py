@@ -9,8 +9,8 @@ import sys
 from importlib.metadata import version
 from math import log2
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 
 from bank_node import notes
@@ -30,9 +30,11 @@ from bank_node.evaluation.facts import (
 )
 from bank_node.evaluation.intervals import point_estimates
 from bank_node.evaluation.scores import ABSENCES_FILE, FOLDS_FILE, Scored
+from bank_node.models.calibration import Calibration
 from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
-from bank_node.watching import bands_of, calibration_of
+from bank_node.watch_list import WATCH_LIST_FILE
+from bank_node.watching import bands_of, baseline_of, calibration_of, columns_of, write_watch_list
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.parameters import BoostingParams
 from protocol.files import write_whole
@@ -45,7 +47,7 @@ _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "
 
 
 def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[str, ...] = ()) -> RunFacts:
-    """Write scores.csv, absences.csv, models/, facts.json, and folds.csv where there are folds.
+    """Write scores.csv, absences.csv, models/, facts.json, folds.csv where there are folds, watchlist.csv with bands.
 
     unused: columns of a dealt table that no party got.
     """
@@ -54,8 +56,11 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
     write_whole(out / ABSENCES_FILE, _absences(training))
     if training.folds is not None:
         write_whole(out / FOLDS_FILE, _folds(training))
-    for trained in training.rungs:
-        model_of(training, trained).write(out / "models" / folder_of(trained.rung.name) / trained.model)
+    models = [model_of(training, trained) for trained in training.rungs]
+    for model in models:
+        model.write(out / "models" / folder_of(model.about.rung) / model.about.model)
+    if training.job.bands:
+        write_watch_list(training, models, out / WATCH_LIST_FILE)
     facts = _facts(training, job_text, unused)
     write_facts(out, facts)
     return facts
@@ -143,7 +148,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
         metrics=_metrics(training, trained),
         calibration=calibration,
-        bands=bands_of(training, trained, calibration) or msgspec.UNSET,
+        **_watched(training, trained, calibration),
     )
     return ModelFolder(about, model)
 
@@ -153,6 +158,14 @@ def _handles(trained: TrainedRung, partner: str) -> int:
     if isinstance(trained.fitted, FittedGlm):
         return len(trained.fitted.model.of(partner))
     return len(trained.fitted.handles[partner])
+
+
+def _watched(training: Training, trained: TrainedRung, calibration: Calibration | None) -> dict[str, Any]:
+    """What a watch list needs, of a job with [bands]."""
+    bands = bands_of(training, trained, calibration)
+    if bands is None:
+        return {}
+    return {"bands": bands, "columns": columns_of(training, trained), "baseline": baseline_of(training, trained)}
 
 
 def _layout(training: Training, trained: TrainedRung, partner: str) -> str:

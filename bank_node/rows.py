@@ -22,7 +22,7 @@ from bank_node.models.folder import Model, own_columns
 from protocol.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.errors import DataError, UsageError
 from protocol.ids import duplicate_ids, normalise_ids
-from protocol.messages import I64
+from protocol.messages import F64, I64
 from protocol.scan import Scan, Source, as_text, id_text, is_date, is_number, quoted, sentinel_texts, values_of
 from protocol.table import Column, Table, nearest
 
@@ -96,9 +96,9 @@ class Rows:
         return grid_keys(entities, self._as_of(first, count), grid, self.party)
 
     def table(self, first: int, count: int) -> Table:
-        """Some rows: ids, and the columns that the model uses."""
+        """Some rows: ids, the columns that the model uses, and amounts where there are any."""
         columns = tuple(self._column(wanted, first, count) for wanted in self._wanted)
-        return Table(self.party, self.ids(first, count), columns)
+        return Table(self.party, self.ids(first, count), columns, amount=self._amount(first, count))
 
     @property
     def _naming(self) -> tuple[str, ...]:
@@ -132,7 +132,8 @@ class Rows:
         raise DataError(self.party, f"{self._data.name} lacks {name!r}, which the model uses", "add the column")
 
     def _lay_out(self, scan: Scan) -> None:
-        needed = dict.fromkeys((*self._naming, *(wanted.source for wanted in self._wanted)))
+        money = [self._config.data.amount] if self._config.data.amount in self._types else []
+        needed = dict.fromkeys((*self._naming, *(wanted.source for wanted in self._wanted), *money))
         try:
             columns = ", ".join(map(quoted, needed))
             self._base.execute(f"CREATE TABLE t AS SELECT {columns} FROM {scan.relation}")
@@ -197,6 +198,15 @@ class Rows:
         moments: Moments = values.astype("datetime64[us]")
         require_not_after(moments, self._snapshot, self.party, self._data.name)
         return moments
+
+    def _amount(self, first: int, count: int) -> F64 | None:
+        """nan where it is missing or negative; None where the file has no such column."""
+        name = self._config.data.amount
+        if name not in self._types:
+            return None
+        amount = np.array(self._values(f"TRY_CAST({quoted(name)} AS DOUBLE)", first, count), dtype=np.float64)
+        amount[~np.isfinite(amount) | (amount < 0)] = np.nan
+        return amount
 
     def _column(self, wanted: _Wanted, first: int, count: int) -> Column:
         values = self._values(wanted.expression, first, count)

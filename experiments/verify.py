@@ -5,6 +5,7 @@ Python, sharing no code with the report. Intervals, uplifts and sentences are co
 code. Models are held against their checksums, and the receipts of each pair of parties against each other.
 """
 
+import csv
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,7 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    checks = (_document, _points, _folds, _absences, _calibrations, _bands, _models, _receipts, _engine)
+    checks = (_document, _points, _folds, _absences, _calibrations, _bands, _watch_list, _models, _receipts, _engine)
     return [found for check in checks for found in check(folder)]
 
 
@@ -231,6 +232,24 @@ def _bands(folder: Path) -> Iterator[str]:
         kept = json.loads(about.read_text(encoding="utf-8")).get("bands") if about.is_file() else None
         if kept is not None and list(_differences({k: kept[k] for k in cuts}, cuts, "")):
             yield f"the cut-offs of {name} are not those that its validation rows give"
+
+
+def _watch_list(folder: Path) -> Iterator[str]:
+    """watchlist.csv against the bands and scores of the headline's rung, worst first."""
+    path, report = folder / "watchlist.csv", read_report(folder)
+    key = report.headline.rung, report.headline.model
+    bands = next(rung.bands for rung in report.rungs if (rung.name, rung.model) == key)
+    if bands is None or not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        told = [(line["id"], line["band"], float(line["score"])) for line in csv.DictReader(file)]
+    wanted = [band.name for band in bands.bands[:2] for _ in range(band.rows)]
+    scores = {row.tie: row.score for row in read_rows(folder)[key]}
+    found = [(hashlib.sha256(name.encode()).hexdigest(), score) for name, _, score in told]
+    if [band for _, band, _ in told] != wanted or len({tie for tie, _ in found}) != len(found):
+        yield "watchlist.csv has not the red and amber customers of the report"
+    elif any(scores.get(tie) != score for tie, score in found):
+        yield "watchlist.csv has other customers or scores than the test part of scores.csv"
 
 
 def _models(folder: Path) -> Iterator[str]:

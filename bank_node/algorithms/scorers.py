@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from bank_node.algorithms.scoring import Answers, Told, absent, ask_for_bits, handles_of, margins
 from bank_node.models.folder import Model
@@ -28,6 +29,10 @@ class Part:
     """A partner's part of the score of each row to be scored, in 1 / UNIT, shape (n,)."""
 
     score: I64
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Part":
+        """Of some of the rows."""
+        return Part(self.score[chosen])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ class Told:
 
     sides: npt.NDArray[np.int8]
 
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Told":
+        """Of some of the rows."""
+        return Told(self.sides[:, chosen])
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -67,13 +71,20 @@ def handles_of(model: TreeModel, party: str) -> int:
 def margins(model: TreeModel, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told], rows: int) -> F64:
     """Margin of every row, shape (rows,), or (rows, classes): tree by tree in the order of training, so that it is the
     training's to the last bit."""
-    own = np.array([_own_sides(split, columns[split.column]) for split in model.bank_splits], dtype=np.int8)
-    sides = {bank: own, **{party: answer.sides for party, answer in told.items()}}
+    sides = sides_of(model, bank, columns, told)
     bases = model.base if isinstance(model.base, tuple) else (model.base,)
     totals = [np.full(rows, base) for base in bases]
     for t, tree in enumerate(model.trees):
         totals[t % len(bases)] = totals[t % len(bases)] + _walk(tree, sides, rows)
     return np.stack(totals, axis=1) if isinstance(model.base, tuple) else totals[0]
+
+
+def sides_of(
+    model: TreeModel, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told]
+) -> dict[str, npt.NDArray[np.int8]]:
+    """Where each row goes at every party's handles, shape (handles, n)."""
+    own = np.array([_own_sides(split, columns[split.column]) for split in model.bank_splits], dtype=np.int8)
+    return {bank: own, **{party: answer.sides for party, answer in told.items()}}
 
 
 def _walk(tree: tuple[TreeNode, ...], sides: Mapping[str, npt.NDArray[np.int8]], rows: int) -> F64:

@@ -30,7 +30,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """model.json. By party: alignment, contract (digests of those it was trained under), bins (digests), handles.
 
     metrics: of the test part, point estimates. calibration: from score to probability of default, fitted on the
-    validation part; none where there was none: a score is the model's own. bands: cut-offs, of a job with [bands].
+    validation part; none where there was none: a score is the model's own. Of a job with [bands] too:
+    bands, its cut-offs; columns, by party the column of each handle or of the bank's own terms, by its name, or its
+    number where a partner does not tell it; baseline, of a linear model by party the mean of each own term, and of each
+    partner's part, over the rows trained on.
     """
 
     schema: int = SCHEMA
@@ -51,6 +54,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     metrics: dict[str, float]
     calibration: Calibration | None = None
     bands: BandCuts | msgspec.UnsetType = msgspec.UNSET
+    columns: dict[str, tuple[str, ...]] | msgspec.UnsetType = msgspec.UNSET
+    baseline: dict[str, tuple[float, ...]] | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
     def sealed(self) -> "About":

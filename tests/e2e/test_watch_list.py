@@ -2,25 +2,33 @@
 
 import csv
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from msgspec import UNSET
 
 from bank_node.config import load_config as load_bank
-from bank_node.models.calibration import pd_of
-from bank_node.models.folder import load_model
+from bank_node.explaining import explain
+from bank_node.models.calibration import log_odds, pd_of
+from bank_node.models.folder import ModelFolder, load_model
 from bank_node.models.show import summary
 from bank_node.node import BankNode
 from bank_node.rows import open_rows
+from bank_node.watch_list import HEADER, WatchList
 from experiments.run import run
 from experiments.verify import verify
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
+from protocol.errors import UsageError
 from protocol.transport.in_process import InProcess
+from tests.e2e.commands import edit
 from tests.e2e.tables import scenario
 
+TREES = [{"kind": "boosting", "params": {"n_estimators": 6, "max_depth": 3, "max_bin": 8}}]
 BANDS = {"rule": "capacity", "red": 0.1, "amber": 0.2}
 
 
@@ -30,10 +38,22 @@ def quiet(phase: str, done: int, total: int) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run."""
+    """A finished run of trees and a linear model, in which telecom names two of its columns, and bureau none."""
     folder = tmp_path_factory.mktemp("watch")
-    path = scenario(folder, 900, split={"validation": 0.3}, bands=BANDS, run={"transport": "in-process"})
-    run(path, folder / "out", fresh=False, progress=quiet, overrides={})
+    names = {"calls": "Calls a day", "brand": "Handset"}
+    changes: dict[str, Any] = {
+        "data": {"amount": "sum"},
+        "split": {"validation": 0.3},
+        "bands": BANDS,
+        "models": [*TREES, {"kind": "glm", "params": {"max_bin": 5}}],
+        "contract": {"min_glm_columns": 1},
+    }
+    path = edit(scenario(folder, 900, **changes), lambda v: v["parties"]["telecom"].update(names=names))
+    with duckdb.connect() as base:
+        table = folder / "table.csv"
+        base.execute(f"COPY (SELECT *, 1000 + 10 * abs(calls) AS sum FROM '{table}') TO '{folder}/more.csv' (HEADER)")
+        (folder / "more.csv").replace(table)
+    run(path, folder / "out", fresh=False, progress=quiet, overrides={"transport": "in-process"})
     return folder / "out"
 
 
@@ -42,20 +62,36 @@ def lines(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def score(out: Path, target: Path) -> list[dict[str, str]]:
-    """The bank's own rows through the full rung's model."""
-    config, model = load_bank(out / "nodes/bank/node.toml"), load_model(out / "models/all/boosting")
+def model_of(out: Path) -> ModelFolder:
+    return load_model(out / "models/all/boosting")
+
+
+def full(row: dict[str, str]) -> bool:
+    """Whether a line of scores.csv is of the full rung's trees."""
+    return (row["rung"], row["model"]) == ("all", "boosting")
+
+
+def score(out: Path, target: Path, watched: Path | None = None) -> list[dict[str, str]]:
+    """The bank's own rows through the full rung's model, and the watch list of them."""
+    watch = WatchList(model_of(out)) if watched else None
+    score_with(out, model_of(out), watch, target)
+    if watch and watched:
+        watch.write(watched)
+    return lines(target)
+
+
+def score_with(out: Path, model: ModelFolder, watch: WatchList | None, target: Path) -> None:
+    config = load_bank(out / "nodes/bank/node.toml")
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     try:
         with (
-            open_rows(config, model.trees, out / "nodes/bank/data.parquet", target.parent) as rows,
+            open_rows(config, model.model, out / "nodes/bank/data.parquet", target.parent) as rows,
             BankNode(config, InProcess("bank", {p: s.serve for p, s in services.items()}), quiet) as node,
         ):
-            node.score_file(model, rows, target, set())
+            node.score_file(model, rows, target, set(), watch)
     finally:
         for service in services.values():
             service.__exit__()
-    return lines(target)
 
 
 def test_a_run_with_a_validation_part_verifies(finished):
@@ -65,7 +101,7 @@ def test_a_run_with_a_validation_part_verifies(finished):
 def test_scores_come_with_the_models_own_probability(finished, tmp_path):
     scored = score(finished, tmp_path / "scored.csv")
     assert list(scored[0]) == ["id", "score", "parties_used", "pd"]
-    trained = {r["id"]: float(r["score"]) for r in lines(finished / "scores.csv") if r["rung"] == "all"}
+    trained = {r["id"]: float(r["score"]) for r in lines(finished / "scores.csv") if full(r)}
     assert {r["id"]: float(r["score"]) for r in scored} == trained
     calibration = load_model(finished / "models/all/boosting").about.calibration
     assert calibration
@@ -74,9 +110,69 @@ def test_scores_come_with_the_models_own_probability(finished, tmp_path):
     assert 0 < pds.min() < pds.max() < 1
 
 
+def test_the_watch_list_is_the_red_and_amber_test_rows_worst_first(finished):
+    watched = lines(finished / "watchlist.csv")
+    assert tuple(watched[0]) == HEADER
+    rung = next(r for r in json.loads((finished / "report.json").read_text())["rungs"] if r["name"] == "all")
+    red, amber, _ = rung["bands"]["bands"]
+    assert [r["band"] for r in watched] == ["red"] * red["rows"] + ["amber"] * amber["rows"]
+    test = {r["id"]: r for r in lines(finished / "scores.csv") if full(r) and r["part"] == "test"}
+    assert all(r["score"] == test[r["id"]]["score"] and r["amount"] == test[r["id"]]["amount"] for r in watched)
+    scores = [float(r["score"]) for r in watched]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_reasons_name_what_a_partner_names_and_the_party_alone_for_all_else(finished):
+    reasons = [reason for r in lines(finished / "watchlist.csv") for reason in r["reasons"].split("; ")]
+    read = [
+        re.fullmatch(r"(bank: own [ab]|telecom: (?:Calls a day|Handset)|telecom|bureau) \+\d+\.\d{3}", r)
+        for r in reasons
+    ]
+    assert all(read)
+    named = {found[1].split(":")[0] for found in read if found}
+    assert named == {"bank", "telecom", "bureau"}
+    assert any(found[1] == "telecom" for found in read if found)
+
+
+@pytest.mark.parametrize("kind", ["boosting", "glm"])
+def test_shares_add_up_to_the_margin_of_every_row(finished, tmp_path, kind):
+    """Of every row that is scored, partners' answers asked for anew."""
+    model, off = load_model(finished / "models/all" / kind), []
+
+    class Adding(WatchList):
+        def add(self, ids, score, amount, columns, told):
+            found = explain(model, columns, told, len(ids))
+            off.append(found.base + found.shares.sum(axis=1) - log_odds(score))
+
+    score_with(finished, model, Adding(model), tmp_path / "added.csv")
+    assert len(off[0]) == 900
+    assert np.abs(np.concatenate(off)).max() < 1e-9
+
+
+def test_a_linear_model_gives_reasons_by_own_column_and_by_partner(finished, tmp_path):
+    watch = WatchList(load_model(finished / "models/all/glm"))
+    score_with(finished, load_model(finished / "models/all/glm"), watch, tmp_path / "scored.csv")
+    assert watch.write(tmp_path / "watch.csv") > 100
+    reasons = {r.rpartition(" ")[0] for line in lines(tmp_path / "watch.csv") for r in line["reasons"].split("; ")}
+    assert reasons == {"bank: own a", "bank: own b", "telecom", "bureau"}
+
+
+def test_new_rows_get_the_watch_list_of_the_training(finished, tmp_path):
+    score(finished, tmp_path / "scored.csv", tmp_path / "watch.csv")
+    anew = {r["id"]: r for r in lines(tmp_path / "watch.csv")}
+    then = lines(finished / "watchlist.csv")
+    assert len(anew) > len(then)
+    assert all(anew[r["id"]] == r for r in then)
+
+
+def test_a_model_without_bands_has_no_watch_list(finished):
+    with pytest.raises(UsageError, match="it has no bands"):
+        WatchList(load_model(finished / "models/placebo/boosting"))
+
+
 def test_the_model_keeps_the_cut_offs_of_the_report(finished):
     for rung in json.loads((finished / "report.json").read_text())["rungs"]:
-        bands = load_model(finished / "models" / rung["name"] / "boosting").about.bands
+        bands = load_model(finished / "models" / rung["name"] / rung["model"]).about.bands
         if rung["placebo"]:
             assert bands is UNSET
         else:

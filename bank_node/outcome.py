@@ -30,6 +30,7 @@ from bank_node.evaluation.facts import (
 )
 from bank_node.evaluation.intervals import point_estimates
 from bank_node.evaluation.scores import ABSENCES_FILE, FOLDS_FILE, Scored
+from bank_node.linear_facts import linear_facts, with_releases
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import About, ModelFolder
 from bank_node.training import TrainedRung, Training
@@ -284,7 +285,8 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         variance_power=_variance_power(training, trained),
         importance=_importance(trained),
         disclosure=trained.disclosure,
-        leakage={p: leakage(training, trained, p) for p in trained.rung.partners},
+        leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
+        linear=linear_facts(training, trained),
     )
 
 

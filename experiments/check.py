@@ -4,12 +4,10 @@ Only whoever dealt the tables out can do this: it reads every party's table of a
 """
 
 import shutil
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -20,18 +18,18 @@ from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import BinTable, read_facts
 from bank_node.parts import assign_parts
 from bank_node.training import read_own_table
+from experiments.check_glm import check_models
+from experiments.joined import rows_behind
 from experiments.launch import train_in_process
 from experiments.nodes import Nodes
 from partner_node.algorithms.binning import bin_table
 from partner_node.config import load_config as load_partner
 from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.woe import Evidence
-from protocol.dates import Grid
 from protocol.errors import UsageError
 from protocol.job import BoostingModel, Job, load_job
-from protocol.messages import I64
 from protocol.settings import parse_toml
-from protocol.table import Table, read_table
+from protocol.table import read_table
 
 Progress = Callable[[str, int, int], None]
 
@@ -57,7 +55,15 @@ def check_woe(folder: Path, progress: Progress) -> dict[str, float]:
     return {"max_abs_iv": worst, "columns": columns}
 
 
-CHECKS: Final = {"woe": check_woe}
+def check_glm(folder: Path, progress: Progress) -> dict[str, Any]:
+    """The run's linear models, refitted with partial scores that are not rounded, against statsmodels.
+
+    Returns: as `check_models`. Raises: UsageError: the folder is not that of a run with its nodes.
+    """
+    return check_models(*_job_of(folder), progress)
+
+
+CHECKS: Final[dict[str, Callable[[Path, Progress], dict[str, Any]]]] = {"woe": check_woe, "glm": check_glm}
 
 
 def _job_of(folder: Path) -> tuple[Job, dict[str, Path]]:
@@ -77,7 +83,8 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path, progress: Progres
     for party, path in configs.items():
         copies[party] = place / path.parent.name / path.name
         shutil.copytree(path.parent, copies[party].parent, ignore=shutil.ignore_patterns("state"))
-    params = BoostingParams(n_estimators=1, max_bin=job.models[0].params.max_bin)
+    usual = job.boosting_models[0].params if job.boosting_models else BoostingParams()
+    params = usual.model_copy(update={"n_estimators": 1})
     update = {
         "models": (BoostingModel(params=params),),
         "report": job.report.model_copy(update={"bin_tables": True, "placebo": False}),
@@ -96,7 +103,7 @@ def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, flo
     assert label is not None
     contract = bank.contract.stricter(own.contract)
     binned = bin_table(partner, theirs.columns, job.cutting, contract.min_rows_per_bin, own.data.monotone)
-    rows = _joined(table, theirs, bank.grid)
+    rows = rows_behind(table, theirs, bank.grid)
     found = {}
     for j, shape in enumerate(binned.shapes):
         bins = np.where(rows >= 0, binned.bins[rows, j], shape.size)
@@ -105,24 +112,3 @@ def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, flo
         told = msgspec.structs.replace(shape, name=own.policy.names.get(binned.names[j], ""))
         found[name_of(told)] = plain.joined(joined_bins(plain, shape, job.binning)).iv
     return found
-
-
-def _joined(table: Table, theirs: Table, grid: Grid | None) -> I64:
-    """The partner's row that stands behind each of the bank's, -1 for none: of one id, or its latest record in time.
-
-    With a grid the time is its latest point not after the row's date; without one, the date itself.
-    """
-    if table.as_of is None or theirs.as_of is None:
-        at = {name: row for row, name in enumerate(theirs.ids)}
-        return np.array([at.get(name, -1) for name in table.ids])
-    times = table.as_of if grid is None else grid.points[grid.places(table.as_of)]
-    records: dict[bytes, list[tuple[np.datetime64, int]]] = defaultdict(list)
-    for row in np.argsort(theirs.as_of, kind="stable").tolist():
-        records[theirs.entities[row]].append((theirs.as_of[row], row))
-    return np.array([_latest(records[who], time) for who, time in zip(table.entities, times, strict=True)])
-
-
-def _latest(records: list[tuple[np.datetime64, int]], time: np.datetime64) -> int:
-    """The row of the last of these records, which are in order of time, not after a time; -1 if there is none."""
-    after = bisect_right(records, time, key=lambda record: record[0])
-    return records[after - 1][1] if after else -1

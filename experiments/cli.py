@@ -107,7 +107,7 @@ def check(
     with TALK.progress() as progress:
         found = CHECKS[what](folder, progress)
     for key, value in found.items():
-        TALK.out.print(f"{key}: {value:g}")
+        TALK.out.print(f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}")
     return found
 
 

@@ -56,6 +56,12 @@ class Family:
                 each = np.exp(np.clip(eta, -_FURTHEST, _FURTHEST)) - self.labels * eta
         return float((self.weights * each).sum())
 
+    def deviance(self, eta: F64) -> float:
+        """Twice what the log-likelihood lacks of the largest one there could be."""
+        best = self.labels - self.labels * np.log(np.where(self.labels > 0, self.labels, 1.0))
+        saturated = float((self.weights * best).sum()) if self.name == "poisson" else 0.0
+        return 2.0 * (self.loss(eta) - saturated)
+
     def base(self) -> float:
         """The intercept of the model without columns."""
         mean = float((self.weights * self.labels).sum() / self.weights.sum())

@@ -52,6 +52,11 @@ _ROOM_LOG2: Final = 36
 _FINEST: Final = 40
 _STALE: Final = 0.1
 """Steps of fewer standard errors than this leave the curvature as good as it was."""
+_FAR: Final = 1.0
+_COARSE: Final = 2
+"""Steps of more standard errors than this make do with scores of fewer decimals, which tell less of a row."""
+_UNSETTLED: Final = 5.0
+"""Rounding to d decimals moves the steps by a few 10^-d of a standard error: those below this many end the fit."""
 _HALVINGS: Final = 12
 _POOL: Final = ThreadPoolExecutor(4, thread_name_prefix="seal")
 
@@ -126,13 +131,22 @@ class _At:
 
 
 @dataclass(frozen=True)
+class Released:
+    """One vector of partial scores. coefficients: in millionths. scores: of the row space, in 10^-decimals."""
+
+    coefficients: tuple[int, ...]
+    decimals: int
+    scores: I64 = field(repr=False)
+
+
+@dataclass(frozen=True)
 class FittedGlm:
     """What a fit ends with.
 
     margin: of every row, shape (n,). parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
     (1 + partners, n). curvature: at the end, at_start: at the constant model; active: coefficients not left at 0 for
-    being told by others. loss, null_loss: minus log-likelihoods. steps: taken; released: coefficients of each partner
-    whose scores it has sent. queries: vectors sent to each partner.
+    being told by others. deviance: of the model, and of the constant one. steps: taken. released: by each
+    partner. queries: vectors sent to each.
     """
 
     model: LinearModel
@@ -140,15 +154,15 @@ class FittedGlm:
     curvature: Curvature
     at_start: Curvature
     active: Flags
-    loss: float
-    null_loss: float
+    deviance: float
+    null_deviance: float
     dispersion: float
     steps: int
     converged: bool
     queries: int
     parts: I64
     kept: Mapping[str, Kept]
-    released: Mapping[str, tuple[tuple[int, ...], ...]]
+    released: Mapping[str, tuple[Released, ...]]
 
 
 def fit_glm(task: GlmTask) -> Script[FittedGlm]:
@@ -174,9 +188,9 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
         converged = size <= fit.tolerance
         if converged or number == task.params.max_iter:
             break
-        at = yield from fit.advance(at, step)
+        at = yield from fit.advance(at, step, _COARSE if size > _FAR else MOST_DECIMALS)
     if not at.released:
-        at = yield from fit.release(at.coefficients)
+        at = yield from fit.release(at.coefficients, MOST_DECIMALS)
     if not found:
         _, curvature = yield from fit.sums(at, "end", True)
     assert curvature is not None
@@ -189,7 +203,7 @@ class _Fit:
 
     task: GlmTask
     queries: int = 0
-    released: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
+    released: dict[str, list[Released]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         task = self.task
@@ -197,7 +211,7 @@ class _Fit:
         self.own = task.own.numbers(self.rows)
         self.released = {view.name: [] for view in task.partners}
         self.active = np.ones(int(task.starts[-1]), dtype=bool)
-        self.tolerance = task.params.tol
+        self.tolerance, self.decimals = task.params.tol, MOST_DECIMALS  # of the scores at hand
 
     # -- where it stands -----------------------------------------------------------------------------------------
 
@@ -214,12 +228,9 @@ class _Fit:
         self.at_start = curvature
         if not self.task.params.reg_lambda:
             self.active = independent(curvature.joint)
-        coarsest = min((view.decimals for view in self.task.partners), default=MOST_DECIMALS)
-        weight = float(np.mean(self.family.weight(np.full(len(self.rows), self.family.base()))))
-        error = 10.0**-coarsest / np.sqrt(12.0) * np.sqrt(weight * len(self.task.partners))
-        self.tolerance = max(
-            self.task.params.tol, 4.0 * error
-        )  # rounding moves the steps by this much of a standard error
+        if self.task.partners:
+            finest = min(view.decimals for view in self.task.partners)
+            self.tolerance = max(self.task.params.tol, min(_STALE, _UNSETTLED * 10.0**-finest))
 
     def eta(self, at: _At) -> F64:
         """The linear predictor of the rows fitted on."""
@@ -316,11 +327,12 @@ class _Fit:
         penalty[0] = 0.0
         return penalty
 
-    def advance(self, at: _At, step: F64) -> Script[_At]:
+    def advance(self, at: _At, step: F64, decimals: int) -> Script[_At]:
         """Go the step; back on the same line while the likelihood does not rise. Scores are linear in coefficients, so
         that what lies between two releases is known from both."""
-        new = yield from self.release(at.coefficients + np.rint(step * COEFFICIENT).astype(np.int64))
-        bound = self.loss(at) + self._slack(at)
+        new = yield from self.release(at.coefficients + np.rint(step * COEFFICIENT).astype(np.int64), decimals)
+        bound = self.loss(at) + self._slack(at, min(decimals, self.decimals))
+        self.decimals = decimals
         ahead = new
         for halving in range(1, _HALVINGS + 1):
             if self.loss(new) <= bound:
@@ -333,14 +345,17 @@ class _Fit:
             )  # fmt: skip
         return new
 
-    def _slack(self, at: _At) -> float:
+    def _slack(self, at: _At, decimals: int) -> float:
         """By how much rounded scores may make the loss seem to rise."""
-        coarsest = min((view.decimals for view in self.task.partners), default=MOST_DECIMALS)
+        coarsest = min((min(decimals, view.decimals) for view in self.task.partners), default=MOST_DECIMALS)
         noise = 10.0**-coarsest * float(np.sqrt((self.family.residual(self.eta(at)) ** 2).sum()))
         return 2.0 * noise + 1e-9 * abs(self.loss(at))
 
-    def release(self, coefficients: I64) -> Script[_At]:
-        """The scores of all rows by these coefficients: each partner adds up its part, and rounds it."""
+    def release(self, coefficients: I64, decimals: int) -> Script[_At]:
+        """The scores of all rows by these coefficients: each partner adds up its part, and rounds it.
+
+        decimals: at most; fewer than a partner's contract admits make no score that a model could end with.
+        """
         task = self.task
         if int(np.abs(coefficients).max()) > LARGEST_COEFFICIENT:
             raise DataError(
@@ -351,12 +366,15 @@ class _Fit:
         asked = {}
         for number, view in enumerate(task.partners):
             values = tuple(coefficients[task.block(number)].tolist())
-            self.released[view.name].append(values)
-            asked[view.name] = Coefficients(design=view.design, values=values)
+            asked[view.name] = Coefficients(design=view.design, values=values, decimals=min(decimals, view.decimals))
         with task.clock("network"):
             replies = yield from ask(asked, PartialScores)
-        parts += [partner_score(view, asked[view.name].values, replies[view.name]) for view in task.partners]
-        return _At(coefficients, np.stack(parts))
+        for view in task.partners:
+            sent, reply = asked[view.name], replies[view.name]
+            parts.append(partner_score(view, sent, reply))
+            self.released[view.name].append(Released(sent.values, sent.decimals, reply.scores))
+        final = all(view.decimals <= decimals for view in task.partners)
+        return _At(coefficients, np.stack(parts), released=final)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -378,8 +396,8 @@ class _Fit:
             curvature=curvature,
             at_start=self.at_start,
             active=self.active,
-            loss=self.family.loss(eta),
-            null_loss=self.family.loss(np.full(len(eta), self.family.base())),
+            deviance=self.family.deviance(eta),
+            null_deviance=self.family.deviance(np.full(len(eta), self.family.base())),
             dispersion=self.family.dispersion(eta, int(self.active.sum())),
             steps=steps,
             converged=converged,
@@ -404,17 +422,17 @@ class _Fit:
         )
 
 
-def partner_score(view: DesignView, coefficients: Sequence[int], reply: PartialScores) -> I64:
+def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) -> I64:
     """The partner's part of every row's score, in 1 / UNIT, shape (n,); of a row not held what stands for it.
 
     Raises: IntegrityError: other decimals or rows than agreed, or scores that the coefficients cannot give.
     """
-    step = 10 ** (MOST_DECIMALS - view.decimals)
-    largest = sum(abs(b) for b in coefficients) * MAX_VALUE // step + 1
+    step = 10 ** (MOST_DECIMALS - sent.decimals)
+    largest = sum(abs(b) for b in sent.values) * MAX_VALUE // step + 1
     plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
-    if reply.decimals != view.decimals or not plausible:
+    if reply.decimals != sent.decimals or not plausible:
         raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")
-    absent = sum(b * n for b, n in zip(coefficients, view.not_held.tolist(), strict=True))
+    absent = sum(b * n for b, n in zip(sent.values, view.not_held.tolist(), strict=True))
     return np.asarray(np.where(view.positions >= 0, reply.scores[view.positions] * step, absent), dtype=np.int64)
 
 

@@ -18,6 +18,7 @@ from bank_node.evaluation.facts import (
     DisclosureRow,
     Facts,
     Leakage,
+    Linear,
     Measured,
     Security,
     Text,
@@ -55,6 +56,7 @@ class Rung(Facts):
     bands: red, amber and green, where the job has bands; none for the placebo.
     calibration: of a 0/1 label with a validation part; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
+    linear: coefficients of a linear model.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Rung(Facts):
     importance: dict[str, float]
     disclosure: list[DisclosureRow]
     leakage: dict[str, Leakage]
+    linear: Linear | None
 
 
 class Headline(Facts):

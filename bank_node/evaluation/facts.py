@@ -86,6 +86,8 @@ class Leakage(Facts):
 
     queries: vectors answered. equations_share: sums released a matched row, for life so far.
     information_share: share of the entropy of its bins that split bits revealed so far.
+    releases: vectors of partial scores of the model so far. told_rows: share of the rows of its table whose bins these
+    tell (bank_node/algorithms/telling.py); None without any, or where the bank does not know what stands for a bin.
     zcdp: rho of zero-concentrated differential privacy that the noise would amount to; no claim is made on it.
     """
 
@@ -93,12 +95,58 @@ class Leakage(Facts):
     equations_share: float
     information_share: float
     zcdp: float | None = None
+    releases: int = 0
+    told_rows: float | None = None
+
+
+class Term(Facts):
+    """One coefficient of a linear model. column: "" of the intercept.
+
+    error: standard error. p: that it is 0. inflation: of its variance. None: not known, or `collinear`: left at 0.
+    """
+
+    party: str
+    column: str
+    coefficient: float
+    error: float | None
+    p: float | None
+    inflation: float | None
+    collinear: bool = False
+
+
+class PartyTest(Facts):
+    """Likelihood-ratio test that all coefficients of a party are 0, from the rung without it."""
+
+    party: str
+    degrees: int
+    statistic: float
+    p: float
+
+
+class Linear(Facts):
+    """A linear model. joint: errors and p-values are those of all columns together; else errors are lower bounds.
+
+    rows: fitted on. penalty: L2. steps: taken to the end; converged: whether that was the end.
+    """
+
+    family: str
+    encoding: str
+    joint: bool
+    rows: int
+    deviance: float
+    null_deviance: float
+    penalty: float
+    steps: int
+    converged: bool
+    terms: list[Term]
+    tests: list[PartyTest]
 
 
 class RungFacts(Facts):
     """One rung of the ladder under one model; (name, model) is its key in scores.csv.
 
     variance_power: of the deviance, for a regression: 0 squared error, 1 Poisson, between them Tweedie to 2.
+    linear: of a linear model.
     """
 
     name: str
@@ -110,6 +158,7 @@ class RungFacts(Facts):
     importance: dict[str, float] = {}
     disclosure: list[DisclosureRow] = []
     leakage: dict[str, Leakage] = {}
+    linear: Linear | None = None
 
 
 class Bin(Facts):

@@ -51,6 +51,7 @@ def render_page(report: Report, scored: Scored) -> str:
             second=sensitive_metric(report.task),
             disclosures=_disclosures(report),
             leaks=_leaks(report),
+            linear=[rung for rung in report.rungs if rung.linear],
             calibrated=[rung for rung in report.rungs if rung.calibration],
             calibration_figures=FIGURES,
             banded=[rung for rung in report.rungs if rung.bands],

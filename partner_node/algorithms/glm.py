@@ -128,7 +128,7 @@ class GlmAnswerer:
             case CrossQuery():
                 return self._sum(message)
             case Coefficients():
-                return self._score(message.values)
+                return self._score(message.values, message.decimals)
             case KeepTerms():
                 return self._keep(message)
         raise PeerError(self._bank, f"sent {message.KIND} in a fit", "run the same version on both sides")
@@ -152,14 +152,18 @@ class GlmAnswerer:
             weight = self.evaluator.answer(query.weight, [query.weight_label], every)
         return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=columns, weight=weight)
 
-    def _score(self, coefficients: Sequence[int]) -> PartialScores:
+    def _score(self, coefficients: Sequence[int], decimals: int) -> PartialScores:
         """Partial scores; each vector of them is one of the alignment's `score_releases`."""
         self._require_coefficients(coefficients)
         contract, state = self.layout.contract, self.layout.state
-        label = release_label(self.design, coefficients, contract.score_decimals)
+        if not 0 <= decimals <= contract.score_decimals:
+            raise refuse(
+                state.bank, "score_decimals", f"asked for scores of {decimals} decimals",
+                f"ask for {contract.score_decimals} at most",
+            )  # fmt: skip
+        label = release_label(self.design, coefficients, decimals)
         self.layout.budgets.spend_release(state.bank, state.alignment, label, contract.score_releases)
-        scores = scores_of(self.values, coefficients, self.order, contract.score_decimals)
-        return PartialScores(decimals=contract.score_decimals, scores=scores)
+        return PartialScores(decimals=decimals, scores=scores_of(self.values, coefficients, self.order, decimals))
 
     def _keep(self, message: KeepTerms) -> Kept:
         self._require_coefficients(message.values)

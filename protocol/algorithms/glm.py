@@ -151,10 +151,11 @@ class CrossSums(Message, frozen=True):
 
 @declared("glm.coefficients", content="the partner's coefficients, to six decimals", purpose="partial scores of a fit")
 class Coefficients(Message, frozen=True):
-    """In millionths, one a column of the design."""
+    """In millionths, one a column of the design. decimals: of the scores wanted, the contract's at most."""
 
     design: str
     values: tuple[int, ...]
+    decimals: int
 
 
 @declared(

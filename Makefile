@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env partner-bundle uplift test bench-env flower-env test-flower check lock clean
+.PHONY: help env partner-bundle uplift test bench-env flower-env test-flower simulate check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -61,6 +61,11 @@ flower-env: .venv-flower/stamp
 # make test-flower   the transport on Flower's simulation and deployment engines
 test-flower: flower-env
 	.venv-flower/bin/python -m pytest tests/flower --timeout 600
+
+# make simulate   a made-up scenario on Flower's simulation engine: 20,000 companies, a bank, a real-estate partner
+simulate: flower-env
+	.venv-flower/bin/python -m experiments run experiments/scenarios/beijing-real-estate.toml --transport flower \
+		--out out/simulate --fresh
 
 # make check    style, types and layers
 check: .venv/dev.stamp

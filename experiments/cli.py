@@ -13,6 +13,7 @@ from experiments.compare import compare as compare_runs
 from experiments.new_scenario import new_scenario
 from experiments.prepare import prepare, write_demo
 from experiments.run import run as run_scenario
+from experiments.scenario import concrete
 from experiments.verify import receipts_held, require_verified
 from experiments.warm import warm_kernels
 from protocol.command import TALK, app
@@ -58,6 +59,7 @@ def nodes(
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")] = False,
 ) -> dict[str, Any]:
     """Deal a scenario's table out and write every party's node folder, to run its nodes by hand."""
+    scenario = concrete(scenario)
     job = load_job(scenario)
     prepare(out, fresh)
     made = write_demo(job, scenario, out)

@@ -14,6 +14,7 @@ from experiments.nodes import Nodes
 from experiments.partner_environment import partner_environment
 from experiments.places import Place, place_partners
 from experiments.prepare import prepare, write_parties
+from experiments.scenario import concrete
 from experiments.unfinished import finish, keep, unfinished
 from protocol.command import TALK
 from protocol.files import own_folder
@@ -45,6 +46,7 @@ def run(
     Raises: FedwarnError of the first node that failed.
     """
     environment = partner_environment(partner_env)
+    scenario = concrete(scenario)
     job = load_job(scenario)
     settings = check_settings(Run, {**job.run.model_dump(), **overrides}, "the command line")
     job = job.model_copy(update={"run": settings})

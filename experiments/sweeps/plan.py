@@ -21,8 +21,9 @@ from typing import Any, Final, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
+from experiments.scenario import load_scenario
 from protocol.errors import UsageError
-from protocol.job import Job, Title, load_job
+from protocol.job import Job, Title
 from protocol.settings import check_settings, parse_toml, resolve
 
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
@@ -110,7 +111,7 @@ def write_scenarios(plan: Plan, folder: Path) -> dict[str, Job]:
     for run in plan.runs:
         path = folder / f"{run.name}.toml"
         path.write_text(tomli_w.dumps(run.values), encoding="utf-8")
-        jobs[run.name] = load_job(path)
+        jobs[run.name] = load_scenario(path)
     return jobs
 
 
@@ -231,8 +232,8 @@ def _base(name: str, beside: Path) -> Path:
 
 def _with_whole_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
     """Paths hold wherever the run's scenario is written."""
-    load_job(base)
+    load_scenario(base)
     for place in (values.get("data", {}), *values["parties"].values()):
-        if "source" in place:
+        if "path" in place.get("source", {}):
             place["source"]["path"] = str(resolve(Path(place["source"]["path"]), base))
     return values

@@ -6,6 +6,7 @@ import pytest
 
 from experiments.attacks import Score
 from experiments.attacks.chosen_query import READ, chosen_query
+from experiments.attacks.chosen_values import READ_VALUES, chosen_values
 from experiments.attacks.reconstruction import reconstruction
 
 
@@ -16,6 +17,11 @@ def _shown(score: Score) -> Score:
 
 def test_a_chosen_query_reads_a_row_a_bit_and_nothing_in_the_product_prevents_it(tmp_path: Path) -> None:
     assert _shown(chosen_query(0.0, 0, tmp_path)).found == 1.0
+
+
+def test_a_chosen_vector_reads_twenty_rows_of_a_regressions_columns(tmp_path: Path) -> None:
+    assert READ_VALUES == 20
+    assert _shown(chosen_values(tmp_path)).found == 1.0
 
 
 def test_noise_covers_what_the_bank_declares_and_a_lie_gets_round_it(tmp_path: Path) -> None:

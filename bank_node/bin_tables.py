@@ -63,10 +63,9 @@ def names_of_rule(rule: Rule, groups: I64) -> list[str]:
     if isinstance(rule, NumberRule):
         special = [f"= {value:g}" for value in rule.special]
         cuts = [f"{cut:g}" for cut in rule.cuts]
-        ends = ["-∞", *cuts, "∞"]
         runs = [(at[0], at[-1] + 1) for at in _members(groups, rule.ordered)]
         runs = [(rule.ordered - b, rule.ordered - a) for a, b in runs] if rule.descending else runs
-        named = [f"{ends[a]} ≤ x < {ends[b]}" for a, b in runs]
+        named = [_interval(["", *cuts, ""], a, b) for a, b in runs]
         return _with_others(named, special, rule.missing, groups)
     named = [", ".join(c for b in at for c in rule.groups[b]) for at in _members(groups, rule.ordinary)]
     return _with_others(named, [], rule.missing, groups)
@@ -79,6 +78,15 @@ def names_of_shape(shape: ColumnShape, groups: I64) -> list[str]:
     special = [f"special value {k + 1}" for k in range(shape.special)]
     named = [_numbers(at) for at in _members(groups, shape.ordinary - shape.special)]
     return _with_others(named, special, shape.missing, groups)
+
+
+def _interval(ends: Sequence[str], a: int, b: int) -> str:
+    """From one end to another, of which the outer ones are no numbers."""
+    if not ends[a] and not ends[b]:
+        return "any number"
+    if not ends[a]:
+        return f"x < {ends[b]}"
+    return f"{ends[a]} ≤ x < {ends[b]}" if ends[b] else f"x ≥ {ends[a]}"
 
 
 def _members(groups: I64, ordered: int) -> list[list[int]]:

@@ -13,17 +13,19 @@ import numpy.typing as npt
 
 from bank_node.algorithms.boosting import BankColumns
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner
 from bank_node.models.linear import OwnTerm
 from bank_node.standing import Standing
 from protocol.algorithms.alignment import BankAlignment
-from protocol.algorithms.binning import CategoryRule, Rule
+from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule, shape_of
 from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.woe import Evidence
 from protocol.errors import DataError, UsageError
-from protocol.messages import I64
+from protocol.job import Binning
+from protocol.messages import F64, I64
 from protocol.table import Column, Table, nearest
 
 Flags = npt.NDArray[np.bool_]
@@ -38,10 +40,36 @@ class Encoded:
     views: Mapping[str, DesignView]
 
 
-def encode_bank(table: Table, columns: BankColumns, params: GlmParams, train: Flags) -> OwnDesign:
-    """The bank's terms. Raises: DataError, UsageError: a column named is not there, or too many are."""
+@dataclass(frozen=True)
+class Weighed:
+    """A column's bins as weights of evidence. iv: of its bins, joined if asked. woe: of each fine bin, shape (k,)."""
+
+    iv: float
+    woe: F64
+
+
+def weighed(found: Sequence[Evidence], shapes: Sequence[ColumnShape], binning: Binning | None) -> list[Weighed]:
+    """Weights of evidence of every column. binning: how its bins are joined, None: not at all."""
+    if binning is None:
+        return [Weighed(one.iv, one.woe) for one in found]
+    out = []
+    for one, shape in zip(found, shapes, strict=True):
+        groups = joined_bins(one, shape, binning)
+        joined = one.joined(groups)
+        out.append(Weighed(joined.iv, joined.woe[groups]))
+    return out
+
+
+def encode_bank(
+    table: Table, columns: BankColumns, params: GlmParams, train: Flags, binning: Binning | None = None
+) -> OwnDesign:
+    """The bank's terms. binning: how bins are joined, None: not at all.
+
+    Raises: DataError, UsageError: a column named is not there, or too many are.
+    """
     bad = _bads(table, params)
-    found = None if bad is None else evidence_of_bank(columns, train, bad)
+    shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
+    found = None if bad is None else weighed(evidence_of_bank(columns, train, bad), shapes, binning)
     offered = list(columns.names)
     chosen = _chosen(table.party, params, offered, found, 1)
     named = {column.name: column for column in table.columns}
@@ -53,14 +81,21 @@ def encode_bank(table: Table, columns: BankColumns, params: GlmParams, train: Fl
 
 
 def design_of(
-    view: PartnerView, table: Table, params: GlmParams, train: Flags, counts: I64 | None, least: int
+    view: PartnerView,
+    table: Table,
+    params: GlmParams,
+    train: Flags,
+    counts: I64 | None,
+    least: int,
+    binning: Binning | None = None,
 ) -> tuple[tuple[DesignColumn, ...], I64]:
     """A partner's columns, and what stands for each where a row is not held, in thousandths.
 
     counts: rows and bads a bin, of a 0/1 label. least: columns that its contract asks for.
     """
     bad = _bads(table, params)
-    found = None if bad is None or counts is None else evidence_of_partner(view, counts, train, bad)
+    counted = None if bad is None or counts is None else evidence_of_partner(view, counts, train, bad)
+    found = None if counted is None else weighed(counted, view.columns, binning)
     offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns]
     columns: list[DesignColumn] = []
     absent: list[int] = []
@@ -104,7 +139,7 @@ def _bads(table: Table, params: GlmParams) -> Flags | None:
 
 
 def _chosen(
-    party: str, params: GlmParams, offered: Sequence[str], found: Sequence[Evidence] | None, least: int
+    party: str, params: GlmParams, offered: Sequence[str], found: Sequence[Weighed] | None, least: int
 ) -> list[int]:
     """Places of the columns of a party: those named, or the strongest by information value, the strongest first."""
     if party in params.columns:
@@ -123,7 +158,7 @@ def _chosen(
 
 
 def _own_terms(
-    column: Column, rule: Rule, found: Sequence[Evidence] | None, place: int, params: GlmParams, train: Flags
+    column: Column, rule: Rule, found: Sequence[Weighed] | None, place: int, params: GlmParams, train: Flags
 ) -> list[OwnTerm]:
     if params.by_woe:
         assert found is not None
@@ -137,8 +172,8 @@ def _own_terms(
     return [OwnTerm(column=column.name, rule=rule, mean=float(there.mean()), deviation=deviation)] if deviation else []
 
 
-def _thousandths(evidence: Evidence) -> tuple[int, ...]:
-    scaled = np.clip(np.rint(evidence.woe * VALUE), -LARGEST_VALUE, LARGEST_VALUE)
+def _thousandths(column: Weighed) -> tuple[int, ...]:
+    scaled = np.clip(np.rint(column.woe * VALUE), -LARGEST_VALUE, LARGEST_VALUE)
     return tuple(int(v) for v in scaled)
 
 

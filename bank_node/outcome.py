@@ -11,6 +11,7 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from bank_node import notes
@@ -33,6 +34,8 @@ from bank_node.evaluation.scores import ABSENCES_FILE, FOLDS_FILE, Scored
 from bank_node.linear_facts import linear_facts, with_releases
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import About, ModelFolder
+from bank_node.models.scorecard import Scorecard
+from bank_node.scorecards import Counted, scorecard_of
 from bank_node.training import TrainedRung, Training
 from bank_node.watch_list import WATCH_LIST_FILE
 from bank_node.watching import bands_of, baseline_of, calibration_of, columns_of, write_watch_list
@@ -42,6 +45,7 @@ from protocol.files import write_whole
 from protocol.he.engines import ENCRYPTED
 from protocol.he.noise import zcdp
 from protocol.he.parameters import FLOOD_BUDGET_LOG2, ONE_HOT, STATISTICAL_BITS_TOTAL, N
+from protocol.job import ScorecardModel
 from protocol.ladder import folder_of
 
 _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "rbcl", "msgspec")
@@ -132,6 +136,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
     """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
     model, standing, partners = trained.fitted.model, training.standing, trained.rung.partners
     calibration = calibration_of(training, trained)
+    card = card_of(training, trained)
     about = About(
         kind=training.job.models[training.job.model_names.index(trained.model)].kind,
         model=trained.model,
@@ -150,8 +155,28 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         metrics=_metrics(training, trained),
         calibration=calibration,
         **_watched(training, trained, calibration),
+        scorecard=card.model_dump(mode="json") if card else msgspec.UNSET,
     )
     return ModelFolder(about, model)
+
+
+def card_of(training: Training, trained: TrainedRung) -> Scorecard | None:
+    """The scorecard of a rung; none of another kind of model, or of a placebo, whose bins are those of other rows."""
+    job, table = training.job, training.table
+    model, fitted = job.models[job.model_names.index(trained.model)], trained.fitted
+    if not isinstance(model, ScorecardModel) or not isinstance(fitted, FittedGlm) or trained.rung.placebo:
+        return None
+    assert table.label is not None
+    counted = Counted(
+        columns=training.own[job.cutting],
+        views={p: training.views[p, job.cutting] for p in trained.rung.partners},
+        counts=training.counts[job.cutting],
+        train=training.parts == "train",
+        bad=table.label > 0,
+        binning=job.binning,
+        names=job.parties[table.party].names,
+    )
+    return scorecard_of(fitted.model, model.params, counted)
 
 
 def _handles(trained: TrainedRung, partner: str) -> int:
@@ -284,6 +309,7 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         model_sha256=trained.fitted.model.sha256,
         variance_power=_variance_power(training, trained),
         importance=_importance(trained),
+        scorecard=card_of(training, trained),
         disclosure=trained.disclosure,
         leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
         linear=linear_facts(training, trained),

@@ -27,13 +27,14 @@ class Scored:
     """Rows in order of id, their prediction, and the parties whose columns each score rests on.
 
     score: shape (n,), or a probability a class, shape (n, classes). pd: calibrated probabilities of default, shape
-    (n,), where the model was calibrated.
+    (n,), where the model was calibrated. points: of a scorecard, shape (n,).
     """
 
     ids: list[bytes]
     score: F64
     parties_used: list[str]
     pd: F64 | None = None
+    points: F64 | None = None
 
     def write(self, path: Path) -> None:
         """id, score, parties_used, and probabilities of classes or of default; floats written exactly."""
@@ -47,12 +48,13 @@ class Scored:
         """Names of the columns written."""
         classes = self.score.shape[1] if self.score.ndim == 2 else 0
         further = [f"score_{k}" for k in range(classes)] + ["pd"] * (self.pd is not None)
+        further += ["points"] * (self.points is not None)
         return ["id", "score", "parties_used", *further]
 
     def lines(self) -> Iterator[tuple[object, ...]]:
         """A line a row."""
         each = list(self.score.T) if self.score.ndim == 2 else []
-        each += [self.pd] if self.pd is not None else []
+        each += [column for column in (self.pd, self.points) if column is not None]
         score = self.score.argmax(axis=1) if self.score.ndim == 2 else self.score
         ids = (i.decode() for i in self.ids)
         return zip(ids, score.tolist(), self.parties_used, *(column.tolist() for column in each), strict=True)
@@ -138,7 +140,9 @@ def score(
 def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:
     """What the model says of rows with these margins, shape (n,), or (n, classes)."""
     score, calibration = RESPONSES[folder.model.objective](margin), folder.about.calibration
-    return Scored(ids, score, used, pd_of(calibration, score) if calibration else None)
+    card = folder.scorecard
+    pd, points = pd_of(calibration, score) if calibration else None, card.scale.points(margin) if card else None
+    return Scored(ids, score, used, pd, points)
 
 
 @contextmanager

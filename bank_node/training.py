@@ -39,7 +39,7 @@ from protocol.draws import draw
 from protocol.errors import DataError, UsageError
 from protocol.files import own_folder
 from protocol.he.streams import digest
-from protocol.job import BoostingModel, Job
+from protocol.job import BoostingModel, Job, JobModel, ScorecardModel
 from protocol.ladder import Rung, rungs
 from protocol.messages import F64, I64, encoded_size
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
@@ -152,13 +152,15 @@ def _grow_ladder(
         for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
             opened = drive(_open(training, number), journal)
             under = _Under(training, number, name, journal, tally, opened, progress)
-            encoded = None if isinstance(model, BoostingModel) else _encode(under, model.params, clock)
+            linear = _linear(model)
+            encoded = None if linear is None else _encode(under, linear, clock)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
                 if isinstance(model, BoostingModel):
                     trained = _train_rung(under, rung, model.params, clock)
                 else:
+                    assert linear is not None
                     assert encoded is not None
-                    trained = _fit_rung(under, rung, model.params, encoded, clock)
+                    trained = _fit_rung(under, rung, linear, encoded, clock)
                 training.rungs.append(trained)
                 clock = Stopwatch()
         for view in training.views.values():
@@ -237,13 +239,25 @@ class _Under:
     told: Progress
 
     @property
+    def job_model(self) -> JobModel:
+        """As the job has it."""
+        return self.training.job.models[self.number]
+
+    @property
     def cutting(self) -> Cutting:
         """Its bins."""
-        return self.training.job.cutting_of(self.training.job.models[self.number])
+        return self.training.job.cutting_of(self.job_model)
 
     def progress(self, rung: Rung) -> Callable[[int, int], None]:
         """Tells how far a rung is."""
         return lambda done, total: self.told(f"rung {rung.name}", done, total)
+
+
+def _linear(model: JobModel) -> GlmParams | None:
+    """Of a linear model, what it is fitted by."""
+    if isinstance(model, BoostingModel):
+        return None
+    return model.params.glm if isinstance(model, ScorecardModel) else model.params
 
 
 def _encode(under: _Under, params: GlmParams, clock: Stopwatch) -> Encoded:
@@ -252,12 +266,13 @@ def _encode(under: _Under, params: GlmParams, clock: Stopwatch) -> Encoded:
     counts: Mapping[str, I64] = {}
     if params.task == "binary":
         counts = drive(_counts(training, under.cutting), under.journal)
-    own = encode_bank(training.table, _own_columns(training, under.cutting), params, train)
+    binning = training.job.binning if isinstance(under.job_model, ScorecardModel) else None
+    own = encode_bank(training.table, _own_columns(training, under.cutting), params, train, binning)
     views = {}
     with clock("hint"):
         for partner, alignment in training.alignments.items():
             view, least = training.views[partner, under.cutting], training.standing.contracts[partner].min_glm_columns
-            columns, absent = design_of(view, training.table, params, train, counts.get(partner), least)
+            columns, absent = design_of(view, training.table, params, train, counts.get(partner), least, binning)
             views[partner] = open_design(training.standing, view, alignment, columns, absent)
     return Encoded(own, views)
 

@@ -16,6 +16,7 @@ from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.binning import MAX_BIN, Cutting, Kind, wrong_names
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams, Task
+from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.contract import Contract
 from protocol.dates import Periods
 from protocol.settings import check_settings, parse_toml, resolve
@@ -129,7 +130,14 @@ class GlmModel(_Section):
     params: GlmParams = GlmParams()
 
 
-KINDS: Final = ("boosting", "glm")
+class ScorecardModel(_Section):
+    """[[models]] of kind scorecard: a logistic regression on weights of evidence, told in points."""
+
+    kind: Literal["scorecard"]
+    params: ScorecardParams = ScorecardParams()
+
+
+KINDS: Final = ("boosting", "glm", "scorecard")
 
 
 def _kind(model: Any) -> str:
@@ -138,7 +146,9 @@ def _kind(model: Any) -> str:
 
 
 JobModel = Annotated[
-    Annotated[BoostingModel, Tag("kind=boosting")] | Annotated[GlmModel, Tag("kind=glm")],
+    Annotated[BoostingModel, Tag("kind=boosting")]
+    | Annotated[GlmModel, Tag("kind=glm")]
+    | Annotated[ScorecardModel, Tag("kind=scorecard")],
     Discriminator(
         _kind,
         custom_error_type="model_kind",
@@ -261,10 +271,12 @@ class Job(_Section):
         usual = next((model.params.max_bin for model in self.boosting_models), 16)
         return Cutting(binning.max_bin or usual, binning.kind, binning.special)
 
-    def cutting_of(self, model: BoostingModel | GlmModel) -> Cutting:
+    def cutting_of(self, model: BoostingModel | GlmModel | ScorecardModel) -> Cutting:
         """The bins that a model asks for; a linear model's as [binning] says."""
         if isinstance(model, BoostingModel):
             return model.params.cutting
+        if isinstance(model, ScorecardModel):
+            return self.cutting
         return Cutting(model.params.max_bin, self.binning.kind, self.binning.special)
 
     @property
@@ -377,16 +389,16 @@ class Job(_Section):
 
     def _check_glm_columns(self) -> None:
         """The bank's columns by name, a partner's by number: only the partner knows its names."""
-        for model in (m for m in self.models if isinstance(m, GlmModel)):
+        for model in (m for m in self.models if not isinstance(m, BoostingModel)):
             for party, columns in model.params.columns.items():
                 if party not in self.parties:
-                    raise ValueError(f"{party!r} in a glm's columns is no party{nearest(party, list(self.parties))}")
+                    raise ValueError(f"{party!r} in a model's columns is no party{nearest(party, list(self.parties))}")
                 for name in columns:
                     if party == self.bank:
-                        self._require_own(party, name, "a glm's columns")
+                        self._require_own(party, name, "a model's columns")
                     elif not re.fullmatch("column [1-9][0-9]*", name):
                         what = 'a partner\'s are numbered, as "column 3"'
-                        raise ValueError(f"{name!r} in a glm's columns of {party}: {what}")
+                        raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
 
     def _check_objectives(self) -> None:
         """All models are judged by the same figures."""

@@ -91,16 +91,16 @@ def workload(job: Job, partner: str) -> Workload:
                 PlannedModel(name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, cutting)
             )
         else:
-            models.append(_planned_glm(job, partner, name, model, real if number else len(with_it)))
+            linear = model.params if isinstance(model, GlmModel) else model.params.glm
+            models.append(_planned_glm(job, partner, name, linear, cutting, real if number else len(with_it)))
     bins = [PlannedModel(BINS, 0, 0, 1, job.cutting, bin_tables=True)] if job.report.bin_tables else []
     return Workload((*models, *bins))
 
 
-def _planned_glm(job: Job, partner: str, name: str, model: GlmModel, fits: int) -> PlannedModel:
+def _planned_glm(job: Job, partner: str, name: str, p: GlmParams, cutting: Cutting, fits: int) -> PlannedModel:
     """Every step asks a residual, a weight, and a weighted column of the bank each; so does the end."""
-    p: GlmParams = model.params
     return PlannedModel(
-        name, fits, 0, 0, job.cutting_of(model),
+        name, fits, 0, 0, cutting,
         bin_tables=p.task == "binary",
         columns=p.most_columns(partner),
         vectors=fits * ((p.max_iter + 1) * (2 + p.most_columns(job.bank)) + 1),

@@ -24,6 +24,7 @@ from bank_node.evaluation.facts import (
     Text,
 )
 from bank_node.evaluation.intervals import Metric, Uplift
+from bank_node.models.scorecard import Scorecard
 from protocol.algorithms.parameters import Task
 from protocol.job import Bands
 
@@ -76,6 +77,7 @@ class Rung(Facts):
     in_time: InTime | None
     sentence: Text
     importance: dict[str, float]
+    scorecard: Scorecard | None
     disclosure: list[DisclosureRow]
     leakage: dict[str, Leakage]
     linear: Linear | None

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bank_node.models.scorecard import Scorecard
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
 from protocol.files import write_whole
@@ -156,6 +157,7 @@ class RungFacts(Facts):
     model_sha256: str
     variance_power: float | None = None
     importance: dict[str, float] = {}
+    scorecard: Scorecard | None = None
     disclosure: list[DisclosureRow] = []
     leakage: dict[str, Leakage] = {}
     linear: Linear | None = None

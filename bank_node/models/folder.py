@@ -7,7 +7,7 @@ stands in docs/model-folder.md.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,7 @@ from bank_node.config import BankConfig
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration
 from bank_node.models.linear import LinearModel
+from bank_node.models.scorecard import Scorecard
 from bank_node.models.trees import TreeModel
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
@@ -34,6 +35,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bands, its cut-offs; columns, by party the column of each handle or of the bank's own terms, by its name, or its
     number where a partner does not tell it; baseline, of a linear model by party the mean of each own term, and of each
     partner's part, over the rows trained on.
+    scorecard: of that kind of model, as JSON.
     """
 
     schema: int = SCHEMA
@@ -56,6 +58,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bands: BandCuts | msgspec.UnsetType = msgspec.UNSET
     columns: dict[str, tuple[str, ...]] | msgspec.UnsetType = msgspec.UNSET
     baseline: dict[str, tuple[float, ...]] | msgspec.UnsetType = msgspec.UNSET
+    scorecard: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
     def sealed(self) -> "About":
@@ -82,6 +85,12 @@ class ModelFolder:
         if not isinstance(self.model, TreeModel):
             raise UsageError("model", f"it is a {self.about.kind}, which has no trees", "give one of boosted trees")
         return self.model
+
+    @property
+    def scorecard(self) -> Scorecard | None:
+        """The scorecard, of that kind of model."""
+        card = self.about.scorecard
+        return None if isinstance(card, msgspec.UnsetType) else Scorecard.model_validate(card)
 
     def write(self, folder: Path) -> None:
         """Put both files into the folder. Raises: UsageError: the disk is full."""

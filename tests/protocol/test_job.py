@@ -12,6 +12,7 @@ import tomli_w
 import experiments
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.contract import Contract
 from protocol.errors import UsageError
 from protocol.job import (
@@ -119,9 +120,9 @@ REFUSED = {
     "a parameter of another kind": (changed("models", to=[{"kind": "glm", "params": {"max_depth": 3}}]),
                                     "unknown key 'models.0.params.max_depth'"),
     "columns of nobody": (changed("models", to=[{"kind": "glm", "params": {"columns": {"bureu": ["column 1"]}}}]),
-                          "'bureu' in a glm's columns is no party (nearest: 'bureau')"),
+                          "'bureu' in a model's columns is no party (nearest: 'bureau')"),
     "a partner's column by name": (changed("models", to=[{"kind": "glm", "params": {"columns": {"bureau": ["x"]}}}]),
-                                   "'x' in a glm's columns of bureau: a partner's are numbered, as \"column 3\""),
+                                   "'x' in a model's columns of bureau: a partner's are numbered, as \"column 3\""),
     "an unknown key of a party": (changed("parties", "telecom", "coverag", to=1), "(nearest: 'coverage')"),
     "a wrong type": (changed("run", "seed", to="seven"), "the key 'run.seed' is a str"),
     "a wrong engine": (changed("run", "engine", to="blnd"), "the key 'run.engine'"),
@@ -227,6 +228,7 @@ SECTIONS = {
     "[[models]]": BoostingModel,
     "params of `boosting`": BoostingParams,
     "params of `glm`": GlmParams,
+    "params of `scorecard`": ScorecardParams,
     "[binning]": Binning,
     "[run]": Run,
     "[report]": ReportSettings,

@@ -1,0 +1,51 @@
+"""Parameters of a scorecard: a logistic regression on weights of evidence, told in points."""
+
+from pydantic import ConfigDict, Field
+
+from protocol.added_keys import WithAddedKeys
+from protocol.algorithms.glm_parameters import MOST_COLUMNS, GlmParams
+from protocol.algorithms.parameters import Task
+
+
+class ScorecardParams(WithAddedKeys):
+    """Parameters of a `scorecard` model. Its bins are those of [binning].
+
+    base_score: points at which goods are to bads as base_odds. pdo: points that double these odds. decimals: of points.
+    columns, max_columns, min_iv, reg_lambda, max_iter, tol: as of a `glm`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_score: float = Field(600.0, allow_inf_nan=False)
+    pdo: float = Field(20.0, gt=0, allow_inf_nan=False)
+    base_odds: float = Field(50.0, gt=0, allow_inf_nan=False)
+    decimals: int = Field(0, ge=0, le=3)
+    columns: dict[str, tuple[str, ...]] = Field({})
+    max_columns: int = Field(12, ge=1, le=MOST_COLUMNS)
+    min_iv: float = Field(0.02, ge=0)
+    reg_lambda: float = Field(0.0, ge=0)
+    max_iter: int = Field(12, ge=1, le=50)
+    tol: float = Field(1e-4, gt=0, le=0.1)
+
+    @property
+    def glm(self) -> GlmParams:
+        """Those of the regression."""
+        return GlmParams(
+            family="logistic", encoding="woe", columns=self.columns, max_columns=self.max_columns, min_iv=self.min_iv,
+            reg_lambda=self.reg_lambda, max_iter=self.max_iter, tol=self.tol,
+        )  # fmt: skip
+
+    @property
+    def objective(self) -> str:
+        """XGBoost's name of the loss."""
+        return self.glm.objective
+
+    @property
+    def task(self) -> Task:
+        """What the label is."""
+        return self.glm.task
+
+    @property
+    def num_class(self) -> int:
+        """Not of classes."""
+        return 0

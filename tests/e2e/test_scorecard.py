@@ -1,0 +1,125 @@
+"""A scorecard from a job file to points: what is printed, scored, and done with values that no bin was made for."""
+
+import csv
+import json
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bank_node.models.folder import load_model
+from bank_node.models.scorecard import Scale, Scorecard
+from tests.e2e.commands import call, edit
+from tests.e2e.tables import scenario
+from tests.e2e.test_runs import run
+
+PARAMS = {"base_score": 500, "pdo": 40, "base_odds": 10, "min_iv": 0.0, "max_columns": 5}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scorecard")
+    job = scenario(
+        folder, 1200,
+        models=[{"kind": "scorecard", "params": PARAMS}],
+        binning={"max_bin": 12, "merge": "monotone", "special": [0.25]},
+        contract={"min_rows_per_bin": 5, "min_glm_columns": 1},
+    )  # fmt: skip
+    edit(job, lambda v: v["parties"]["telecom"].update(names={"calls": "Calls a day"}, tell_bins=["calls"]))
+    edit(job, lambda v: v["parties"]["bank"]["columns"].append("brand"))
+    edit(job, lambda v: v["parties"]["telecom"]["columns"].remove("brand"))
+    run(job, folder / "out", "--transport", "in-process")
+    return folder / "out"
+
+
+def rung(out: Path, name: str) -> dict[str, Any]:
+    report = json.loads((out / "report.json").read_text())
+    found: dict[str, Any] = next(r for r in report["rungs"] if r["name"] == name)
+    return found
+
+
+def scored(out: Path, rung: str, table: Path) -> list[dict[str, str]]:
+    target, model = out / "scored.csv", out / "models" / rung / "scorecard"
+    config = ("--config", out / "nodes/bank/node.toml")
+    ended = call("bank_node", "score", *config, "--model", model, "--data", table, "--out", target)
+    assert ended.code == 0, ended.stderr
+    with target.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_scale_is_as_asked():
+    scale = Scale(base_score=500, pdo=40, base_odds=10, decimals=1)
+    odds = np.array([10.0, 20.0, 5.0, 1.0])
+    assert scale.points(-np.log(odds)).tolist() == pytest.approx([500, 540, 460, 500 - 40 * log(10) / log(2)], abs=0.05)
+
+
+def test_points_follow_from_coefficients_and_woe(out):
+    found = rung(out, "all")
+    card, model = Scorecard.model_validate(found["scorecard"]), load_model(out / "models/all/scorecard")
+    assert card == model.scorecard
+    n, scale = len(card.characteristics), card.scale
+    share = (scale.offset - scale.factor * model.model.intercept / 1e6) / n
+    rows = json.loads((out / "report.json").read_text())["data"]["train"]
+    for one in card.characteristics:
+        assert sum(a.rows for a in one.attributes) == rows
+        for a in one.attributes:
+            assert abs(a.points - (share - scale.factor * one.coefficient * a.woe)) <= 0.5 + 1e-9
+        assert one.monotone in (True, None)
+    telecom = [c.name for c in card.characteristics if c.party == "telecom"]
+    assert sorted(telecom) == ["Calls a day", "column 2"]
+    assert any(a.name == "not held" for c in card.characteristics for a in c.attributes if c.party == "telecom")
+    assert {c.name for c in card.characteristics if c.party == "bank"} == {"own a", "own b", "brand"}
+    assert rung(out, "placebo")["scorecard"] is None
+    page = (out / "report.html").read_text()
+    assert "评分卡" in page
+    assert "Calls a day" in page
+
+
+def test_the_bank_scores_in_points_and_attributes_add_up_to_them(out):
+    lines = scored(out, "bank", out.parent / "table.csv")
+    card = load_model(out / "models/bank/scorecard").scorecard
+    assert card is not None
+    with (out / "scores.csv").open() as file:
+        trained = {r["id"]: r["score"] for r in csv.DictReader(file) if r["rung"] == "bank"}
+    assert {r["id"]: r["score"] for r in lines} == trained
+    for line in lines:
+        good = (1 - float(line["score"])) / float(line["score"])
+        assert abs(float(line["points"]) - card.scale.offset - card.scale.factor * log(good)) <= 0.5 + 1e-6
+        assert card.least - card.rounding <= float(line["points"]) <= card.most + card.rounding
+
+
+def test_values_never_seen_get_the_points_of_an_average_customer(out, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text("id,own a,own b,brand\nX1,,,a new brand\nX2,1e9,-1e9,brand 3\n")
+    first, second = scored(out, "bank", table)
+    card = load_model(out / "models/bank/scorecard").scorecard
+    assert card is not None
+    assert float(first["points"]) == pytest.approx(card.unseen * len(card.characteristics), abs=card.rounding + 2)
+    assert 0 < float(second["score"]) < 1
+
+
+def test_a_column_without_bads_and_a_constant_one_are_no_trouble(tmp_path):
+    job = scenario(
+        tmp_path, 400,
+        models=[{"kind": "scorecard", "params": {"min_iv": 0.0}}],
+        binning={"merge": "chi-merge", "max_bins": 3},
+        contract={"min_rows_per_bin": 5, "min_glm_columns": 1},
+        run={"ladder": [["bank"], ["bank", "telecom"]]},
+        report={"bootstrap": 50, "placebo": False},
+    )  # fmt: skip
+    text = (tmp_path / "table.csv").read_text().splitlines()
+    named = text[0].split(",")
+    lines = [dict(zip(named, line.split(","), strict=True)) for line in text[1:]]
+    for k, line in enumerate(lines):
+        line["flag"], line["same"] = ("rare" if line["bad"] == "0" and k % 4 == 0 else "usual"), "7"
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*named, "flag", "same"])
+        writer.writeheader()
+        writer.writerows(lines)
+    edit(job, lambda v: v["parties"]["bank"]["columns"].extend(["flag", "same"]))
+    report = run(job, tmp_path / "out", "--transport", "in-process")
+    card = report["rungs"][1]["scorecard"]
+    assert "same" in report["data"]["parties"]["bank"]["dropped"]
+    assert all(np.isfinite(a["points"]) for c in card["characteristics"] for a in c["attributes"])

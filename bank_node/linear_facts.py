@@ -8,12 +8,13 @@ from bank_node.algorithms.telling import share_told
 from bank_node.evaluation.facts import Leakage, Linear, PartyTest, Term
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.job import linear_params
 
 
 def params_of(training: Training, trained: TrainedRung) -> GlmParams:
     """The parameters of a linear model."""
-    params = training.job.models[training.job.model_names.index(trained.model)].params
-    assert isinstance(params, GlmParams)
+    params = linear_params(training.job.models[training.job.model_names.index(trained.model)])
+    assert params is not None
     return params
 
 

@@ -39,7 +39,7 @@ from protocol.draws import draw
 from protocol.errors import DataError, UsageError
 from protocol.files import own_folder
 from protocol.he.streams import digest
-from protocol.job import BoostingModel, Job, JobModel, ScorecardModel
+from protocol.job import BoostingModel, Job, JobModel, ScorecardModel, linear_params
 from protocol.ladder import Rung, rungs
 from protocol.messages import F64, I64, encoded_size
 from protocol.role import Exchange, Replies, Requests, Script, ask, drive
@@ -152,7 +152,7 @@ def _grow_ladder(
         for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
             opened = drive(_open(training, number), journal)
             under = _Under(training, number, name, journal, tally, opened, progress)
-            linear = _linear(model)
+            linear = linear_params(model)
             encoded = None if linear is None else _encode(under, linear, clock)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
                 if isinstance(model, BoostingModel):
@@ -251,13 +251,6 @@ class _Under:
     def progress(self, rung: Rung) -> Callable[[int, int], None]:
         """Tells how far a rung is."""
         return lambda done, total: self.told(f"rung {rung.name}", done, total)
-
-
-def _linear(model: JobModel) -> GlmParams | None:
-    """Of a linear model, what it is fitted by."""
-    if isinstance(model, BoostingModel):
-        return None
-    return model.params.glm if isinstance(model, ScorecardModel) else model.params
 
 
 def _encode(under: _Under, params: GlmParams, clock: Stopwatch) -> Encoded:

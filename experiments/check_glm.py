@@ -32,7 +32,7 @@ from partner_node.config import load_config as load_partner
 from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.files import write_whole
-from protocol.job import GlmModel, Job
+from protocol.job import BoostingModel, GlmModel, Job, JobModel, linear_params
 from protocol.ladder import folder_of
 from protocol.messages import F64
 from protocol.settings import parse_toml
@@ -71,7 +71,7 @@ def check_models(job: Job, configs: dict[str, Path], progress: Progress) -> dict
 
 def _repeated(job: Job, configs: dict[str, Path], place: Path) -> tuple[Job, Nodes]:
     """The job's linear models, or one of all defaults, and its nodes from fresh state, rounding nothing."""
-    models = tuple(model for model in job.models if isinstance(model, GlmModel)) or (_usual(job),)
+    models = tuple(model for model in job.models if not isinstance(model, BoostingModel)) or (_usual(job),)
     copies = {}
     for party, path in configs.items():
         copies[party] = place / "nodes" / path.parent.name / path.name
@@ -105,23 +105,24 @@ class _Joined:
         assert rung.linear is not None
         model = load_model(place / "models" / folder_of(rung.name) / rung.model).model
         assert isinstance(model, LinearModel)
-        params = self._job.models[self._job.model_names.index(rung.model)].params
-        assert isinstance(params, GlmParams)
+        asked = self._job.models[self._job.model_names.index(rung.model)]
+        params = linear_params(asked)
+        assert params is not None
         kept = np.array([not term.collinear for term in rung.linear.terms])
-        coefficients, p = self._fit(self._columns(model, params)[self._train][:, kept], params, model.scale)
+        coefficients, p = self._fit(self._columns(model, asked)[self._train][:, kept], params, model.scale)
         ours = np.array([term.coefficient for term in rung.linear.terms])[kept] / model.scale
         worst = float(np.abs(ours - coefficients).max())
         return _Found(worst, _worst_p(rung.linear, kept, p) if rung.linear.joint else None, rung.linear.steps)
 
-    def _columns(self, model: LinearModel, params: GlmParams) -> F64:
+    def _columns(self, model: LinearModel, asked: JobModel) -> F64:
         """A one, and every term over all rows of the bank, shape (n, p)."""
         own = {column.name: column for column in self._own.columns}
         parts = [np.ones(self._own.rows), *(term.encode(own[term.column]) / VALUE for term in model.own)]
         for party in model.parties[1:]:
-            parts += list(self._of_partner(party, model.of(party), params))
+            parts += list(self._of_partner(party, model.of(party), asked))
         return np.stack(parts, axis=1)
 
-    def _of_partner(self, party: str, terms: tuple[PartnerTerm, ...], params: GlmParams) -> F64:
+    def _of_partner(self, party: str, terms: tuple[PartnerTerm, ...], asked: JobModel) -> F64:
         """The terms of a partner, shape (d, n)."""
         config = load_partner(self._configs[party])
         if party not in self._tables:
@@ -129,8 +130,7 @@ class _Joined:
         table = self._tables[party]
         bank = load_bank(self._configs[self._job.bank])
         contract = bank.contract.stricter(config.contract)
-        model = next(m for m in self._job.models if m.params is params)
-        cutting = self._job.cutting_of(model)
+        cutting = self._job.cutting_of(asked)
         binned = bin_table(party, table.columns, cutting, contract.min_rows_per_bin, config.data.monotone)
         places = {shape.number: place for place, shape in enumerate(binned.shapes)}
         wanted = [DesignColumn(places[term.column], term.values) for term in terms]

@@ -158,6 +158,13 @@ JobModel = Annotated[
 """[[models]]: kind and parameters."""
 
 
+def linear_params(model: JobModel) -> GlmParams | None:
+    """What a linear model is fitted by; None of trees."""
+    if isinstance(model, BoostingModel):
+        return None
+    return model.params.glm if isinstance(model, ScorecardModel) else model.params
+
+
 class Run(_Section):
     """[run]: engine, transport, ladder, and the two settings on which both nodes must agree."""
 

@@ -17,6 +17,8 @@ import numpy as np
 from bank_node import notes
 from bank_node.algorithms.boosting import Boosted
 from bank_node.algorithms.glm import FittedGlm
+from bank_node.early_warning import watched_rows
+from bank_node.evaluation.early_warning.watched import WATCHED_FILE
 from bank_node.evaluation.facts import (
     Budget,
     DataFacts,
@@ -30,7 +32,7 @@ from bank_node.evaluation.facts import (
     write_facts,
 )
 from bank_node.evaluation.intervals import point_estimates
-from bank_node.evaluation.scores import ABSENCES_FILE, FOLDS_FILE, Scored
+from bank_node.evaluation.scores import ABSENCES_FILE, EVALUATED, FOLDS_FILE, Scored
 from bank_node.linear_facts import linear_facts, with_releases
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import About, ModelFolder
@@ -52,7 +54,7 @@ _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "
 
 
 def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[str, ...] = ()) -> RunFacts:
-    """Write scores.csv, absences.csv, models/, facts.json, folds.csv where there are folds, watchlist.csv with bands.
+    """Write scores.csv, absences.csv, models/, facts.json; folds.csv, watchlist.csv, early_warning.csv if asked for.
 
     unused: columns of a dealt table that no party got.
     """
@@ -66,6 +68,9 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
         model.write(out / "models" / folder_of(model.about.rung) / model.about.model)
     if training.job.bands:
         write_watch_list(training, models, out / WATCH_LIST_FILE)
+    if training.job.early_warning:
+        tested = training.parts == EVALUATED
+        write_whole(out / WATCHED_FILE, watched_rows(training.job.early_warning, training.table, tested))
     facts = _facts(training, job_text, unused)
     write_facts(out, facts)
     return facts
@@ -225,6 +230,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         synthetic=job.synthetic,
         engine=engine,
         task=job.task,
+        dated=bool(job.data.as_of),
         label_party=standing.config.party,
         security=_security(training) if ENCRYPTED[engine] else Security(),
         data=DataFacts(
@@ -243,6 +249,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         budgets={p: budgets(training, p) for p in sorted(used)},
         bands=job.bands,
         bin_tables=training.bin_tables,
+        early_warning=job.early_warning,
         warnings=notes.warnings(training),
         notes=notes.notes(training),
         job=job_text,

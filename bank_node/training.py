@@ -22,6 +22,7 @@ from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_
 from bank_node.banding import require_bandable
 from bank_node.bin_tables import tables_of_bank, tables_of_partner
 from bank_node.config import BankConfig
+from bank_node.early_warning import require_windows
 from bank_node.evaluation.facts import BinTable, DisclosureRow
 from bank_node.folds import assign_folds
 from bank_node.glm_training import Encoded, design_of, encode_bank, open_design
@@ -99,6 +100,8 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
     data = config.data
     if job.split.kind == "column" and data.part != job.split.column:
         data = data.model_copy(update={"part": job.split.column})
+    if job.early_warning:
+        data = data.model_copy(update={"dates": job.early_warning.columns})
     if not data.label:
         raise UsageError(config.party, "its node.toml names no label column", "set [data] label")
     if bool(data.as_of) != bool(job.data.as_of):
@@ -109,6 +112,7 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
     assert table.label is not None
     for model in job.models:
         require_labels(model.params, table.label, config.party)
+    require_windows(job, table)
     return table
 
 

@@ -146,8 +146,7 @@ class _Dealer:
     @property
     def unused(self) -> tuple[str, ...]:
         """Columns given to nobody."""
-        split = [self._job.split.column] if self._job.split.kind == "column" else []
-        used = {*self._job.data.special, *split, *(c for p in self._job.parties.values() for c in p.columns)}
+        used = {*self._job.special, *(c for p in self._job.parties.values() for c in p.columns)}
         return tuple(c for c in self._columns if c not in used)
 
     def write(self, name: str, party: JobParty, path: Path) -> None:
@@ -156,8 +155,7 @@ class _Dealer:
         held = strangers = numbers = np.zeros(0, dtype=np.int64)
         if name == job.bank:
             held = np.arange(n)
-            columns = [c for c in dict.fromkeys(job.data.special) if c not in job.data.id]
-            columns += [job.split.column] if job.split.kind == "column" and job.split.column not in columns else []
+            columns = [c for c in job.special if c not in job.data.id]
         else:
             known = draw(job.run.seed, "coverage", name).permutation(entities)[: round(party.coverage * entities)]
             again = draw(job.run.seed, "strangers", name).integers(0, entities, round(party.strangers * entities))
@@ -252,8 +250,7 @@ class _Dealer:
             raise DataError("data", f"{source.path.name} has no rows", "give a table with rows")
 
     def _require_columns(self, source: Source) -> None:
-        split = [self._job.split.column] if self._job.split.kind == "column" else []
-        wanted = [(c, "data") for c in (*self._job.data.special, *split)]
+        wanted = [(c, "data") for c in self._job.special]
         wanted += [(c, name) for name, p in self._job.parties.items() if p.source is None for c in p.columns]
         for column, party in wanted:
             if column not in self._columns:

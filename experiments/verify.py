@@ -21,7 +21,7 @@ from bank_node.calibrating import Calibrations
 from bank_node.evaluation.document import REPORT_FILE, Report, Rung
 from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.intervals import Metric
-from bank_node.evaluation.report import build_report, read_report, scores_of
+from bank_node.evaluation.report import build_report, read_report, scores_of, watched_of
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import LINEAR, TREES
 from experiments.recompute import (
@@ -103,7 +103,8 @@ def _engine(folder: Path) -> Iterator[str]:
 def _document(folder: Path) -> Iterator[str]:
     """report.json against a report made anew from scores.csv and facts.json."""
     facts = read_facts(folder)
-    anew = build_report(facts, scores_of(folder, facts))
+    scored = scores_of(folder, facts)
+    anew = build_report(facts, scored, watched_of(folder, facts, scored))
     stored = read_report(folder)
     yield from _differences(stored.model_dump(by_alias=True), anew.model_dump(by_alias=True), "")
 

@@ -210,10 +210,33 @@ class Bands(BaseModel):
     lgd: float = Field(default=1.0, gt=0, le=1)
 
 
+class EarlyWarning(_Section):
+    """[early_warning]: what is watched month by month over the test rows, and what it is worth.
+
+    event, vintage: date columns of the bank: when the customer defaulted (empty: not), and when the loan began.
+    performance: months after a row's date in which a default makes its label 1. capacity: share of a month's rows that
+    are alerted. cost_of_alert: in money. loss_given_default: share of the amount that a default costs. avoided: share
+    of that loss which an alert in time avoids.
+    """
+
+    event: str = ""
+    vintage: str = ""
+    performance: int = Field(default=12, ge=1, le=120)
+    capacity: float = Field(default=0.05, gt=0, lt=1)
+    cost_of_alert: float = Field(default=0.0, ge=0)
+    loss_given_default: float = Field(default=0.45, ge=0, le=1)
+    avoided: float = Field(default=0.5, ge=0, le=1)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the bank that it names."""
+        return tuple(c for c in (self.event, self.vintage) if c)
+
+
 class Job(_Section):
     """A whole scenario file."""
 
-    ADDED: ClassVar = ("binning", "bands")
+    ADDED: ClassVar = ("binning", "bands", "early_warning")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1)
@@ -228,7 +251,15 @@ class Job(_Section):
     run: Run = Run()
     report: ReportSettings = ReportSettings()
     bands: Bands | None = None
+    early_warning: EarlyWarning | None = None
     contract: Contract = Contract()
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Columns of the bank that are no features, each once."""
+        split = [self.split.column] if self.split.kind == "column" else []
+        watched = self.early_warning.columns if self.early_warning else ()
+        return tuple(dict.fromkeys((*self.data.special, *split, *watched)))
 
     @property
     def bank(self) -> str:
@@ -317,6 +348,10 @@ class Job(_Section):
         self._check_objectives()
         self._check_binning()
         self._check_bands()
+        if self.early_warning and self.task != "binary":
+            raise ValueError("[early_warning] watches for bads, and needs an objective with a label of 0 and 1")
+        if self.early_warning and not (self.data.time or self.data.as_of):
+            raise ValueError("[early_warning] goes month by month, and needs data.as_of, or data.time")
         if self.report.bin_tables and self.task != "binary":
             raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
         if self.split.kind == "column" and not self.split.column:
@@ -338,13 +373,11 @@ class Job(_Section):
 
     def _check_columns(self) -> None:
         owner: dict[str, str] = {}
-        special = {*self.data.special, *([self.split.column] if self.split.kind == "column" else [])}
         for name, party in self.parties.items():
             for column in party.columns:
-                if column in special:
-                    raise ValueError(
-                        f"column {column!r} of {name} is id, label, time, as_of, weight, amount or split, no feature"
-                    )
+                if column in self.special:
+                    thing = "id, label, time, as_of, weight, amount, split, event or vintage"
+                    raise ValueError(f"column {column!r} of {name} is {thing}, no feature")
                 dealt = party.source is None
                 if dealt and owner.setdefault(column, name) != name:
                     raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")

@@ -62,13 +62,15 @@ class TableSpec(BaseModel):
     part: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    dates: tuple[str, ...] = ()
     task: Literal["binary", "regression", "multiclass"] = "binary"
     monotone: dict[str, Literal[-1, 1]] = {}
 
     @property
     def special(self) -> tuple[str, ...]:
         """Columns that are no features."""
-        return (*self.id, *(c for c in (self.label, self.weight, self.amount, self.time, self.as_of, self.part) if c))
+        single = (self.label, self.weight, self.amount, self.time, self.as_of, self.part)
+        return (*self.id, *(c for c in single if c), *self.dates)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Table:
 
     order: the place in the file, from 0, of each row, shape (n,).
     A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
+    dates: by column, NaT where empty, shape (n,).
     mostly_unique: text columns that name rows rather than describe them; all their values count as missing.
     """
 
@@ -106,6 +109,7 @@ class Table:
     time: npt.NDArray[np.datetime64] | None = field(default=None, repr=False)
     part: Texts | None = field(default=None, repr=False)
     as_of: Moments | None = field(default=None, repr=False)
+    dates: dict[str, Moments] = field(default_factory=dict, repr=False)
     entities: list[bytes] = field(default_factory=list, repr=False)
     order: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64), repr=False)
     sentinels: dict[str, int] = field(default_factory=dict)
@@ -212,6 +216,7 @@ class _Reader:
             amount=self._amount(spec.amount, order) if spec.amount else None,
             time=self._moments(spec.time)[order] if spec.time else None,
             as_of=None if as_of is None else as_of[order],
+            dates={name: self._some_moments(name)[order] for name in spec.dates},
             entities=[] if as_of is None else self._entities(given, order),
             part=self._values(as_text(spec.part))[order] if spec.part else None,
             order=order,
@@ -342,13 +347,18 @@ class _Reader:
 
     def _moments(self, name: str) -> Moments:
         """A column of dates or moments, in the order of the file."""
+        moments = self._some_moments(name)
+        if np.isnat(moments).any():
+            raise self._wrong(name, "is missing in some rows", "fill them in or drop the rows")
+        return moments
+
+    def _some_moments(self, name: str) -> Moments:
+        """A column of dates that may be empty, NaT there, in the order of the file."""
         try:
             values = self._values(f"CAST({quoted(name)} AS TIMESTAMP)")
         except duckdb.Error:
             raise self._wrong(name, "is not a date", "write it as YYYY-MM-DD") from None
-        if values.dtype == object:
-            raise self._wrong(name, "is missing in some rows", "fill them in or drop the rows")
-        moments: Moments = values.astype("datetime64[us]")
+        moments: Moments = np.array(values, dtype="datetime64[us]")
         return moments
 
     def _as_of(self) -> Moments:

@@ -26,7 +26,13 @@ def absences(scored: Scored, alert_rates: Sequence[float], resamples: int, seed:
         return {}
     keys = {(rung, model) for rung, model, _ in scored.absent}
     named = {_key(*names): score for names, score in scored.absent.items()}
-    both = Scored(scored.label, scored.weight, {**{k: scored.scores[k] for k in sorted(keys)}, **named}, {})
+    both = Scored(
+        scored.label,
+        scored.weight,
+        {**{k: scored.scores[k] for k in sorted(keys)}, **named},
+        {},
+        customer=scored.customer,
+    )
     # DeLong needs no draws: one is enough to leave the others' place filled.
     draws = 1 if Estimates.delong_applies(both) else resamples
     estimates = Estimates.of(both, alert_rates[:1], draws, seed)

@@ -49,7 +49,7 @@ def _calibrated(scored: Scored, key: Key, fits: Calibrations, resamples: int, se
     pds = fits.pds(scored.scores[key])
     terms = {name: _terms(label, pd) for name, pd in pds.items()}
     draws: dict[str, list[F64]] = {name: [] for name in pds}
-    for counts in draws_of(len(label), resamples, seed):
+    for counts in draws_of(len(label), resamples, seed, scored.customer):
         weights = counts * weight
         for name, each in terms.items():
             draws[name].append(weights @ each / weights.sum(axis=1)[:, None])

@@ -11,6 +11,7 @@ from pydantic import Field
 from bank_node.evaluation.absence import Absence
 from bank_node.evaluation.banded import Banded
 from bank_node.evaluation.calibrated import Calibrated
+from bank_node.evaluation.early_warning.build import WatchedReport
 from bank_node.evaluation.facts import (
     BinTable,
     Budget,
@@ -157,6 +158,7 @@ class Report(Facts):
     synthetic: bool
     engine: str
     task: Task
+    dated: bool
     label_party: str
     security: Security
     data: Data
@@ -170,6 +172,7 @@ class Report(Facts):
     bands: Bands | None
     budgets: dict[str, dict[str, Budget]]
     bin_tables: dict[str, list[BinTable]]
+    early_warning: WatchedReport | None
     warnings: list[Text]
     notes: list[Text]
     job: str

@@ -13,7 +13,7 @@ from bank_node.models.scorecard import Scorecard
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
 from protocol.files import write_whole
-from protocol.job import Bands
+from protocol.job import Bands, EarlyWarning
 
 FACTS_FILE = "facts.json"
 
@@ -225,9 +225,10 @@ class Measured(Facts):
 class RunFacts(Facts):
     """One run. `rungs` in the order of the ladder, one entry a (rung, model); the first model is the main one.
 
-    task: what the label is. worthwhile: the smallest uplift worth having, as under [report] of the job.
+    task: what the label is. dated: whether rows are named by id and date, several a customer.
+    worthwhile: the smallest uplift worth having, as under [report] of the job.
     job: the scenario's text. engine: from both sides' receipts. bootstrap: resamples. seed: of the bootstrap.
-    bands: red, amber and green, where asked for.
+    bands: red, amber and green, where asked for. early_warning: the job's settings of it.
     budgets: by party, then by clause. bin_tables: by party, where asked for.
     warnings open the page; notes stand under the headline.
     """
@@ -238,6 +239,7 @@ class RunFacts(Facts):
     synthetic: bool = False
     engine: str
     task: Task = "binary"
+    dated: bool = False
     label_party: str
     security: Security = Security()
     data: DataFacts
@@ -249,6 +251,7 @@ class RunFacts(Facts):
     bands: Bands | None = None
     budgets: dict[str, dict[str, Budget]] = {}
     bin_tables: dict[str, list[BinTable]] = {}
+    early_warning: EarlyWarning | None = None
     warnings: list[Text] = []
     notes: list[Text] = []
     job: str = ""

@@ -24,10 +24,20 @@ from bank_node.evaluation.plots_of_bins import STRONGEST, bin_plots
 from bank_node.evaluation.plots_of_cost import cost_plots, other_seconds, phases_of
 from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.plots_of_reliability import reliability_plots
+from bank_node.evaluation.plots_of_time import plots_of_time
 from bank_node.evaluation.scores import Scored
 from bank_node.evaluation.svg import spans
 from bank_node.evaluation.uplift import base_of
-from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, short_name, signed
+from bank_node.evaluation.wording import (
+    figure,
+    metric_name,
+    percent,
+    rate_text,
+    short_name,
+    signed,
+    watched,
+    watched_change,
+)
 
 _SMALLEST_P = 0.0001
 _CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores", "prediction")
@@ -63,7 +73,7 @@ def render_page(report: Report, scored: Scored) -> str:
 
 def _plots(report: Report, scored: Scored) -> dict[str, str]:
     quality = quality_plots(report, scored) | band_plots(report) | reliability_plots(report, scored)
-    return quality | cost_plots(report) | bin_plots(report)
+    return quality | cost_plots(report) | bin_plots(report) | plots_of_time(report)
 
 
 @cache
@@ -84,6 +94,8 @@ def _environment() -> Environment:
         "p_value": _p_value,
         "other_seconds": other_seconds,
         "phases_of": phases_of,
+        "watched": watched,
+        "watched_change": watched_change,
     }
     environment.filters |= {
         "percent": percent,

@@ -10,6 +10,8 @@ from bank_node.evaluation.absence import Absence, absences
 from bank_node.evaluation.banded import Banded, banded
 from bank_node.evaluation.calibrated import Calibrated, calibrated
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, Placebo, Report, Rung
+from bank_node.evaluation.early_warning.build import WatchedReport, watch
+from bank_node.evaluation.early_warning.watched import Watched, read_watched
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.folds import Values, fold_metrics, fold_uplifts, fold_values
 from bank_node.evaluation.intervals import Estimates
@@ -36,7 +38,7 @@ def write_report(folder: Path, page: bool = True) -> Report:
     """
     facts = read_facts(folder)
     scored = scores_of(folder, facts)
-    report = build_report(facts, scored)
+    report = build_report(facts, scored, watched_of(folder, facts, scored))
     write_whole(folder / REPORT_FILE, report.to_json().encode(), 0o644)
     if page:
         write_whole(folder / PAGE_FILE, render_page(report, scored).encode(), 0o644)
@@ -47,7 +49,14 @@ def scores_of(folder: Path, facts: RunFacts) -> Scored:
     """The scores of a run, as its facts say what they are. Raises: as read_scores."""
     keys = [key_of(rung) for rung in facts.rungs]
     powers = {key_of(rung): rung.variance_power or 0.0 for rung in facts.rungs}
-    return read_scores(folder, keys, facts.task, powers)
+    return read_scores(folder, keys, facts.task, powers, facts.dated)
+
+
+def watched_of(folder: Path, facts: RunFacts, scored: Scored) -> Watched | None:
+    """The dates of the test rows, where the job watches them month by month. Raises: as read_watched."""
+    if facts.early_warning is None:
+        return None
+    return read_watched(folder, [key_of(rung) for rung in facts.rungs if not rung.placebo], len(scored.label))
 
 
 def read_report(folder: Path) -> Report:
@@ -65,8 +74,8 @@ def read_report(folder: Path) -> Report:
         raise UsageError("report", f"{path} is not a report at {where!r}", "write it with this version") from error
 
 
-def build_report(facts: RunFacts, scored: Scored) -> Report:
-    """The document, from facts and scores alone."""
+def build_report(facts: RunFacts, scored: Scored, watched: Watched | None = None) -> Report:
+    """The document, from facts, scores and dates alone."""
     settings = facts.alert_rates, facts.bootstrap, facts.seed
     real = [key_of(rung) for rung in facts.rungs if not rung.placebo]
     judged = _Judged(
@@ -79,7 +88,7 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
     )
     rungs = [_rung(facts, rung, scored, judged) for rung in facts.rungs]
     placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
-    shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed"})
+    shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed", "early_warning"})
     return Report.model_validate(
         shared
         | {
@@ -89,9 +98,22 @@ def build_report(facts: RunFacts, scored: Scored) -> Report:
             "headline": _headline(facts, rungs),
             "placebo": placebos,
             "verdicts": verdicts(rungs, placebos, facts.task, facts.label_party, facts.worthwhile),
+            "early_warning": _watched(facts, scored, watched),
             "warnings": [*facts.warnings, *_warnings(placebos)],
         }
     )
+
+
+def _watched(facts: RunFacts, scored: Scored, watched: Watched | None) -> WatchedReport | None:
+    """Every rung but the placebo, held against its base."""
+    if facts.early_warning is None or watched is None:
+        return None
+    bases = {
+        key_of(rung): key_of(base_of(_of_model(facts, rung.model), facts.label_party))
+        for rung in facts.rungs
+        if not rung.placebo
+    }
+    return watch(scored, watched, bases, facts.early_warning, facts.bootstrap, facts.seed)
 
 
 @dataclass(frozen=True)

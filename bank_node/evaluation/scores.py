@@ -21,7 +21,7 @@ import numpy.typing as npt
 from bank_node.calibrating import Calibrations, calibrate
 from protocol.algorithms.parameters import Task
 from protocol.errors import DataError, UsageError
-from protocol.messages import F64
+from protocol.messages import F64, I64
 
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
@@ -57,6 +57,7 @@ class Scored:
     absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
     validation: of a 0/1 label, the rows on which scores are calibrated; None without such. It has no `validation`.
+    customer: whose each row is, from 0, shape (n,), where rows are dated and a customer has several; else None.
     """
 
     label: npt.NDArray[Any]
@@ -70,6 +71,7 @@ class Scored:
     folds: dict[int, "Scored"] = field(default_factory=dict)
     validation: "Scored | None" = None
     amount: F64 | None = None
+    customer: I64 | None = None
 
     @cached_property
     def calibrations(self) -> dict[Key, Calibrations]:
@@ -80,43 +82,54 @@ class Scored:
 
 
 def read_scores(
-    folder: Path, keys: Sequence[Key], task: Task = "binary", powers: dict[Key, float] | None = None
+    folder: Path,
+    keys: Sequence[Key],
+    task: Task = "binary",
+    powers: dict[Key, float] | None = None,
+    dated: bool = False,
 ) -> Scored:
-    """The test rows of these rungs and models.
+    """The test rows of these rungs and models. dated: whether ids end with a date, so that a customer has several.
 
     Raises:
         UsageError: the file is missing or lacks a column.
         DataError: no test rows, one class only, rungs over different rows, or a score that cannot be one.
     """
-    with _loaded(folder / SCORES_FILE) as table:
+    with loaded(folder / SCORES_FILE) as table:
         counts = _counts(table, keys[0], task)
-        first, judged = _judged(table, keys, ("part", EVALUATED), counts, task)
-        in_time = _judged(table, keys, ("part", IN_TIME), counts, task)[1] if counts[IN_TIME] else None
+        first, judged = _judged(table, keys, ("part", EVALUATED), counts, task, dated)
+        in_time = _judged(table, keys, ("part", IN_TIME), counts, task, dated)[1] if counts[IN_TIME] else None
         calibrates = counts[VALIDATION] and task == "binary"
         absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
-        powers, folds = powers or {}, _folds(folder / FOLDS_FILE, task)
+        powers, folds = powers or {}, _folds(folder / FOLDS_FILE, task, dated)
         return replace(
             judged,
             absent=absent,
             powers=powers,
             in_time=in_time and replace(in_time, powers=powers),
             folds={number: replace(fold, powers=powers) for number, fold in folds.items()},
-            validation=_judged(table, keys, ("part", VALIDATION), counts, task)[1] if calibrates else None,
+            validation=_judged(table, keys, ("part", VALIDATION), counts, task, dated)[1] if calibrates else None,
         )
 
 
 def _judged(
-    table: duckdb.DuckDBPyConnection, keys: Sequence[Key], where: Where, counts: dict[str, int], task: Task
+    table: duckdb.DuckDBPyConnection, keys: Sequence[Key], where: Where, counts: dict[str, int], task: Task, dated: bool
 ) -> tuple[dict[str, Any], Scored]:
     """The rows of one part or fold: as they stand, and as they are judged."""
     first = _rows(table, keys[0], where)
     _require_labels(first["label"], task, both=where != ("part", VALIDATION))
     label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
     scores = {key: _scores(table, key, first, task, where) for key in keys}
-    return first, Scored(label, first.get("weight"), scores, counts, task=task, amount=first.get("amount"))
+    customer, amount = _customers(first["id"]) if dated else None, first.get("amount")
+    return first, Scored(label, first.get("weight"), scores, counts, task=task, amount=amount, customer=customer)
 
 
-def _loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyConnection:
+def _customers(ids: npt.NDArray[np.object_]) -> I64:
+    """Whose each row is, from ids that end with a date."""
+    _, customer = np.unique([str(name).rpartition("|")[0] for name in ids], return_inverse=True)
+    return customer.astype(np.int64)
+
+
+def loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyConnection:
     """The file as a table in memory. by: the column that says to what a row belongs."""
     if not path.is_file():
         raise UsageError("report", f"{path} is missing", "give the folder of a finished run")
@@ -173,14 +186,14 @@ def _require_labels(label: F64, task: Task, both: bool) -> None:
         raise DataError("report", "the test rows are all of one class", "give the test part more rows")
 
 
-def _folds(path: Path, task: Task) -> dict[int, Scored]:
+def _folds(path: Path, task: Task, dated: bool) -> dict[int, Scored]:
     """The folds of a run, each as if it were a test part."""
     if not path.is_file():
         return {}
-    with _loaded(path, "fold") as table:
+    with loaded(path, "fold") as table:
         numbers = [row[0] for row in table.sql("SELECT DISTINCT fold FROM scores").fetchall()]
         keys: list[Key] = table.sql("SELECT DISTINCT rung, model FROM scores ORDER BY ALL").fetchall()
-        return {int(number): _judged(table, keys, ("fold", number), {}, task)[1] for number in numbers}
+        return {int(number): _judged(table, keys, ("fold", number), {}, task, dated)[1] for number in numbers}
 
 
 def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any], keys: set[Key]) -> dict[Absent, F64]:

@@ -9,6 +9,7 @@ from bank_node.evaluation.messages import say
 _MINUS = "−"
 _SHARES = ("precision", "recall", "accuracy")
 _AMOUNTS = ("rmse", "mae", "deviance")
+_WATCHED_SHARES = ("precision", "capture", "warned")
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -39,6 +40,19 @@ def signed(name: str, value: float) -> str:
     points, digits = (100 * value, 1) if kind in _SHARES else (value, 2 if kind == "lift" else 4)
     text = f"{points:+.{digits}f}"
     return (text[1:] if float(text) == 0 else text).replace("-", _MINUS)
+
+
+def watched(name: str, value: float) -> str:
+    """A figure of early warning in its own format."""
+    if name in _WATCHED_SHARES:
+        return percent(value)
+    return f"{value:,.{0 if name == 'net_benefit' else 1}f}".replace("-", _MINUS)
+
+
+def watched_change(name: str, value: float) -> str:
+    """A difference of such a figure; of shares in percentage points."""
+    text = f"{100 * value if name in _WATCHED_SHARES else value:+,.{0 if name == 'net_benefit' else 1}f}"
+    return (text[1:] if text[1:] in ("0", "0.0") else text).replace("-", _MINUS)
 
 
 def metric_name(name: str) -> Text:

@@ -19,6 +19,7 @@ from protocol.job import (
     Bands,
     Binning,
     BoostingModel,
+    EarlyWarning,
     Job,
     JobData,
     JobParty,
@@ -233,9 +234,10 @@ SECTIONS = {
     "[run]": Run,
     "[report]": ReportSettings,
     "[bands]": Bands,
+    "[early_warning]": EarlyWarning,
     "[contract]": Contract,
 }
-TABLES = {"data", "parties", "split", "models", "binning", "run", "report", "bands", "contract"}
+TABLES = {"data", "parties", "split", "models", "binning", "run", "report", "bands", "early_warning", "contract"}
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

@@ -1,6 +1,5 @@
 """The bank's verbs."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +10,12 @@ from bank_node.connect import connected
 from bank_node.doctor import examine
 from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.report import write_report
-from bank_node.models.export import exported
+from bank_node.models.export import exported_text
 from bank_node.models.folder import ModelFolder, load_model
+from bank_node.models.pmml import pmml_of
 from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
+from bank_node.models.show_scorecard import scorecard_table
 from bank_node.rows import open_rows
 from bank_node.scoring import parties_absent, read_rows
 from bank_node.watch_list import WatchList
@@ -144,6 +145,8 @@ def show(
     """What the model is, what each party brings to it, and its first trees."""
     model = load_model(folder)
     TALK.out.print(model_table(model))
+    if model.scorecard:
+        TALK.out.print(scorecard_table(model.scorecard))
     for number in range(min(trees, len(model.trees.trees))):
         TALK.out.print(as_tree(model, number))
     return summary(model)
@@ -151,11 +154,12 @@ def show(
 
 @model_verbs.command()
 def export(
-    folder: ModelArgument, out: Annotated[Path, typer.Option("--out", help="The JSON file to write.")]
+    folder: ModelArgument,
+    out: Annotated[Path, typer.Option("--out", help="The file to write; .pmml: of a scorecard, as PMML.")],
 ) -> dict[str, Any]:
-    """Write the bank's part as one JSON file that other software can score (docs/model-folder.md)."""
-    document = json.dumps(exported(load_model(folder)), ensure_ascii=False, indent=1)
-    write_whole(out, document.encode() + b"\n", 0o644)
+    """Write the bank's part as one file that other software can score: JSON (docs/model-folder.md), or PMML."""
+    model = load_model(folder)
+    write_whole(out, pmml_of(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
     TALK.out.print(str(out), soft_wrap=True)
     return {"out": str(out)}
 

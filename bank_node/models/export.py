@@ -1,5 +1,6 @@
 """The bank's part of a model as one JSON file that another implementation can score (docs/model-folder.md)."""
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,11 @@ LINKS: Final = {
 and tree t adds to the margin of class t modulo their number."""
 
 
+def exported_text(model: ModelFolder) -> bytes:
+    """The file."""
+    return json.dumps(exported(model), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
 def exported(model: ModelFolder) -> dict[str, Any]:
     """The document. A partner's splits are handles: what a row's sides at them are only the partner can answer."""
     about, trees = model.about, model.trees
@@ -36,6 +42,7 @@ def exported(model: ModelFolder) -> dict[str, Any]:
         "bank_splits": [_split(split) for split in trees.bank_splits],
         "trees": [[_node(node) for node in tree] for tree in trees.trees],
         "calibration": msgspec.to_builtins(about.calibration),
+        **({} if about.scorecard is msgspec.UNSET else {"scorecard": about.scorecard}),
     }
 
 

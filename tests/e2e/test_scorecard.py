@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from math import log
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,65 @@ def test_a_column_without_bads_and_a_constant_one_are_no_trouble(tmp_path):
     card = report["rungs"][1]["scorecard"]
     assert "same" in report["data"]["parties"]["bank"]["dropped"]
     assert all(np.isfinite(a["points"]) for c in card["characteristics"] for a in c["attributes"])
+
+
+def test_the_exported_pmml_gives_the_points_of_the_table(out, tmp_path):
+    evaluator = pytest.importorskip("jpmml_evaluator")
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java")
+    target = tmp_path / "card.pmml"
+    ended = call("bank_node", "model", "export", out / "models/all/scorecard", "--out", target)
+    assert ended.code == 0, ended.stderr
+    card = load_model(out / "models/all/scorecard").scorecard
+    assert card is not None
+    reader = evaluator.make_evaluator(str(target)).verify()
+    for row in odd_rows():
+        found = reader.evaluate({**row, "points of bureau": 7.0})["points"]
+        assert found == pytest.approx(expected(card, row) + 7.0)
+
+
+def odd_rows() -> list[dict[str, Any]]:
+    """Rows by chance, and some with values that are special, missing or new."""
+    rng = np.random.default_rng(1)
+    rows: list[dict[str, Any]] = [
+        {"own a": float(a), "own b": float(b), "brand": f"brand {k}", "points of telecom": float(t)}
+        for a, b, k, t in zip(*rng.normal(size=(2, 30)), rng.integers(0, 6, 30), rng.integers(90, 200, 30), strict=True)
+    ]
+    rows[0] |= {"own a": None, "own b": 0.25}
+    rows[1] |= {"own a": 0.25, "own b": None, "points of telecom": None}
+    rows[2] |= {"brand": "never seen"}
+    rows[3] |= {"brand": None}
+    return rows
+
+
+def expected(card: Scorecard, row: dict[str, Any]) -> float:
+    """Points of a row, from the table alone."""
+    total = 0.0
+    for one in card.characteristics:
+        if one.party == "bank":
+            found = next((a for a in one.attributes if holds(a.name, row[one.name])), None)
+            total += found.points if found else card.unseen
+    if row["points of telecom"] is not None:
+        return total + row["points of telecom"]
+    away = (
+        a.points for c in card.characteristics if c.party == "telecom" for a in c.attributes if a.name == "not held"
+    )
+    return total + sum(away)
+
+
+def holds(attribute: str, value: Any) -> bool:
+    """Whether an attribute, by its name, is a value's."""
+    if value is None:
+        return attribute == "missing"
+    if isinstance(value, str):
+        return value in attribute.split(", ")
+    if attribute.startswith("= ") or value == 0.25:
+        return attribute == f"= {value:g}"
+    low, high = -np.inf, np.inf
+    if "x < " in attribute:
+        high = float(attribute.partition("x < ")[2])
+    if "≤ x" in attribute:
+        low = float(attribute.partition(" ≤ x")[0])
+    if attribute.startswith("x ≥ "):
+        low = float(attribute[4:])
+    return attribute != "missing" and low <= value < high

@@ -28,8 +28,9 @@ from protocol.contract import Contract
 from protocol.dates import coded, grid_keys
 from protocol.errors import DataError
 from protocol.files import kept_key, own_folder, write_whole
+from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.blind.public import public_seed
-from protocol.he.engines import integer_kit, secret_kit
+from protocol.he.engines import integer_kit, new_keys, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS
 from protocol.he.streams import derive, digest, fresh_key
@@ -53,6 +54,7 @@ class Standing:
     contracts: dict[str, Contract] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require(self.config.engine, self.config.party)
         self._master = kept_key(own_folder(self.config.state) / "bank.key")
 
     @property
@@ -140,14 +142,14 @@ class Standing:
             raise DataError(
                 partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`"
             )
-        seed, hint = self._hint(partner, alignment, layout)
+        seed, hint, keys = self._hint(partner, alignment, layout)
         master = derive(self._master, "engine", self.config.engine.encode())
         return PartnerView(
             name=partner,
             layout=layout.layout,
             columns=layout.columns,
             positions=alignment.positions,
-            kit=secret_kit(self.config.engine, partner, master, seed, hint, layout.rows),
+            kit=secret_kit(self.config.engine, partner, master, seed, hint, layout.rows, keys),
             known=load_known(self.known_file(layout.layout), layout.rows),
             split_rows=self.config.split_rows,
         )
@@ -182,20 +184,22 @@ class Standing:
         """Where the revealed splits of a layout are kept."""
         return self._folder("known") / f"{layout}.npz"
 
-    def _hint(self, partner: str, alignment: BankAlignment, layout: Layout) -> tuple[bytes, U64]:
-        """The public seed and the hint of a layout, kept from before or asked for now."""
+    def _hint(self, partner: str, alignment: BankAlignment, layout: Layout) -> tuple[bytes, U64, KeyPair]:
+        """The public seed and the hint of a layout, and the keys under it, kept from before or asked for now."""
         path = self._folder("hints") / f"{layout.layout}-{self.config.engine}.npz"
         if not path.exists():
-            nonce = fresh_key()
+            nonce, keys = fresh_key(), new_keys(self.config.engine, self.config.party)
             self.progress("hint", 0, 1)
-            asked = {partner: HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce)}
+            asked = {partner: HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=keys.public)}
             hint = drive(ask(asked, Hint), self.exchange)[partner].hint
             self.progress("hint", 1, 1)
             nonces = [nonce, layout.nonce]
             seed = public_seed(alignment.alignment, [self.config.party, partner], nonces)
-            _save(path, seed=np.frombuffer(seed, dtype=np.uint8), hint=hint)
+            octets = {"seed": seed, "secret": keys.secret, "public": keys.public}
+            _save(path, hint=hint, **{name: np.frombuffer(value, dtype=np.uint8) for name, value in octets.items()})
         with np.load(path, allow_pickle=False) as kept:
-            return kept["seed"].tobytes(), kept["hint"]
+            keys = KeyPair(kept["secret"].tobytes(), kept["public"].tobytes()) if "secret" in kept else NO_KEYS
+            return kept["seed"].tobytes(), kept["hint"], keys
 
     def _folder(self, name: str) -> Path:
         return own_folder(self.config.state / name)

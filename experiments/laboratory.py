@@ -22,7 +22,8 @@ from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.boosting import Opening
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
-from protocol.he.engines import evaluator, secret_kit
+from protocol.he.base import NO_KEYS, KeyPair
+from protocol.he.engines import evaluator, new_keys, secret_kit
 from protocol.he.streams import fresh_key
 from protocol.messages import F64, I64, Message, decode, encode
 from protocol.role import Replies, Requests, drive
@@ -46,7 +47,7 @@ class Laboratory:
 
     y: labels, shape (n,). bank: its columns. partners: columns by name. positions: where each of the bank's rows
     stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets. weights: of the rows,
-    shape (n,). directions: that partners declare of their columns, by column.
+    shape (n,). directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
     """
 
     y: F64
@@ -60,6 +61,7 @@ class Laboratory:
     noise_key: bytes = b"n" * 32
     weights: F64 | None = None
     directions: Mapping[str, int] = field(default_factory=dict)
+    keys: KeyPair = NO_KEYS
     answerers: dict[str, BoostingAnswerer] = field(default_factory=dict)
 
     def train(
@@ -117,8 +119,9 @@ class Laboratory:
         table = bin_table(name, self.partners[name], cutting, self.contract.min_rows_per_bin, own)
         rows, positions = len(table.bins), self.positions[name].astype(np.int64)
         matrix, seed = table.aligned(np.arange(rows)), fresh_key()
+        keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
         budgets = Budgets(self.folder / f"{name}.sqlite", name)
-        engine = evaluator(self.engine, "bank", fresh_key(), matrix, seed, budgets)
+        engine = evaluator(self.engine, "bank", fresh_key(), matrix, seed, budgets, keys.public)
         matched = int((positions >= 0).sum())
         self.answerers[name] = BoostingAnswerer(
             party=name,
@@ -135,7 +138,7 @@ class Laboratory:
         )
         opening = Opening(job=JOB, layout=name, rows=matched, equations=0, equations_a_tree=1)
         self.answerers[name].handle(opening)
-        kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows)
+        kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows, keys)
         return PartnerView(name, name, table.shapes, positions, kit, KnownSplits(rows), self.split_rows)
 
 

@@ -10,6 +10,7 @@ import partner_node
 import protocol
 from protocol.command import TALK
 from protocol.errors import UsageError
+from protocol.he.engines import ENGINES
 
 DEFAULT: Final = ".venv-partner"
 """Beside the packages, in a copy of the repository."""
@@ -35,20 +36,19 @@ class PartnerEnvironment:
         return self.folder / "kernels"
 
 
-def partner_environment(given: str) -> PartnerEnvironment | None:
+def partner_environment(given: str, engine: str = "blind") -> PartnerEnvironment | None:
     """The one in the folder given; for "auto" the one beside our packages, if it is there and of the same code.
 
-    None: partners run in this environment. Raises: UsageError: there is none in the folder, or one of other code.
+    None: partners run in this environment. Raises: UsageError: there is none in the folder, one of other code, or one
+    without the library of the engine.
     """
     if given == "none":
         return None
     folder = Path(protocol.__file__).parents[1] / DEFAULT if given == "auto" else Path(given).resolve()
     found = list(folder.glob(f"lib/python*/site-packages/{_DISTRIBUTION}"))
-    fault = (
-        "has no partner bundle in it" if not found else "" if _same_code(found[0].parents[1]) else "is of other code"
-    )
+    fault, remedy = _fault(found[0].parents[1] if found else None, engine)
     if fault:
-        error = UsageError("fedwarn", f"the partners' environment {folder.name} {fault}", "run `make env`")
+        error = UsageError("fedwarn", f"the partners' environment {folder.name} {fault}", remedy)
         if given != "auto":
             raise error
         if found:
@@ -56,6 +56,18 @@ def partner_environment(given: str) -> PartnerEnvironment | None:
         return None
     about = json.loads(found[0].read_text(encoding="utf-8"))
     return PartnerEnvironment(folder, about["archive_info"]["hashes"]["sha256"])
+
+
+def _fault(site: Path | None, engine: str) -> tuple[str, str]:
+    """What is wrong with an environment's packages, and what to do about it; two empty texts if nothing is."""
+    if site is None:
+        return "has no partner bundle in it", "run `make env`"
+    if not _same_code(site):
+        return "is of other code", "run `make env`"
+    used = ENGINES[engine]
+    if used.package and not list(site.glob(f"{used.package}*")):
+        return f"has no {used.distribution}, which engine {engine} needs", f"install {used.distribution} there"
+    return "", ""
 
 
 def _same_code(site: Path) -> bool:

@@ -18,6 +18,7 @@ from experiments.scenario import concrete
 from experiments.unfinished import finish, keep, unfinished
 from protocol.command import TALK
 from protocol.files import own_folder
+from protocol.he.engines import require
 from protocol.job import Job, Run, load_job
 from protocol.ledger import export_receipt
 from protocol.settings import check_settings
@@ -45,11 +46,12 @@ def run(
     "none". page: whether report.html is written, too. on_flower: how to train where transport is "flower".
     Raises: FedwarnError of the first node that failed.
     """
-    environment = partner_environment(partner_env)
     scenario = concrete(scenario)
     job = load_job(scenario)
     settings = check_settings(Run, {**job.run.model_dump(), **overrides}, "the command line")
     job = job.model_copy(update={"run": settings})
+    require(job.run.engine, "fedwarn")
+    environment = partner_environment(partner_env, job.run.engine)
     dealt, nodes = _parties(job, scenario, out, fresh, progress)
     places: dict[str, Place] = {}
     if job.run.transport == "in-process":

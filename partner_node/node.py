@@ -45,7 +45,7 @@ from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError, RefusedError
 from protocol.files import kept_key, own_folder, write_whole
 from protocol.he.blind.public import public_seed
-from protocol.he.engines import evaluator, integer_evaluator
+from protocol.he.engines import evaluator, integer_evaluator, require
 from protocol.he.parameters import INTEGERS
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.messages import Message
@@ -76,6 +76,7 @@ class PartnerNode:
 
     def __init__(self, config: PartnerConfig, cache: Cache | None = None) -> None:
         """Read the table. cache: of a node that is made anew again and again. Raises: DataError, UsageError."""
+        require(config.engine, config.party)
         self.config, self._cache = config, cache
         own_folder(config.state)
         self.table = read_table(config.data.source, config.data, config.party)
@@ -257,6 +258,8 @@ class PartnerNode:
         if query.engine != self.config.engine:
             raise PeerError(self.config.bank, f"asks for engine {query.engine}", "set the same engine at both nodes")
         facts = self._facts(query.layout)
+        if query.keys:
+            write_whole(self._keys_file(query.layout), query.keys)
         _write_json(self._layout_file(query.layout), {**facts, "bank_nonce": query.nonce.hex()})
         self._layouts.pop(query.layout, None)
         return binning.Hint(hint=self._answerer(query.layout).evaluator.hint())
@@ -264,6 +267,10 @@ class PartnerNode:
     def _layout_file(self, name: str) -> Path:
         folder = own_folder(self.config.state / "layouts")
         return folder / f"{name}.json"
+
+    def _keys_file(self, layout: str) -> Path:
+        """The bank's public keys, on engines that have some."""
+        return self._layout_file(layout).with_suffix(".keys")
 
     def _facts(self, layout: str) -> dict[str, str]:
         facts: dict[str, str] = json.loads(self._known(layout, self._layout_file).read_text())
@@ -374,10 +381,11 @@ class PartnerNode:
             facts = self._facts(layout)
             if "bank_nonce" not in facts:
                 raise IntegrityError(self.config.bank, "asks before it has a hint", "run `bank-node align` again")
-            self._layouts[layout] = self._build(facts)
+            keys = self._keys_file(layout)
+            self._layouts[layout] = self._build(facts, keys.read_bytes() if keys.exists() else b"")
         return self._layouts[layout]
 
-    def _build(self, facts: dict[str, str]) -> BoostingAnswerer:
+    def _build(self, facts: dict[str, str], keys: bytes) -> BoostingAnswerer:
         config, contract, plan = self.config, self._contract, self._plan()
         aligned, table = self._alignment(facts["alignment"]), self._bins(_cutting(facts))
         nonces = [bytes.fromhex(facts["bank_nonce"]), bytes.fromhex(facts["nonce"])]
@@ -397,7 +405,7 @@ class PartnerNode:
             ),
             table=table,
             matrix=matrix,
-            evaluator=evaluator(config.engine, config.bank, self._key, matrix, seed, self.budgets),
+            evaluator=evaluator(config.engine, config.bank, self._key, matrix, seed, self.budgets, keys),
             contract=contract,
             budgets=self.budgets,
             split_rows=config.split_rows,

@@ -16,7 +16,8 @@ from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, sizes_of
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.group import POINT_BYTES
-from protocol.he.parameters import INTEGERS, N
+from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes
+from protocol.he.parameters import INTEGERS
 from protocol.messages import CATALOGUE
 from protocol.workload import PlannedModel, Workload
 
@@ -50,7 +51,7 @@ class Sizes:
 
     ids: that the partner aligns: the rows of its table, or, on a grid of points in time, an id and point each.
     space: rows of the space in which a split is answered. bank_rows: of the bank's table. partners: of the job.
-    tables: the bins of the partner's table, by the cutting asked. encrypts: whether the engine does.
+    tables: the bins of the partner's table, by the cutting asked. engine: by its name.
     """
 
     ids: int
@@ -58,7 +59,7 @@ class Sizes:
     bank_rows: int
     partners: int
     tables: dict[Cutting, BinnedTable]
-    encrypts: bool
+    engine: str
 
 
 def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
@@ -94,16 +95,15 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     tables = sizes.tables.values()
     columns = sum(len(t.shapes) + len(t.dropped) for t in tables)
     yield "binning.layout", len(tables), (4 * len(tables) + columns) * _HEAD
-    sealed = N * _WORD if sizes.encrypts else 0
-    yield "binning.hint", len(tables), sum(_rows_of_matrix(t) * sealed + _HEAD for t in tables)
+    yield "binning.hint", len(tables), sum(hint_bytes(sizes.engine, _rows_of_matrix(t)) + _HEAD for t in tables)
 
 
 def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Openings, sums, split bits and the handles of every model."""
     yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
-    counted = [2 * _rows_of_matrix(sizes.tables[m.cutting]) * _WORD + _HEAD for m in plan.models if m.bin_tables]
-    if counted:
-        yield "woe.counts", len(counted), sum(counted)
+    tables = [_rows_of_matrix(sizes.tables[m.cutting]) for m in plan.models if m.bin_tables]
+    if tables:
+        yield "woe.counts", len(tables), sum(answer_bytes(sizes.engine, rows, 2, 1) + _HEAD for rows in tables)
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew
@@ -123,7 +123,7 @@ def _fitting(models: list[PlannedModel], sizes: Sizes) -> Iterator[tuple[str, in
     """Designs, their hints, sums, and partial scores of linear models."""
     yield "glm.designed", len(models), 4 * _HEAD * len(models)
     rows = [len(product_rows(model.columns)) for model in models]
-    sealed = INTEGERS.n * _HINT_BYTES if sizes.encrypts else 0
+    sealed = INTEGERS.n * _HINT_BYTES if sizes.engine == "blind" else 0
     yield "glm.hint", len(models), sum(r * sealed + _HEAD for r in rows)
     asked = sum(model.releases + model.rungs + model.vectors // vectors_a_query(sizes.space) for model in models)
     sums = sum(m.vectors * m.columns + (m.releases + m.rungs) * r for m, r in zip(models, rows, strict=True))
@@ -140,7 +140,8 @@ def _scores(sizes: Sizes) -> int:
 def _sums(model: PlannedModel, sizes: Sizes) -> int:
     """Bytes of a model's sums: g and h in vectors of their own, should they not fit in one."""
     vectors = 2 * model.trees * model.vectors_a_tree
-    return vectors * _rows_of_matrix(sizes.tables[model.cutting]) * _WORD
+    rows = _rows_of_matrix(sizes.tables[model.cutting])
+    return answer_bytes(sizes.engine, rows, vectors, model.trees * model.depth)
 
 
 def _bits(rows: int) -> int:
@@ -154,5 +155,5 @@ def _rows_of_matrix(table: BinnedTable) -> int:
 
 def _entry(kind: str, when: When, count: int, size: int, sizes: Sizes) -> Leaving:
     said = CATALOGUE[kind].DISCLOSURE
-    by_engine = kind in ("boosting.sums", "woe.counts", "glm.sums") and not sizes.encrypts
+    by_engine = kind in ("boosting.sums", "woe.counts", "glm.sums") and not ENCRYPTED[sizes.engine]
     return Leaving(kind, said.content, said.encrypted and not by_engine, said.purpose, when, count, size)

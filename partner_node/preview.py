@@ -148,7 +148,7 @@ def _sizes(case: _Case) -> Sizes:
     config, job = case.config, case.job
     ids = len(dated_records(case.table, config.grid)[0])
     space = ids if config.alignment == "one-sided" else case.bank_rows
-    return Sizes(ids, space, case.bank_rows, len(job.partners), case.tables, config.engine != "plaintext")
+    return Sizes(ids, space, case.bank_rows, len(job.partners), case.tables, config.engine)
 
 
 def _approval(config: PartnerConfig, job: Job) -> str:

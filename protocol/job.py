@@ -168,7 +168,7 @@ def linear_params(model: JobModel) -> GlmParams | None:
 class Run(_Section):
     """[run]: engine, transport, ladder, and the two settings on which both nodes must agree."""
 
-    engine: Literal["blind", "plaintext"] = "blind"
+    engine: Literal["blind", "plaintext", "ckks", "paillier"] = "blind"
     transport: Literal["processes", "in-process", "flower"] = "processes"
     ladder: Literal["auto"] | tuple[tuple[str, ...], ...] = "auto"
     alignment: Literal["one-sided", "shared"] = "one-sided"

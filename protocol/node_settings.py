@@ -31,7 +31,7 @@ class NodeSettings(BaseModel):
     party: str
     identity: Path = Path("identity")
     state: Path = Path("state")
-    engine: Literal["blind", "plaintext"] = "blind"
+    engine: Literal["blind", "plaintext", "ckks", "paillier"] = "blind"
     alignment: Literal["one-sided", "shared"] = "one-sided"
     split_rows: Literal["all", "node"] = "all"
     demo: bool = False

@@ -6,7 +6,7 @@ import numpy as np
 
 from protocol.algorithms.boosting import SumsQuery
 from protocol.he.base import Body, Integers, OneHot
-from protocol.he.engines import ENCRYPTED, evaluator, integer_evaluator, integer_kit, secret_kit
+from protocol.he.engines import OWN, evaluator, integer_evaluator, integer_kit, secret_kit
 from protocol.he.streams import fresh_key
 from protocol.messages import decode, encode
 
@@ -35,10 +35,10 @@ def _sent(body: Body) -> Body:
 
 
 def warm_kernels() -> None:
-    """Seal, answer and open on all engines, so that every kernel of the encryption is compiled and loaded."""
+    """Seal, answer and open on our own engines, so that every kernel of the encryption is compiled and loaded."""
     bins = (np.arange(2 * _ROWS).reshape(_ROWS, 2) % _BINS).astype(np.uint8)
     matrix = OneHot(bins, np.full(2, _BINS, dtype=np.int64), _ROWS, np.arange(_ROWS))
-    for engine in ENCRYPTED:
+    for engine in OWN:
         seed = fresh_key()
         answers = evaluator(engine, "warm", fresh_key(), matrix, seed, _NoBudget())
         kit = secret_kit(engine, "warm", fresh_key(), seed, answers.hint(), _ROWS)

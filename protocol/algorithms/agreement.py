@@ -75,8 +75,8 @@ def terms(party: str, engine: str, alignment: str, split_rows: str, contract: Co
 def agree(ours: Terms, theirs: Terms) -> Contract:
     """The contract that holds between two nodes.
 
-    Raises: PeerError: they differ in version, engine, alignment or split_rows. An engine that does not encrypt is
-    never used because one side alone names it.
+    Raises: PeerError: they differ in version, engine, alignment or split_rows. An engine that gives away more
+    than `blind` is never used because one side alone names it.
     """
     for name, remedy in (
         ("protocol_version", "install the same version on both sides"),
@@ -92,8 +92,9 @@ def agree(ours: Terms, theirs: Terms) -> Contract:
 
 def _differ(ours: Terms, theirs: Terms, name: str, mine: str, other: str, remedy: str) -> PeerError:
     thing = f"{name} is {other} there and {mine} at {ours.party}"
-    if name == "engine" and "plaintext" in (mine, other):
-        thing += ", and plaintext needs the consent of both"
+    weaker = [engine for engine in (mine, other) if name == "engine" and engine != "blind"]
+    if weaker:
+        thing += f", and {weaker[0]} needs the consent of both"
     return PeerError(theirs.party, thing, remedy)
 
 

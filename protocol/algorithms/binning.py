@@ -118,13 +118,18 @@ class Layout(Message, frozen=True):
     nonce: bytes
 
 
-@declared("binning.hint_query", content="a random nonce", purpose="joint public randomness of the hint")
-class HintQuery(Message, frozen=True):
-    """The bank's share of the public seed."""
+@declared(
+    "binning.hint_query",
+    content="a random nonce; on engines ckks and paillier the bank's public keys",
+    purpose="joint public randomness of the hint",
+)
+class HintQuery(Message, frozen=True, omit_defaults=True):
+    """The bank's share of the public seed. keys: with which the partner computes, on engines that have some."""
 
     layout: str
     engine: str
     nonce: bytes
+    keys: bytes = b""
 
 
 @declared(

@@ -1,7 +1,7 @@
 """What an encryption engine offers: a product of the bank's secret vectors with a partner's private matrix.
 
 The capability is the type. The bank holds a `SecretKit`, which seals vectors and opens answers; the partner
-holds a `PublicEvaluator`, which has no method that decrypts. `blind` and `plaintext` implement both.
+holds a `PublicEvaluator`, which has no method that decrypts. Every engine implements both (`engines.py`).
 
 The partner's matrix M has one row a bin and one column a position of the shared row space; it is given as a
 `OneHot`: for a held position i and a column j, exactly one of the column's rows is 1. A matrix of whole numbers is
@@ -163,7 +163,33 @@ class Cleartext(Message, frozen=True, tag="plaintext"):
     values: I64
 
 
-Body = Ciphertext | Cleartext
+class CkksVectors(Message, frozen=True, tag="ckks"):
+    """Vectors under CKKS, one after another, each in blocks of one ciphertext, as SEAL writes them."""
+
+    blocks: tuple[bytes, ...]
+
+
+class PaillierNumbers(Message, frozen=True, tag="paillier"):
+    """Numbers under Paillier, n to a part, as HEU writes them; a number holds the entries of several vectors."""
+
+    parts: tuple[bytes, ...]
+
+
+Body = Ciphertext | Cleartext | CkksVectors | PaillierNumbers
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """Keys of an engine that has some: `secret` stays at the bank, `public` goes to the partner with the nonce."""
+
+    secret: bytes = b""
+    public: bytes = b""
+
+    def __repr__(self) -> str:
+        return "KeyPair(...)"
+
+
+NO_KEYS: Final = KeyPair()
 
 
 @dataclass(frozen=True)
@@ -184,7 +210,7 @@ class SecretKit(Protocol):
         """Seal B vectors of the row space, shape (B, n), under one query label each."""
 
     def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
-        """M[rows]·u + noise of the sealed vectors. answer, result: shape (B, len(rows))."""
+        """M[rows]·u + noise of the sealed vectors, shape (B, len(rows)). answer: as the engine's evaluator gave it."""
 
 
 class Guard(Protocol):
@@ -201,10 +227,11 @@ class PublicEvaluator(Protocol):
     """The partner's half, for one matrix."""
 
     def hint(self) -> U64:
-        """What the bank needs once to open answers; shape (R, N), or (R, 0) for `plaintext`."""
+        """What the bank needs once to open answers; shape (R, N), or (R, 0) on engines without hint."""
 
     def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
-        """Sealed M[rows of columns]·u + noise. noise, result: shape (B, rows of those columns).
+        """Sealed M[rows of columns]·u + noise. noise: shape (B, rows of those columns), and so is the result of
+        `blind` and `plaintext`; ciphertexts of other engines come as words, one a line (`octets.py`).
 
         Raises:
             RefusedError: the flood budget is spent, or the label was used by another query.

@@ -38,7 +38,7 @@ def test_every_engine_opens_to_the_product(data: st.DataObject) -> None:
     noise = rng.integers(-999, 1000, (batch, len(rows)))
     wanted = vectors @ written_out(matrix)[rows].T + noise
     with TemporaryDirectory() as folder:
-        for engine in engines.ENCRYPTED:
+        for engine in engines.OWN:
             budgets = Budgets(Path(folder) / f"{engine}.sqlite", "telecom")
             partner = engines.evaluator(engine, "bank", PARTNER_KEY, matrix, SEED, budgets)
             kit = engines.secret_kit(engine, "telecom", MASTER, SEED, partner.hint(), n)

@@ -173,7 +173,7 @@ def test_a_vector_of_another_length_is_a_bug_of_the_caller(made: Product, engine
 
 
 def test_an_unknown_engine_is_named(made: Product) -> None:
-    with pytest.raises(UsageError, match="'clear' is not an engine; choose one of blind, plaintext"):
+    with pytest.raises(UsageError, match="'clear' is not an engine; choose one of blind, plaintext, ckks, paillier"):
         engines.secret_kit("clear", "telecom", MASTER, SEED, made.kit.hint, ROWS)
     with pytest.raises(UsageError, match="not an engine"):
         engines.evaluator("clear", "bank", PARTNER_KEY, made.evaluator.matrix, SEED, made.budgets)

@@ -1,0 +1,65 @@
+"""The bank's half of engine `ckks`: encrypt a vector, open a sum and round it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as seal
+
+from protocol.errors import IntegrityError
+from protocol.he.base import CkksVectors, KeyPair, Sealed
+from protocol.he.ckks.scheme import SLOTS, VECTOR_SCALE, context, read_ciphertext
+from protocol.he.octets import from_file, from_words, padded, through_file, unpadded
+from protocol.messages import F64, I64, U64
+
+
+@dataclass(frozen=True)
+class CkksKit:
+    """The bank's half. n: length of the row space. keys: made by `new_keys`, of which this needs the secret."""
+
+    party: str
+    n: int
+    keys: KeyPair = field(repr=False)
+
+    @cached_property
+    def _context(self) -> Any:
+        return context()
+
+    @cached_property
+    def _secret(self) -> Any:
+        key = seal.SecretKey()
+        from_file(unpadded(self.keys.secret), lambda path: key.load(self._context, path))
+        return key
+
+    def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
+        """Encrypt B vectors, shape (B, n), under the secret key; SEAL draws fresh randomness for each ciphertext."""
+        if vectors.shape != (len(labels), self.n):
+            raise ValueError("one vector of the row space's length a label")
+        encoder, encryptor = seal.CKKSEncoder(self._context), seal.Encryptor(self._context, self._secret)
+        blocks = []
+        for vector in vectors.astype(np.float64):
+            for begin in range(0, self.n, SLOTS):
+                plain = seal.Plaintext()
+                encoder.encode(vector[begin : begin + SLOTS].tolist(), VECTOR_SCALE, plain)
+                blocks.append(padded(through_file(encryptor.encrypt_symmetric(plain).save)))
+        return Sealed(CkksVectors(blocks=tuple(blocks)), np.zeros((len(labels), 0), dtype=np.int8))
+
+    def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
+        """M[rows]·u + noise, rounded to integers, shape (B, len(rows))."""
+        count, parts = len(sealed.secrets), -(-len(rows) // SLOTS)
+        texts = from_words(answer)
+        if len(texts) != count * parts:
+            raise IntegrityError(
+                self.party, "answered with another number of sums than asked", "run the same version on both sides"
+            )
+        slots = [self._decrypted(text) for text in texts]
+        out = np.array(slots).reshape(count, parts * SLOTS)[:, : len(rows)]
+        return np.rint(out).astype(np.int64)
+
+    def _decrypted(self, text: bytes) -> F64:
+        """The slots of one ciphertext, shape (S,)."""
+        sum_, plain = read_ciphertext(self._context, text, self.party), seal.Plaintext()
+        seal.Decryptor(self._context, self._secret).decrypt(sum_, plain)
+        return np.array(seal.CKKSEncoder(self._context).decode_double(plain))

@@ -11,7 +11,7 @@ from protocol.files import own_folder, write_whole
 from protocol.identity import create_demo_identities
 from protocol.job import Job, names_budgets
 
-_PARTS = ("nodes", "ca", "models", "receipts", "logs")
+_PARTS = ("nodes", "ca", "models", "receipts", "logs", "value")
 _FILES = (
     "job.toml",
     "dealt.json",

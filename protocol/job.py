@@ -20,6 +20,7 @@ from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.contract import Contract
 from protocol.dates import Periods
 from protocol.settings import check_settings, parse_toml, resolve
+from protocol.stakes import Stakes
 from protocol.table import Sentinel, Source, nearest
 
 
@@ -236,7 +237,7 @@ class EarlyWarning(_Section):
 class Job(_Section):
     """A whole scenario file."""
 
-    ADDED: ClassVar = ("binning", "bands", "early_warning")
+    ADDED: ClassVar = ("binning", "bands", "early_warning", "value")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1)
@@ -253,6 +254,7 @@ class Job(_Section):
     bands: Bands | None = None
     early_warning: EarlyWarning | None = None
     contract: Contract = Contract()
+    value: Stakes = Stakes()
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -320,7 +322,7 @@ class Job(_Section):
     @property
     def sha256(self) -> str:
         """The job's digest: all but engine, transport and where files lie."""
-        values = self.model_dump(mode="json", by_alias=True)
+        values = self.model_dump(mode="json", by_alias=True, exclude={"value"})
         values["order"] = list(self.parties)  # the first holds the labels if none is named, and partners have an order
         values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
         if self.split.kind != "time":
@@ -439,6 +441,18 @@ class Job(_Section):
                     elif not re.fullmatch("column [1-9][0-9]*", name):
                         what = 'a partner\'s are numbered, as "column 3"'
                         raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
+
+    def _check_stakes(self) -> None:
+        """Prices and families are of partners, and families of their columns, each in one at most."""
+        for name in (*self.value.prices, *self.value.families):
+            if name not in self.partners:
+                raise ValueError(f"value names {name!r}, which is no partner{nearest(name, list(self.partners))}")
+        for party, families in self.value.families.items():
+            columns = [column for family in families.values() for column in family]
+            for column in columns:
+                self._require_own(party, column, "value.families")
+            if len(set(columns)) < len(columns):
+                raise ValueError(f"value.families of {party} name a column twice")
 
     def _check_objectives(self) -> None:
         """All models are judged by the same figures."""

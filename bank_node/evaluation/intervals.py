@@ -13,7 +13,7 @@ declared row weights DeLong does not apply, and AUC and Gini take bootstrap perc
 several dated rows, DeLong's variance is taken over customers, and the bootstrap draws customers with all their rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from statistics import NormalDist
@@ -107,14 +107,17 @@ class Estimates:
 
     def uplift(self, key: Key, base: Key, name: str) -> Uplift:
         """One metric of one rung less that of the base rung."""
-        value = self.points[key][name] - self.points[base][name]
-        draws = self.draws[key][name] - self.draws[base][name]
-        contrast = {key: 1.0, base: -1.0} if key != base else {}
-        low, high, p, method = self._interval(name, value, draws, contrast)
+        return self.contrast({key: 1.0, base: -1.0} if key != base else {key: 0.0}, name)
+
+    def contrast(self, weights: Mapping[Key, float], name: str) -> Uplift:
+        """A weighted sum of one metric of several rungs, on the same rows; weights that sum to 0 make a difference."""
+        value = sum(weight * self.points[key][name] for key, weight in weights.items())
+        draws = np.sum([weight * self.draws[key][name] for key, weight in weights.items()], axis=0)
+        low, high, p, method = self._interval(name, value, draws, weights)
         return Uplift(value=value, low=low, high=high, p=p, method=f"paired {method}{self.over}")
 
     def _interval(
-        self, name: str, value: float, draws: F64, contrast: dict[Key, float]
+        self, name: str, value: float, draws: F64, contrast: Mapping[Key, float]
     ) -> tuple[float, float, float, str]:
         """Low, high, p of value = 0, and the method; the interval is widened to hold the value where it would not.
 
@@ -124,7 +127,7 @@ class Estimates:
         return min(low, value), max(high, value), p, method
 
     def _raw_interval(
-        self, name: str, value: float, draws: F64, contrast: dict[Key, float]
+        self, name: str, value: float, draws: F64, contrast: Mapping[Key, float]
     ) -> tuple[float, float, float, str]:
         if name in ("auc", "gini") and self.covariance is not None:
             c = np.zeros(len(self.place))

@@ -30,6 +30,7 @@ from protocol.job import (
     load_job,
     names_budgets,
 )
+from protocol.stakes import Stakes
 from protocol.table import Source
 
 Values = dict[str, Any]
@@ -236,8 +237,21 @@ SECTIONS = {
     "[bands]": Bands,
     "[early_warning]": EarlyWarning,
     "[contract]": Contract,
+    "[value]": Stakes,
 }
-TABLES = {"data", "parties", "split", "models", "binning", "run", "report", "bands", "early_warning", "contract"}
+TABLES = {
+    "data",
+    "parties",
+    "split",
+    "models",
+    "binning",
+    "run",
+    "report",
+    "bands",
+    "early_warning",
+    "contract",
+    "value",
+}
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

@@ -143,3 +143,4 @@ def warm() -> dict[str, Any]:
 
 
 verbs.command(name="sweep")(lab_verbs.sweep_)
+verbs.command(name="value")(lab_verbs.value_)

@@ -4,11 +4,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
+from bank_node.evaluation.intervals import Uplift
 from experiments.sweeps.document import SweepResult
 from experiments.sweeps.plan import load_sweep
 from experiments.sweeps.sweep import Manner, sweep
+from experiments.value.document import Value
+from experiments.value.value import value
 from protocol.command import TALK
+from protocol.errors import UsageError
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder; what is done stays done.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")]
@@ -37,6 +43,53 @@ def sweep_(
         "run_twice": result.run_twice,
         "exit_code": next((run.error["exit_code"] for run in result.runs if run.error), 0),
     }
+
+
+def value_(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished `fedwarn run`.")],
+    families: Annotated[bool, typer.Option(help="Also value groups of columns: a training each.")] = True,
+    sample: Annotated[int, typer.Option(min=0, help="Orders of joining to sample; 0: all, up to 6 partners.")] = 0,
+    price: Annotated[list[str] | None, typer.Option("--price", help="PARTNER=MONEY, beside the scenario's.")] = None,
+) -> dict[str, Any]:
+    """What each partner's data are worth: its Shapley value over all coalitions, and that against its price."""
+    with TALK.progress() as progress:
+        found = value(folder, _prices(price or []), sample, families, progress)
+    TALK.show(_value_table(found))
+    TALK.out.print(str(folder / "value" / "value.json"), soft_wrap=True)
+    shapley = {
+        partner: {metric: change.model_dump() for metric, change in own.shapley.items()}
+        for partner, own in found.partners.items()
+    }
+    total = {metric: change.value for metric, change in found.total.items()}
+    return {"method": found.method, "trained": found.trained, "total": total, "shapley": shapley,
+            "value": str(folder / "value" / "value.json")}  # fmt: skip
+
+
+def _prices(given: list[str]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        partner, _, amount = text.rpartition("=")
+        try:
+            found[partner] = float(amount)
+        except ValueError:
+            raise UsageError("--price", f"{text!r} is no price", "write PARTNER=MONEY") from None
+    return found
+
+
+def _value_table(found: Value) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for head in ("partner", "AUC", "KS", f"money {found.stakes.currency}".strip()):
+        table.add_column(head, justify="left" if head == "partner" else "right")
+    for partner, own in {**found.partners, "all together": None}.items():
+        changes = own.shapley if own else found.total
+        table.add_row(partner, *(_worded(metric, changes[metric]) for metric in ("auc", "ks", "money")))
+    return table
+
+
+def _worded(metric: str, change: Uplift) -> str:
+    form = "+,.4g" if metric == "money" else "+.4f"
+    value, low, high = (format(number, form).replace("-", "−") for number in (change.value, change.low, change.high))
+    return f"{value}\n[dim]{low} to {high}[/]"
 
 
 def _told(result: SweepResult) -> str:

@@ -1,4 +1,7 @@
-"""Every sentence of the report, in English and Chinese, from one catalogue (`messages.toml`)."""
+"""Every sentence of the report, in English and Chinese, from one catalogue (`messages.toml`).
+
+The laboratory's own pages add a catalogue of theirs (`add_catalogue`).
+"""
 
 import tomllib
 from functools import cache
@@ -7,14 +10,23 @@ from importlib.resources import files
 from bank_node.evaluation.facts import Text
 
 LANGUAGES = ("en", "zh")
+_PACKAGES = [__package__]
 
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
     """The catalogue: by key, then by language."""
-    text = files(__package__).joinpath("messages.toml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = tomllib.loads(text)
+    found: dict[str, dict[str, str]] = {}
+    for package in _PACKAGES:
+        found |= tomllib.loads(files(package).joinpath("messages.toml").read_text(encoding="utf-8"))
     return found
+
+
+def add_catalogue(package: str) -> None:
+    """Let a package's `messages.toml` add to the catalogue."""
+    if package not in _PACKAGES:
+        _PACKAGES.append(package)
+        catalogue.cache_clear()
 
 
 def say(key: str, **values: str | int | float | Text) -> Text:

@@ -1,4 +1,4 @@
-"""[value] of a scenario: what alerts are worth in money, and what partners ask. No digest has it: it trains nothing."""
+"""[value] of a scenario: what alerts are worth in money, and what partners ask. It trains nothing."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

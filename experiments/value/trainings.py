@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def train_without(
 
 def with_more(scored: Scored, scores: Mapping[Key, F64]) -> Scored:
     """The same rows under further scores."""
-    return Scored(scored.label, scored.weight, {**scored.scores, **scores}, scored.counts, amount=scored.amount)
+    more = {**scored.scores, **scores}
+    return replace(scored, scores=more, absent={}, in_time=None, folds={}, validation=None)
 
 
 def _without(job: Job, partner: str, left_out: Sequence[str]) -> Job:

@@ -60,7 +60,7 @@ def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool
     place, keys = train_coalitions(run, game.wanted, folder / "value" / "coalitions", progress)
     groups = families_of(run.job) if families else {}
     without = train_without(run, groups, folder / "value" / "families", progress)
-    scored = read_scores(place, list(keys.values()))
+    scored = read_scores(place, list(keys.values()), dated=facts.dated)
     more = {(f"without {p}: {name}", ""): score for (p, name), score in without.items()}
     estimates = _estimates(with_more(scored, more), facts, stakes)
     found = _value(run, facts, game, keys, estimates, stakes, len(scored.label), list(without))

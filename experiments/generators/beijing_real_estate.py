@@ -35,7 +35,7 @@ BEIJING_REAL_ESTATE = Population(
             ),
         ),
         "real estate": Party(
-            weight=0.68,
+            weight=0.72,
             skew=0.8,
             columns=(
                 Told("properties_owned", count(1.5, 0.9, 60), -0.35, -0.10),

@@ -71,7 +71,7 @@ def encode_bank(
     shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
     found = None if bad is None else weighed(evidence_of_bank(columns, train, bad), shapes, binning)
     offered = list(columns.names)
-    chosen = _chosen(table.party, params, offered, found, 1)
+    chosen = _chosen(table.party, params, offered, _widths(shapes, params), found, 1)
     named = {column.name: column for column in table.columns}
     terms = [term for j in chosen for term in _own_terms(named[offered[j]], columns.rules[j], found, j, params, train)]
     _require_few(table.party, len(terms), params)
@@ -99,7 +99,7 @@ def design_of(
     offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns]
     columns: list[DesignColumn] = []
     absent: list[int] = []
-    for j in _chosen(view.name, params, offered, found, least):
+    for j in _chosen(view.name, params, offered, _widths(view.columns, params), found, least):
         shape = view.columns[j]
         if params.by_woe:
             assert found is not None
@@ -138,10 +138,19 @@ def _bads(table: Table, params: GlmParams) -> Flags | None:
     return table.label > 0 if params.task == "binary" else None
 
 
+def _widths(shapes: Sequence[ColumnShape], params: GlmParams) -> list[int]:
+    """Columns of a design that each column becomes: a category counts one a bin but the first."""
+    return [shape.size - 1 if shape.categorical and not params.by_woe else 1 for shape in shapes]
+
+
 def _chosen(
-    party: str, params: GlmParams, offered: Sequence[str], found: Sequence[Weighed] | None, least: int
-) -> list[int]:
-    """Places of the columns of a party: those named, or the strongest by information value, the strongest first."""
+    party: str, params: GlmParams, offered: Sequence[str], widths: Sequence[int], found: Sequence[Weighed] | None,
+    least: int,
+) -> list[int]:  # fmt: skip
+    """Places of the columns of a party: those named, or the strongest by information value, the strongest first.
+
+    widths: columns of the design that each becomes; one that no longer fits is passed over.
+    """
     if party in params.columns:
         for name in params.columns[party]:
             if name not in offered:
@@ -150,11 +159,15 @@ def _chosen(
                     "correct the model's columns",
                 )  # fmt: skip
         return [offered.index(name) for name in params.columns[party]]
-    if found is None:
-        return list(range(len(offered)))
-    order = sorted(range(len(offered)), key=lambda j: (-found[j].iv, j))
-    strong = sum(one.iv >= params.min_iv for one in found)
-    return order[: min(max(strong, least), params.max_columns)]
+    order = list(range(len(offered)))
+    if found is not None:
+        order.sort(key=lambda j: (-found[j].iv, j))
+        order = order[: max(sum(one.iv >= params.min_iv for one in found), least)]
+    chosen: list[int] = []
+    for j in order:
+        if sum(widths[k] for k in (*chosen, j)) <= params.max_columns:
+            chosen.append(j)
+    return chosen
 
 
 def _own_terms(

@@ -21,7 +21,10 @@ from protocol.table import Table
 
 
 def absence_scores(task: Task, boosted: Boosted, table: Table, parts: Parts) -> dict[str, F64]:
-    """Scores of the test rows, shape (test rows,), by the partner that is absent; learnt default directions for it."""
+    """Scores of the test rows, shape (test rows,) or (test rows, classes), by the partner that is absent.
+
+    Its splits take the default directions that they learnt.
+    """
     test = parts == "test"
     rows = np.flatnonzero(test)
     columns = {column.name: column.rows(test) for column in table.columns}

@@ -101,14 +101,17 @@ def _scores(training: Training) -> bytes:
 
 
 def _absences(training: Training) -> bytes:
-    """id, rung, model, without, score: the test rows of every rung without each of its partners."""
+    """id, rung, model, without, score, and classes as in scores.csv: test rows without each of a rung's partners."""
+    classes = [f"score_{k}" for k in range(training.job.models[0].params.num_class)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", "rung", "model", "without", "score"])
+    rows.writerow(["id", "rung", "model", "without", "score", *classes])
     ids = [i.decode() for i, part in zip(training.table.ids, training.parts.tolist(), strict=True) if part == "test"]
     for t in training.rungs:
-        for partner, score in t.absent.items():
-            rows.writerows((i, t.rung.name, t.model, partner, s) for i, s in zip(ids, score.tolist(), strict=True))
+        for partner, found in t.absent.items():
+            score, each = (found.argmax(axis=1), found.T.tolist()) if classes else (found, [])
+            names = ([name] * len(ids) for name in (t.rung.name, t.model, partner))
+            rows.writerows(zip(ids, *names, score.tolist(), *each, strict=True))
     return text.getvalue().encode()
 
 

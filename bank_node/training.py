@@ -56,7 +56,7 @@ class TrainedRung:
     """One rung under one model. score: predictions, shape (n,), or (n, classes). spent, information: by partner.
 
     folds: predictions of training rows by models fitted on the others, shape as score, nan of all other rows.
-    bins: digest of the bank's own. absent: by partner, scores of the test rows without it, of a 0/1 label.
+    bins: digest of the bank's own. absent: by partner, scores of the test rows without it.
     """
 
     rung: Rung
@@ -293,8 +293,7 @@ def _fit_rung(under: _Under, rung: Rung, params: GlmParams, encoded: Encoded, cl
     fitted = drive(fit_glm(task), under.journal)
     with clock("score"):
         score = RESPONSES[params.objective](fitted.margin)
-        binary = training.job.task == "binary" and not rung.placebo
-        absent = absences_of_glm(fitted, training.parts == "test") if binary else {}
+        absent = {} if rung.placebo else absences_of_glm(fitted, training.parts == "test")
     return TrainedRung(
         rung, under.model, fitted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **fitted.kept},
         {p: training.views[p, under.cutting].known.information_share for p in rung.partners},
@@ -321,11 +320,7 @@ def _train_rung(under: _Under, rung: Rung, params: BoostingParams, clock: Stopwa
             folds = _train_folds(training, task, params, journal)
     with clock("score"):
         score = task.objective.predict(boosted.margin)
-        absent = (
-            {}
-            if rung.placebo or training.job.task != "binary"
-            else absence_scores(task, boosted, training.table, training.parts)
-        )
+        absent = {} if rung.placebo else absence_scores(task, boosted, training.table, training.parts)
     return TrainedRung(
         rung, under.model, boosted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **boosted.kept},
         {v.name: v.known.information_share for v in task.partners},

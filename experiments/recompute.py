@@ -68,7 +68,8 @@ def read_absences(folder: Path, rows: dict[tuple[str, str], list[Row]]) -> dict[
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             row = known[line["rung"], line["model"]][hashlib.sha256(line["id"].encode()).hexdigest()]
-            found[line["rung"], line["model"], line["without"]].append(row._replace(score=float(line["score"])))
+            score, classes = float(line["score"]), _classes(line)
+            found[line["rung"], line["model"], line["without"]].append(row._replace(score=score, classes=classes))
     return {key: sorted(ranked, key=lambda row: (-row.score, row.tie)) for key, ranked in found.items()}
 
 
@@ -76,9 +77,12 @@ def _row(line: dict[str, str]) -> Row:
     tie = hashlib.sha256(line["id"].encode()).hexdigest()
     weighted = "weight" in line
     weight = float(line["weight"]) if weighted else 1.0
-    classes = tuple(float(line[name]) for name in line if name.startswith("score_"))
     amount = float(line.get("amount", -1))
-    return Row(float(line["label"]), float(line["score"]), weight, tie, weighted, classes, amount)
+    return Row(float(line["label"]), float(line["score"]), weight, tie, weighted, _classes(line), amount)
+
+
+def _classes(line: dict[str, str]) -> tuple[float, ...]:
+    return tuple(float(line[name]) for name in line if name.startswith("score_"))
 
 
 def recompute(rows: Sequence[Row], alert_rates: Iterable[float]) -> dict[str, float]:

@@ -171,15 +171,16 @@ def _by_definition(report: Report, rung: Rung, rows: Sequence[Row]) -> dict[str,
 
 
 def _absences(folder: Path) -> Iterator[str]:
-    """AUC without each partner, by its definition."""
-    report, rows = read_report(folder), read_rows(folder)
-    anew = {key: recompute(found, [])["auc"] for key, found in read_absences(folder, rows).items()}
+    """The metric without each partner, by its definition."""
+    report = read_report(folder)
+    found = read_absences(folder, read_rows(folder))
     for rung in report.rungs:
         for partner, absence in rung.absence.items():
-            auc = anew.get((rung.name, rung.model, partner))
-            if auc is None or not _same(absence.auc.value, auc):
-                where = f"the AUC of rung {rung.name!r}, model {rung.model!r} without {partner!r}"
-                yield f"{REPORT_FILE} says {absence.auc.value!r} for {where}, by its definition it is {auc!r}"
+            rows = found.get((rung.name, rung.model, partner))
+            value = _by_definition(report, rung, rows)[absence.metric] if rows else None
+            if value is None or not _same(absence.without.value, value):
+                where = f"the {absence.metric} of rung {rung.name!r}, model {rung.model!r} without {partner!r}"
+                yield f"{REPORT_FILE} says {absence.without.value!r} for {where}, by its definition it is {value!r}"
 
 
 def _calibrations(folder: Path) -> Iterator[str]:

@@ -354,12 +354,15 @@ class Job(_Section):
             raise ValueError("[early_warning] watches for bads, and needs an objective with a label of 0 and 1")
         if self.early_warning and not (self.data.time or self.data.as_of):
             raise ValueError("[early_warning] goes month by month, and needs data.as_of, or data.time")
+        self._check_stopping()
         if self.report.bin_tables and self.task != "binary":
             raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
         if self.split.kind == "column" and not self.split.column:
             raise ValueError('split.kind "column" needs split.column')
         if self.split.folds == 1:
             raise ValueError("split.folds is 0, or 2 and more")
+        if self.split.folds and not any(isinstance(model, BoostingModel) for model in self.models):
+            raise ValueError('split.folds are of models of kind "boosting", and there is none')
         if self.split.kind == "time" and not (self.data.time or self.data.as_of):
             raise ValueError('split.kind "time" needs data.time, or data.as_of')
         if self.split.kind != "time" and self.split.embargo:
@@ -453,6 +456,15 @@ class Job(_Section):
                 self._require_own(party, column, "value.families")
             if len(set(columns)) < len(columns):
                 raise ValueError(f"value.families of {party} name a column twice")
+
+    def _check_stopping(self) -> None:
+        """Early stopping judges on validation rows; those of a split column are known at the node alone."""
+        stopping = any(m.params.early_stopping_rounds for m in self.models if isinstance(m, BoostingModel))
+        if stopping and self.split.kind != "column" and not self.split.validation:
+            raise ValueError(
+                "early_stopping_rounds judges on validation rows, and there are none: set split.validation, or leave "
+                "early_stopping_rounds at 0"
+            )
 
     def _check_objectives(self) -> None:
         """All models are judged by the same figures."""

@@ -161,9 +161,14 @@ def _constant(base: Base, rows: int) -> F64:
 
 def _watch(task: Task) -> Watch | None:
     """What early stopping goes by; None where there is none."""
-    if not (task.params.early_stopping_rounds and task.validation.any()):
-        return None
     params = task.params
+    if not params.early_stopping_rounds:
+        return None
+    if not task.validation.any():
+        raise DataError(
+            task.bank, "has no validation rows, and early stopping judges on them",
+            "give the split a validation part, or set early_stopping_rounds to 0",
+        )  # fmt: skip
     watch = Watch(
         params.watched, task.objective, task.validation, params.early_stopping_rounds, params.tweedie_variance_power
     )

@@ -142,6 +142,11 @@ class FederatedBooster:
             raise UsageError("FederatedBooster", "there is no partner to train with", "name at least one")
         values = {name: value for name, value in self._params.items() if name in BoostingParams.model_fields}
         params = check_settings(BoostingParams, values, "FederatedBooster")
+        if params.early_stopping_rounds and not self.validation_fraction:
+            raise UsageError(
+                "FederatedBooster", "early_stopping_rounds judges on rows that are not trained on, and there are none",
+                "set validation_fraction, or leave early_stopping_rounds at 0",
+            )  # fmt: skip
         split = {"validation": self.validation_fraction, "seed": self.random_state}
         whole = check_settings(Split, split, "FederatedBooster").model_copy(update={"test": 0.0})
         own = JobParty(columns=("*",)).model_copy(update={"columns": data.columns or ()})

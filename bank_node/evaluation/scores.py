@@ -54,7 +54,7 @@ class Scored:
     test of the whole file. powers: variance powers of regressions, by (rung, model).
     amount: exposure in money, shape (n,); None where none is declared.
     folds: by number, the rows of a fold under every rung but the placebo; none where `folds.csv` is not there.
-    absent: scores of the same rows without one partner, shape (n,); none where `absences.csv` is not there.
+    absent: scores of the same rows without one partner, shape as scores; none where `absences.csv` is not there.
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
     validation: of a 0/1 label, the rows on which scores are calibrated; None without such. It has no `validation`.
     customer: whose each row is, from 0, shape (n,), where rows are dated and a customer has several; else None.
@@ -162,7 +162,7 @@ def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], t
     rows = _rows(table, key, where)
     if not (np.array_equal(rows["id"], first["id"]) and np.array_equal(rows["label"], first["label"])):
         raise DataError("report", f"{_named(key)} was scored on other rows", "score every rung on the same test rows")
-    classes = [f"score_{k}" for k in range(sum(name.startswith("score_") for name in rows))]
+    classes = _classes(rows)
     columns = classes if task == "multiclass" else ["score"]
     if not columns or not set(columns) <= set(rows):
         raise DataError("report", f"{_named(key)} lacks probabilities of classes", "score again with this version")
@@ -174,6 +174,11 @@ def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], t
     if task != "regression" and not (finite and score.min() >= 0 and score.max() <= 1):
         raise DataError("report", f"{_named(key)} has scores that are no probabilities", "score with probabilities")
     return score
+
+
+def _classes(rows: dict[str, Any]) -> list[str]:
+    """The columns of the probabilities of classes, in their order."""
+    return [f"score_{k}" for k in range(sum(name.startswith("score_") for name in rows))]
 
 
 def _require_labels(label: F64, task: Task, both: bool) -> None:
@@ -203,6 +208,7 @@ def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any],
         return {}
     form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
     types = {"id": "VARCHAR", "rung": "VARCHAR", "model": "VARCHAR", "without": "VARCHAR", "score": "DOUBLE"}
+    types |= dict.fromkeys(_classes(first), "DOUBLE")
     try:
         table.execute(f"CREATE TABLE absences AS SELECT * FROM read_csv(?, {form})", [str(path), types])
     except duckdb.Error:
@@ -212,9 +218,10 @@ def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any],
 
 
 def _without(table: duckdb.DuckDBPyConnection, name: Absent, first: dict[str, Any]) -> F64:
-    query = "SELECT id, score FROM absences WHERE rung = ? AND model = ? AND without = ? ORDER BY sha256(id), id"
+    query = "SELECT * FROM absences WHERE rung = ? AND model = ? AND without = ? ORDER BY sha256(id), id"
     rows: dict[str, Any] = table.execute(query, list(name)).fetchnumpy()
-    score: F64 = np.ma.getdata(rows["score"]).astype(np.float64)
+    classes = [np.ma.getdata(rows[name]) for name in _classes(first)]
+    score: F64 = (np.stack(classes, axis=1) if classes else np.ma.getdata(rows["score"])).astype(np.float64)
     if not np.array_equal(np.ma.getdata(rows["id"]), first["id"]) or not np.isfinite(score).all():
         raise DataError("report", f"{ABSENCES_FILE} is not over the test rows of {_named(name[:2])}", "train again")
     return score

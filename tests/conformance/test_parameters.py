@@ -225,6 +225,14 @@ def judged(metric: str, y: np.ndarray, margin: np.ndarray, weight: np.ndarray) -
     return float(nothing.eval(rows).rsplit(":", 1)[1])
 
 
+def test_early_stopping_without_validation_rows_is_refused(tmp_path):
+    """As those of a split column may turn out to be; a job that can be seen to have none is refused before."""
+    lab = make(tmp_path, 5, 200, 1, 1, 0.0, 1.0)
+    params = FEW.model_copy(update={"early_stopping_rounds": 2})
+    with pytest.raises(DataError, match="has no validation rows"):
+        lab.train(params, 0)
+
+
 def test_a_validation_part_of_one_class_has_no_auc(tmp_path):
     lab = make(tmp_path, 5, 200, 1, 1, 0.0, 1.0)
     fitted = np.arange(200) < 100

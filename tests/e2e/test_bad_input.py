@@ -78,6 +78,11 @@ SETTINGS: list[tuple[str, Change, list[str]]] = [
     ("missing key", lambda v: v["data"].pop("label"), ["'data.label'", "add it"]),
     ("missing file", lambda v: v["data"]["source"].update(path="tabel.csv"), ["tabel.csv", "path"]),
     ("two owners", lambda v: v["parties"]["bank"]["columns"].append("calls"), ["'calls'", "telecom", "bank"]),
+    (
+        "early stopping on nothing",
+        lambda v: v["models"][0]["params"].update(early_stopping_rounds=5),
+        ["early_stopping_rounds", "validation rows", "split.validation"],
+    ),
     ("label as feature", lambda v: v["parties"]["bank"]["columns"].append("bad"), ["'bad'", "bank"]),
 ]
 

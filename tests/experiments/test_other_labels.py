@@ -88,6 +88,27 @@ def test_the_same_rows_get_the_scores_of_their_training(finished):
     ]
 
 
+def test_the_report_tells_what_an_absence_costs(finished):
+    """The scores without the partner are those that `score --absent` gives; the cost counts up where less is better."""
+    objective, folder, report = finished
+    out, metric = folder / "out", "mlogloss" if objective == "multi:softprob" else "rmse"
+    rung = report["rungs"][1]
+    found = rung["absence"]["p"]
+    assert list(report["rungs"][0]["absence"]) == list(report["rungs"][2]["absence"]) == []
+    assert found["metric"] == metric
+    assert found["cost"]["value"] == pytest.approx(found["without"]["value"] - rung["metrics"][metric]["value"])
+    assert found["cost"]["value"] > 0, "the partner is missed"
+    config, model = load_bank(out / "nodes/bank/node.toml"), load_model(out / "models/bank+p/boosting")
+    with BankNode(config, InProcess("bank", {}), lambda *_: None) as node:
+        rows = read_rows(config, model.trees, out / "nodes/bank/data.parquet")
+        node.score(model, rows, {"p"}).write(folder / "alone.csv")
+    alone = {row["id"]: row for row in _scores(folder / "alone.csv")}
+    told = [row for row in _scores(out / "absences.csv") if row["without"] == "p"]
+    assert len(told) == report["data"]["test"]
+    names = [name for name in told[0] if name.startswith("score")]
+    assert all(row[name] == alone[row["id"]][name] for row in told for name in names)
+
+
 def test_directions_hold_in_the_node_and_in_the_model(finished):
     """Predictions never fall as a constrained column grows, other columns being equal."""
     objective, folder, _ = finished

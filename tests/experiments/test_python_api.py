@@ -304,6 +304,12 @@ def test_engines_agree_and_early_stopping_leaves_rows_out(tables, train, model):
     assert stopped.model_.trees[0][0].rows == 770
 
 
+def test_early_stopping_needs_rows_to_judge_on(tables, train):
+    made = federation_of(tables, label="bad", engine="plaintext", progress=False)
+    with made, pytest.raises(UsageError, match="set validation_fraction"):
+        FederatedBooster(**FAST, early_stopping_rounds=2).fit(made, train)
+
+
 def test_it_says_what_is_wrong_with_the_tables_and_that_it_is_closed(tables, tmp_path):
     with pytest.raises(UsageError, match="one table only"):
         federation_of({"bank": tables["bank"]}, label="bad")

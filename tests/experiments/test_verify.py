@@ -112,12 +112,12 @@ def test_changed_scores_are_found(run: Path) -> None:
 
 def test_a_changed_absence_is_found_both_ways(run: Path) -> None:
     def change(document: Any) -> None:
-        document["rungs"][3]["absence"]["telecom"]["auc"]["value"] += 1e-6
+        document["rungs"][3]["absence"]["telecom"]["without"]["value"] += 1e-6
 
     _edit(run, change)
     found = verify(run)
     assert len(found) == 2
-    assert "rungs[3].absence.telecom.auc.value" in found[0]
+    assert "rungs[3].absence.telecom.without.value" in found[0]
     assert "without 'telecom', by its definition" in found[1]
 
 

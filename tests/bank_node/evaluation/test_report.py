@@ -59,9 +59,9 @@ def test_absences_are_held_against_the_rung_itself(run: Path, report: Report) ->
     for rung in report.rungs:
         assert set(rung.absence) == (set() if rung.placebo else set(rung.parties) - {"bank"})
         for absence in rung.absence.values():
-            assert absence.cost.value == pytest.approx(rung.metrics["auc"].value - absence.auc.value, abs=1e-12)
+            assert absence.cost.value == pytest.approx(rung.metrics["auc"].value - absence.without.value, abs=1e-12)
             assert absence.cost.low <= absence.cost.value <= absence.cost.high
-            assert (absence.auc.method, absence.cost.method) == ("delong", "paired delong")
+            assert (absence.metric, absence.without.method, absence.cost.method) == ("auc", "delong", "paired delong")
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "When a partner is absent" in page
     assert "合作方缺席时" in page

@@ -44,9 +44,11 @@ from bank_node.watching import bands_of, baseline_of, calibration_of, columns_of
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.parameters import BoostingParams
 from protocol.files import write_whole
+from protocol.he.base import MAX_PRODUCT, MAX_VALUE
+from protocol.he.blind.wide_flooding import flood_cost
 from protocol.he.engines import ENCRYPTED
 from protocol.he.noise import zcdp
-from protocol.he.parameters import FLOOD_BUDGET_LOG2, ONE_HOT, STATISTICAL_BITS_TOTAL, N
+from protocol.he.parameters import FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
 from protocol.job import ScorecardModel
 from protocol.ladder import folder_of
 
@@ -272,13 +274,36 @@ def _security(training: Training) -> Security:
     for (partner, _), view in training.views.items():
         rows = sum(shape.size for shape in view.columns)
         costs.append(10.5 * (len(view.columns) * training.alignments[partner].rows + 2 * N * rows))
-    answer = STATISTICAL_BITS_TOTAL + FLOOD_BUDGET_LOG2 - log2(max(costs)) if costs else None
+    return _strength(ONE_HOT, max(costs, default=None), _linear_strength(training))
+
+
+def _linear_strength(training: Training) -> Security | None:
+    """The same of the ring of whole numbers, if it is used. costs: of answers from all rows of the largest matrix that
+    there may be, since the bank does not know the partners' numbers."""
+    costs = []
+    for trained in training.rungs:
+        if isinstance(trained.fitted, FittedGlm):
+            for partner in trained.rung.partners:
+                columns = sum(term.party == partner for term in trained.fitted.model.theirs)
+                n, products = training.alignments[partner].rows, columns * (columns + 1) // 2
+                largest = np.repeat([n * float(MAX_VALUE) ** 2, n * float(MAX_PRODUCT) ** 2], [columns, products])
+                costs.append(flood_cost(largest))
+    return _strength(INTEGERS, max(costs), None) if costs else None
+
+
+def _strength(row: Parameters, cost: float | None, linear: Security | None) -> Security:
+    """Of a row of the lattice table. cost: of its most expensive answer, of a hint's flood budget.
+
+    The distance goes with the square root of the cost (docs/protocols/blind-product.md, "Why three uniforms").
+    """
+    answer = None if cost is None else STATISTICAL_BITS_TOTAL + (FLOOD_BUDGET_LOG2 - log2(cost)) / 2
     return Security(
-        log2_q=ONE_HOT.log2_q,
-        ring=ONE_HOT.n,
-        classical_bits=ONE_HOT.classical_bits,
+        log2_q=row.log2_q,
+        ring=row.n,
+        classical_bits=row.classical_bits,
         statistical_bits_answer=None if answer is None else round(answer, 1),
         statistical_bits_total=STATISTICAL_BITS_TOTAL,
+        linear=linear,
     )
 
 

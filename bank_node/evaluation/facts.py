@@ -36,6 +36,7 @@ class Security(Facts):
 
     log2_q: bits of the modulus. ring: dimension N. classical_bits: lattice security against known attacks.
     statistical_bits_*: -log2 of the statistical distance that flooding leaves, of one answer and of a hint's life.
+    linear: of the ring in which linear models are summed; None if there are none.
     """
 
     log2_q: float | None = None
@@ -43,6 +44,7 @@ class Security(Facts):
     classical_bits: float | None = None
     statistical_bits_answer: float | None = None
     statistical_bits_total: float | None = None
+    linear: "Security | None" = None
 
 
 class PartyFacts(Facts):

@@ -1,6 +1,7 @@
 """Whole runs of a linear model: one job is one model, whatever carries and encrypts it."""
 
 import json
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,14 @@ def test_sums_are_encrypted_and_partial_scores_are_told_as_they_are(runs):
         assert told["glm.query"] == (engine == "blind")
         assert not told["glm.coefficients"]
         assert not told["glm.design"]
+
+
+def test_the_report_names_the_ring_of_whole_numbers(runs):
+    assert _report(runs["plaintext"])["security"]["linear"] is None
+    linear = _report(runs["blind"])["security"]["linear"]
+    assert (linear["log2_q"], linear["ring"], linear["classical_bits"]) == (208, 8192, 132.1)
+    largest = 3 * 600 * 2.0**24 + 6 * 600 * 2.0**48  # three columns and their products, over 600 rows
+    assert linear["statistical_bits_answer"] == pytest.approx(129 - 0.5 * log2(4.562 * 10.5 * largest), abs=0.2)
+    page = (runs["blind"] / "report.html").read_text(encoding="utf-8")
+    assert "ring dimension 8192" in page
+    assert "环维数 8192" in page

@@ -278,8 +278,10 @@ def _security(training: Training) -> Security:
 
 
 def _linear_strength(training: Training) -> Security | None:
-    """The same of the ring of whole numbers, if it is used. costs: of answers from all rows of the largest matrix that
-    there may be, since the bank does not know the partners' numbers."""
+    """The same of the ring of whole numbers; None if it is not used.
+
+    An answer is from all rows of the largest matrix that there may be: the bank does not know the partners' numbers.
+    """
     costs = []
     for trained in training.rungs:
         if isinstance(trained.fitted, FittedGlm):

@@ -32,12 +32,13 @@ from bank_node.evaluation.facts import (
     write_facts,
 )
 from bank_node.evaluation.intervals import point_estimates
-from bank_node.evaluation.scores import ABSENCES_FILE, EVALUATED, FOLDS_FILE, Scored
+from bank_node.evaluation.scores import ABSENCES_FILE, EVALUATED, FOLDS_FILE, SEGMENTS_FILE, Scored
 from bank_node.linear_facts import linear_facts, with_releases
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import About, ModelFolder
 from bank_node.models.scorecard import Scorecard
 from bank_node.scorecards import Counted, scorecard_of
+from bank_node.segments import groups_of
 from bank_node.training import TrainedRung, Training
 from bank_node.watch_list import WATCH_LIST_FILE
 from bank_node.watching import bands_of, baseline_of, calibration_of, columns_of, write_watch_list
@@ -63,6 +64,8 @@ def write_outcome(training: Training, out: Path, job_text: str, unused: tuple[st
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "scores.csv", _scores(training))
     write_whole(out / ABSENCES_FILE, _absences(training))
+    if training.table.segments:
+        write_whole(out / SEGMENTS_FILE, _segments(training))
     if training.folds is not None:
         write_whole(out / FOLDS_FILE, _folds(training))
     models = [model_of(training, trained) for trained in training.rungs]
@@ -114,6 +117,18 @@ def _absences(training: Training) -> bytes:
             score, each = (found.argmax(axis=1), found.T.tolist()) if classes else (found, [])
             names = ([name] * len(ids) for name in (t.rung.name, t.model, partner))
             rows.writerows(zip(ids, *names, score.tolist(), *each, strict=True))
+    return text.getvalue().encode()
+
+
+def _segments(training: Training) -> bytes:
+    """id, segment, value: the group of every test row by every segment column."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "segment", "value"])
+    test = np.flatnonzero(training.parts == "test").tolist()
+    for column in training.table.segments:
+        groups = groups_of(column, training.parts == "train")
+        rows.writerows((training.table.ids[row].decode(), column.name, groups[row]) for row in test)
     return text.getvalue().encode()
 
 

@@ -108,7 +108,8 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
         raise UsageError(config.party, "its node.toml and the job differ about as_of", "set it in both, or in neither")
     if config.grid and job.data.grid and config.grid != job.data.grid:
         raise UsageError(config.party, "its node.toml and the job differ about period, first or last", "set them alike")
-    table = read_table(data.source, data.model_copy(update={"task": job.task}), config.party)
+    spec = data.model_copy(update={"task": job.task})
+    table = read_table(data.source, spec, config.party, segments=job.report.segments)
     assert table.label is not None
     for model in job.models:
         require_labels(model.params, table.label, config.party)

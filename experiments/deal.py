@@ -81,7 +81,8 @@ def deal(job: Job, folder: Path) -> Dealt:
             else:
                 file_sha256(source.path, name)
                 scan = Scan(base, source, spec.id, spec.missing, name)
-                unused += [c for c in scan.types if c not in (*spec.special, *party.columns)]
+                segments = job.report.segments if name == job.bank else ()
+                unused += [c for c in scan.types if c not in (*spec.special, *party.columns, *segments)]
             dealt.parties[name] = DealtParty(name, own[name], source, spec, periods)
             dealt.sentinels[name] = scan.sentinels([c for c in party.columns if c in scan.types])
     dealt.unused = tuple(dict.fromkeys(unused))
@@ -146,7 +147,8 @@ class _Dealer:
     @property
     def unused(self) -> tuple[str, ...]:
         """Columns given to nobody."""
-        used = {*self._job.special, *(c for p in self._job.parties.values() for c in p.columns)}
+        given = (c for p in self._job.parties.values() for c in p.columns)
+        used = {*self._job.special, *self._job.report.segments, *given}
         return tuple(c for c in self._columns if c not in used)
 
     def write(self, name: str, party: JobParty, path: Path) -> None:
@@ -156,6 +158,7 @@ class _Dealer:
         if name == job.bank:
             held = np.arange(n)
             columns = [c for c in job.special if c not in job.data.id]
+            columns += [c for c in job.report.segments if c not in (*columns, *party.columns)]
         else:
             known = draw(job.run.seed, "coverage", name).permutation(entities)[: round(party.coverage * entities)]
             again = draw(job.run.seed, "strangers", name).integers(0, entities, round(party.strangers * entities))
@@ -250,7 +253,7 @@ class _Dealer:
             raise DataError("data", f"{source.path.name} has no rows", "give a table with rows")
 
     def _require_columns(self, source: Source) -> None:
-        wanted = [(c, "data") for c in self._job.special]
+        wanted = [(c, "data") for c in (*self._job.special, *self._job.report.segments)]
         wanted += [(c, name) for name, p in self._job.parties.items() if p.source is None for c in p.columns]
         for column, party in wanted:
             if column not in self._columns:

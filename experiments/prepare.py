@@ -18,6 +18,8 @@ _FILES = (
     "scores.csv",
     "absences.csv",
     "folds.csv",
+    "segments.csv",
+    "watchlist.csv",
     "facts.json",
     "report.json",
     "report.html",

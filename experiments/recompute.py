@@ -73,6 +73,16 @@ def read_absences(folder: Path, rows: dict[tuple[str, str], list[Row]]) -> dict[
     return {key: sorted(ranked, key=lambda row: (-row.score, row.tie)) for key, ranked in found.items()}
 
 
+def read_segments(folder: Path) -> dict[tuple[str, str], set[str]]:
+    """Tie-breakers of the rows of each group, by (column, group)."""
+    path, found = folder / "segments.csv", defaultdict(set)
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                found[line["segment"], line["value"]].add(hashlib.sha256(line["id"].encode()).hexdigest())
+    return found
+
+
 def _row(line: dict[str, str]) -> Row:
     tie = hashlib.sha256(line["id"].encode()).hexdigest()
     weighted = "weight" in line
@@ -133,6 +143,24 @@ def recompute_calibration(rows: Sequence[Row], kept: dict[str, Any] | None) -> d
         "logloss": fsum(-r.weight * log(max(p, 1e-12)) for r, p in zip(rows, given, strict=True)) / total,
         "ece": fsum(abs(gap) for gap in gaps) / total,
     }
+
+
+def recompute_segment(rows: Sequence[Row], ties: set[str], rate: float) -> dict[str, float]:
+    """Figures of the ranked rows of one group; alerts are those of all rows. 0 where there are no rows."""
+    limit, taken, alerted = rate * _weight(rows), 0.0, set()
+    for row in rows[: max(1, floor(rate * len(rows) + 1e-9))] if not rows[0].weighted else rows:
+        taken += row.weight
+        if not row.weighted or taken <= limit * (1 + 1e-9):
+            alerted.add(row.tie)
+    inside = [row for row in rows if row.tie in ties]
+    bads = [row for row in inside if row.label]
+    steps = [_step(list(tied)) for _, tied in groupby(inside, key=lambda row: row.score)]
+    share = {
+        name: _weight(r for r in among if r.tie in alerted) / _weight(among) if _weight(among) else 0.0
+        for name, among in (("selection", inside), ("found", bads))
+    }
+    both = 0 < len(bads) < len(inside)
+    return {"rows": len(inside), "bads": len(bads), "auc": _auc(steps) if both else 0.0, **share}
 
 
 def recompute_bands(

@@ -29,11 +29,13 @@ from experiments.recompute import (
     read_absences,
     read_folds,
     read_rows,
+    read_segments,
     recompute,
     recompute_bands,
     recompute_calibration,
     recompute_classes,
     recompute_numbers,
+    recompute_segment,
 )
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
@@ -75,7 +77,19 @@ def verify(folder: Path) -> list[str]:
 
     Raises: UsageError: a file of the run is missing or of another version. DataError: scores that admit no figures.
     """
-    checks = (_document, _points, _folds, _absences, _calibrations, _bands, _watch_list, _models, _receipts, _engine)
+    checks = (
+        _document,
+        _points,
+        _folds,
+        _absences,
+        _calibrations,
+        _segments,
+        _bands,
+        _watch_list,
+        _models,
+        _receipts,
+        _engine,
+    )
     return [found for check in checks for found in check(folder)]
 
 
@@ -213,6 +227,29 @@ def _is_kept(about: Path, fitted: Calibrations | None) -> bool:
     """Whether model.json has the map that was fitted anew."""
     kept = json.loads(about.read_text(encoding="utf-8")).get("calibration")
     return not list(_differences(kept, fitted and _plain(fitted.chosen), ""))
+
+
+def _segments(folder: Path) -> Iterator[str]:
+    """Each group's customers, bads, AUC and alerts, by their definitions."""
+    report, rows = read_report(folder), read_rows(folder)
+    groups = read_segments(folder)
+    rate = report.headline.metric.partition("@")[2]
+    for rung in (rung for rung in report.rungs if rung.segments and report.task == "binary"):
+        for column, told in rung.segments.items():
+            for group in told:
+                ties = groups.get((column, group.value), set())
+                anew = recompute_segment(rows[rung.name, rung.model], ties, float(rate))
+                alerted = group.alerted
+                values = {
+                    "rows": group.rows,
+                    "bads": group.bads,
+                    "auc": group.metrics["auc"].value if group.metrics else anew["auc"],
+                    "selection": alerted.selection.value if alerted and alerted.selection else anew["selection"],
+                    "found": alerted.found.value if alerted and alerted.found else anew["found"],
+                }
+                if list(_differences(values, anew, "")):
+                    where = f"{column} {group.value!r} of rung {rung.name!r}, model {rung.model!r}"
+                    yield f"{REPORT_FILE} says other figures for segment {where} than their definitions"
 
 
 def _bands(folder: Path) -> Iterator[str]:

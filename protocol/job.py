@@ -182,11 +182,13 @@ class ReportSettings(_Section):
 
     bin_tables: counts of goods and bads in every bin of every column, exact; two equations of each partner.
     worthwhile: the smallest uplift worth having: in AUC, or as a share of the bank's RMSE or log loss.
+    segments: columns of the bank's table, features or not, by whose values figures are given apart.
     """
 
     ADDED: ClassVar = (
         "bin_tables",
         "worthwhile",
+        "segments",
     )
 
     alert_rates: tuple[float, ...] = Field(default=(0.01, 0.05, 0.10), min_length=1)
@@ -194,6 +196,7 @@ class ReportSettings(_Section):
     placebo: bool = True
     bin_tables: bool = False
     worthwhile: float = Field(default=0.005, ge=0, le=1)
+    segments: tuple[str, ...] = ()
 
 
 class Bands(BaseModel):
@@ -388,6 +391,11 @@ class Job(_Section):
                     raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
                 if party.columns.count(column) > 1:
                     raise ValueError(f"column {column!r} is given to {name} twice")
+        for column in self.report.segments:
+            if column in self.special or owner.get(column, self.bank) != self.bank:
+                raise ValueError(f"report.segments has {column!r}, which is a partner's, or the id, label or the like")
+            if self.report.segments.count(column) > 1:
+                raise ValueError(f"report.segments has {column!r} twice")
 
     def _check_dates(self) -> None:
         """The grid of points in time is the job's, where partners are sent no dates."""

@@ -95,6 +95,7 @@ class Table:
     """A party's rows in order of id. Special columns are None where the table has none, else of shape (n,).
 
     order: the place in the file, from 0, of each row, shape (n,).
+    segments: columns by which figures are given apart, features or not.
     A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
     dates: by column, NaT where empty, shape (n,).
     mostly_unique: text columns that name rows rather than describe them; all their values count as missing.
@@ -108,6 +109,7 @@ class Table:
     amount: F64 | None = field(default=None, repr=False)
     time: npt.NDArray[np.datetime64] | None = field(default=None, repr=False)
     part: Texts | None = field(default=None, repr=False)
+    segments: tuple[Column, ...] = ()
     as_of: Moments | None = field(default=None, repr=False)
     dates: dict[str, Moments] = field(default_factory=dict, repr=False)
     entities: list[bytes] = field(default_factory=list, repr=False)
@@ -128,8 +130,12 @@ class Table:
         return self.entities or self.ids
 
 
-def read_table(source: Source, spec: TableSpec, party: str, to_train: bool = True) -> Table:
+def read_table(
+    source: Source, spec: TableSpec, party: str, to_train: bool = True, segments: Sequence[str] = ()
+) -> Table:
     """Read, check and clean a party's table. to_train: a column must vary; rows to be scored need not.
+
+    segments: columns to be read besides the features, or once more.
 
     Raises:
         UsageError: the file is missing.
@@ -142,7 +148,7 @@ def read_table(source: Source, spec: TableSpec, party: str, to_train: bool = Tru
             party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
         )
     with duckdb.connect() as base:
-        return _Reader(base, source, spec, party).read(sha256, to_train)
+        return _Reader(base, source, spec, party).read(sha256, to_train, segments)
 
 
 def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
@@ -192,11 +198,11 @@ class _Reader:
         self.types = self.scan.types
         self._listed = () if spec.categorical == "auto" else spec.categorical
 
-    def read(self, sha256: str, to_train: bool) -> Table:
+    def read(self, sha256: str, to_train: bool, segments: Sequence[str]) -> Table:
         spec = self.spec
-        self._require_columns()
+        self._require_columns(segments)
         wanted = spec.columns if spec.columns is not None else tuple(c for c in self.types if c not in spec.special)
-        self._load((*spec.special, *wanted))
+        self._load((*spec.special, *wanted, *segments))
         given = [self._id_values(c) for c in spec.id]
         as_of = self._as_of() if spec.as_of else None
         dates = [date_texts(as_of)] if as_of is not None else []
@@ -219,10 +225,11 @@ class _Reader:
             dates={name: self._some_moments(name)[order] for name in spec.dates},
             entities=[] if as_of is None else self._entities(given, order),
             part=self._values(as_text(spec.part))[order] if spec.part else None,
+            segments=tuple(made for name in segments for made in self._feature(name, order)),
             order=order,
             sentinels=self.scan.sentinels(wanted),
             mostly_unique=unique,
-            unused=tuple(c for c in self.types if c not in spec.special and c not in wanted),
+            unused=tuple(c for c in self.types if c not in (*spec.special, *wanted, *segments)),
             sha256=sha256,
         )
 
@@ -236,11 +243,11 @@ class _Reader:
         if not self.base.sql("SELECT count(*) FROM t").fetchall()[0][0]:
             raise DataError(self.party, f"{self.source.path.name} has no rows", "give a table with rows")
 
-    def _require_columns(self) -> None:
+    def _require_columns(self, segments: Sequence[str]) -> None:
         if self.spec.as_of and self.spec.as_of not in self.types:
             thing = f"{self.source.path.name} has no date column {self.spec.as_of!r}, and the job is at points in time"
             raise DataError(self.party, thing, "give every record its date, and name the column as as_of")
-        for name in (*self.spec.special, *(self.spec.columns or ())):
+        for name in (*self.spec.special, *(self.spec.columns or ()), *segments):
             if name not in self.types:
                 hint = nearest(name, list(self.types))
                 raise DataError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from bank_node.banding import find_cuts
 from bank_node.evaluation.facts import Facts
-from bank_node.evaluation.intervals import Metric, wilson
+from bank_node.evaluation.intervals import Metric, wilson_metric
 from bank_node.evaluation.scores import Key, Scored
 from bank_node.models.bands import BANDS, band_numbers, expected_loss, measured
 from bank_node.models.calibration import pd_of
@@ -62,6 +62,7 @@ def _band(
     weight = np.ones(len(pd)) if scored.weight is None else scored.weight
     bad = weight * scored.label
     total = float(weight[inside].sum())
+    customer = None if scored.customer is None else scored.customer[inside]
     money = scored.amount if scored.amount is None else weight * scored.amount
     return Band(
         name=name,
@@ -69,16 +70,9 @@ def _band(
         share=total / float(weight.sum()),
         bads=int(scored.label[inside].sum()),
         bads_share=float(bad[inside].sum()) / float(bad.sum()),
-        bad_rate=_rate(float(bad[inside].sum()) / total, weight[inside]) if total else None,
+        bad_rate=wilson_metric(float(bad[inside].sum()) / total, weight[inside], customer) if total else None,
         pd=float((weight * pd)[inside].sum()) / total if total else None,
         amount=None if money is None else float(money[inside].sum()),
         expected_loss=None if money is None else float(expected_loss(pd, money, lgd)[inside].sum()),
         bad_amount=None if money is None else float((lgd * money * scored.label)[inside].sum()),
     )
-
-
-def _rate(rate: float, weight: F64) -> Metric:
-    """With weights: of as many rows as would tell as much (Kish 1965)."""
-    effective = float(weight.sum()) ** 2 / float((weight**2).sum())
-    low, high = (float(end[0]) for end in wilson(np.array([rate]), np.array([effective])))
-    return Metric(value=rate, low=min(low, rate), high=max(high, rate), method="wilson")

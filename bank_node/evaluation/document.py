@@ -25,6 +25,7 @@ from bank_node.evaluation.facts import (
     Text,
 )
 from bank_node.evaluation.intervals import Metric, Uplift
+from bank_node.evaluation.segments import Segment
 from bank_node.models.scorecard import Scorecard
 from protocol.algorithms.parameters import Task
 from protocol.job import Bands
@@ -56,6 +57,7 @@ class Rung(Facts):
     folds, folds_uplift: means over folds of the training rows, and their differences to the base; empty without folds.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
     bands: red, amber and green, where the job has bands; none for the placebo.
+    segments: by column, where the job names some; none for the placebo.
     calibration: of a 0/1 label with a validation part; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
     linear: coefficients of a linear model.
@@ -75,6 +77,7 @@ class Rung(Facts):
     absence: dict[str, Absence]
     calibration: Calibrated | None
     bands: Banded | None
+    segments: dict[str, list[Segment]]
     in_time: InTime | None
     sentence: Text
     importance: dict[str, float]

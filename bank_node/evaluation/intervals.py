@@ -26,7 +26,7 @@ from bank_node.evaluation.bootstrap import resample
 from bank_node.evaluation.delong import delong
 from bank_node.evaluation.measures import measure_of
 from bank_node.evaluation.scores import Key, Scored
-from protocol.messages import F64
+from protocol.messages import F64, I64
 
 LEVEL: Final = 0.95
 _NORMAL = NormalDist()
@@ -153,6 +153,17 @@ def wilson(rate: F64, rows: F64) -> tuple[F64, F64]:
     centre = (rate + _Z**2 / (2 * rows)) / widened
     half = _Z * np.sqrt(rate * (1 - rate) / rows + _Z**2 / (4 * rows**2)) / widened
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def wilson_metric(rate: float, weight: F64, customer: I64 | None) -> Metric:
+    """A share of rows with its interval. weight, customer: of the rows that it is a share of, shape (k,).
+
+    With weights they count as many as would tell as much (Kish 1965); several rows of one customer count as one.
+    """
+    told = float(weight.sum()) ** 2 / float((weight**2).sum())
+    told = told if customer is None else min(told, float(len(np.unique(customer))))
+    low, high = (float(end[0]) for end in wilson(np.array([rate]), np.array([told])))
+    return Metric(value=rate, low=min(low, rate), high=max(high, rate), method="wilson")
 
 
 def point_estimates(scored: Scored, alert_rates: Sequence[float]) -> dict[Key, dict[str, float]]:

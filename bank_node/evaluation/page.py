@@ -64,6 +64,7 @@ def render_page(report: Report, scored: Scored) -> str:
             linear=[rung for rung in report.rungs if rung.linear],
             calibrated=[rung for rung in report.rungs if rung.calibration],
             calibration_figures=FIGURES,
+            segment_metrics=("auc", "ks") if rate else (sensitive_metric(report.task),),
             banded=[rung for rung in report.rungs if rung.bands],
             strongest=STRONGEST,
             alerted=alerts(float(rate), report.data.test) if rate else 0,

@@ -19,6 +19,7 @@ from bank_node.evaluation.measures import LOWER_IS_BETTER, headline_metric, name
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.page import render_page
 from bank_node.evaluation.scores import Key, Scored, read_scores
+from bank_node.evaluation.segments import Segment, segments
 from bank_node.evaluation.uplift import base_of, full_of, key_of, swap_set
 from bank_node.evaluation.verdict import verdicts
 from bank_node.evaluation.wording import joined, metric_name, relative_change, signed, uplift_sentence
@@ -84,6 +85,7 @@ def build_report(facts: RunFacts, scored: Scored, watched: Watched | None = None
         folds=fold_values(scored, facts.alert_rates),
         absences=absences(scored, *settings),
         calibrations=calibrated(scored, real, facts.bootstrap, facts.seed),
+        segments=_segments(facts, scored),
         bands={key: found for key in real if (found := banded(scored, key, facts.bands))},
     )
     rungs = [_rung(facts, rung, scored, judged) for rung in facts.rungs]
@@ -108,12 +110,22 @@ def _watched(facts: RunFacts, scored: Scored, watched: Watched | None) -> Watche
     """Every rung but the placebo, held against its base."""
     if facts.early_warning is None or watched is None:
         return None
-    bases = {
+    return watch(scored, watched, _bases(facts), facts.early_warning, facts.bootstrap, facts.seed)
+
+
+def _segments(facts: RunFacts, scored: Scored) -> dict[Key, dict[str, list[Segment]]]:
+    """Alerts are those of the headline."""
+    rate = headline_metric(facts.task, facts.alert_rates).partition("@")[2]
+    return segments(scored, facts, _bases(facts), float(rate) if rate else None)
+
+
+def _bases(facts: RunFacts) -> dict[Key, Key]:
+    """Of every rung but the placebo."""
+    return {
         key_of(rung): key_of(base_of(_of_model(facts, rung.model), facts.label_party))
         for rung in facts.rungs
         if not rung.placebo
     }
-    return watch(scored, watched, bases, facts.early_warning, facts.bootstrap, facts.seed)
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,7 @@ class _Judged:
     absences: dict[Key, dict[str, Absence]]
     calibrations: dict[Key, Calibrated]
     bands: dict[Key, Banded]
+    segments: dict[Key, dict[str, list[Segment]]]
 
 
 def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> Rung:
@@ -145,6 +158,7 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> 
         absence=judged.absences.get(key, {}),
         calibration=judged.calibrations.get(key),
         bands=judged.bands.get(key),
+        segments=judged.segments.get(key, {}),
         in_time=judged.earlier and _in_time(judged.earlier, key, base_key, names),
         sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
     )

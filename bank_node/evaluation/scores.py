@@ -26,6 +26,7 @@ from protocol.messages import F64, I64
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
 FOLDS_FILE = "folds.csv"
+SEGMENTS_FILE = "segments.csv"
 EVALUATED, IN_TIME, VALIDATION = "test", "in_time", "validation"
 PARTS = ("train", VALIDATION, "test", IN_TIME, "embargo")
 _TYPES = {
@@ -52,6 +53,7 @@ class Scored:
     label: 1 = bad, shape (n,), uint8; or a number or class, float64. weight: a row's weight, shape (n,); None where
     none is declared. scores: shape (n,), or (n, classes), by (rung, model). counts: rows, bads, train, validation,
     test of the whole file. powers: variance powers of regressions, by (rung, model).
+    segments: by column, the group of each row, shape (n,); none where `segments.csv` is not there.
     amount: exposure in money, shape (n,); None where none is declared.
     folds: by number, the rows of a fold under every rung but the placebo; none where `folds.csv` is not there.
     absent: scores of the same rows without one partner, shape as scores; none where `absences.csv` is not there.
@@ -73,6 +75,7 @@ class Scored:
     validation: "Scored | None" = None
     amount: F64 | None = None
     customer: I64 | None = None
+    segments: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
 
     @cached_property
     def calibrations(self) -> dict[Key, Calibrations]:
@@ -108,6 +111,7 @@ def read_scores(
             powers=powers,
             in_time=in_time and replace(in_time, powers=powers),
             folds={number: replace(fold, powers=powers) for number, fold in folds.items()},
+            segments=_segments(table, folder / SEGMENTS_FILE, first),
             validation=_judged(table, keys, ("part", VALIDATION), counts, task, dated)[1] if calibrates else None,
         )
 
@@ -225,6 +229,26 @@ def _without(table: duckdb.DuckDBPyConnection, name: Absent, first: dict[str, An
     if not np.array_equal(np.ma.getdata(rows["id"]), first["id"]) or not np.isfinite(score).all():
         raise DataError("report", f"{ABSENCES_FILE} is not over the test rows of {_named(name[:2])}", "train again")
     return score
+
+
+def _segments(
+    table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any]
+) -> dict[str, npt.NDArray[np.object_]]:
+    """The groups of the test rows, in tie order, by column."""
+    if not path.is_file():
+        return {}
+    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
+    types = dict.fromkeys(("id", "segment", "value"), "VARCHAR")
+    table.execute(f"CREATE TABLE segments AS SELECT * FROM read_csv(?, {form})", [str(path), types])
+    names = table.sql("SELECT DISTINCT segment FROM segments ORDER BY segment").fetchall()
+    found = {}
+    for (name,) in names:
+        query = "SELECT id, value FROM segments WHERE segment = ? ORDER BY sha256(id), id"
+        rows: dict[str, Any] = table.execute(query, [name]).fetchnumpy()
+        if not np.array_equal(np.ma.getdata(rows["id"]), first["id"]):
+            raise DataError("report", f"{SEGMENTS_FILE} is not over the test rows", "train again")
+        found[name] = np.ma.getdata(rows["value"]).astype(object)
+    return found
 
 
 def _counts(table: duckdb.DuckDBPyConnection, key: Key, task: Task) -> dict[str, int]:

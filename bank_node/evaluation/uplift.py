@@ -3,16 +3,10 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from bank_node.evaluation.alerting import alerted_rows
 from bank_node.evaluation.document import Rung, SwapSet
 from bank_node.evaluation.facts import RungFacts
-from bank_node.evaluation.metrics import Ranking, alerts
 from bank_node.evaluation.scores import Key, Scored
-
-_ROUNDING = 1e-9
-
 
 R = TypeVar("R", RungFacts, Rung)
 
@@ -35,7 +29,7 @@ def full_of(rungs: Sequence[R]) -> R:
 
 def swap_set(scored: Scored, key: Key, base: Key, rate: float) -> SwapSet:
     """Rows alerted under one rung and not under the other, at the same number of alerts."""
-    now, before = (_alerted(scored, scored.scores[which], rate) for which in (key, base))
+    now, before = (alerted_rows(scored, scored.scores[which], rate) for which in (key, base))
     bad = scored.label > 0
     entered, left = now & ~before, before & ~now
     counts = (int(mask.sum()) for mask in (entered, left, entered & bad, left & bad))
@@ -45,15 +39,3 @@ def swap_set(scored: Scored, key: Key, base: Key, rate: float) -> SwapSet:
 def _ladder(rungs: Sequence[R]) -> Sequence[R]:
     """All but the placebo, which is no offer."""
     return [rung for rung in rungs if not rung.placebo] or rungs
-
-
-def _alerted(scored: Scored, score: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_]:
-    """Which rows are alerted, shape (n,). With declared weights: the whole rows that fit into that share of it."""
-    order = Ranking.of(scored.label, score).order
-    mask = np.zeros(len(order), dtype=bool)
-    if scored.weight is None:
-        mask[order[: alerts(rate, len(order))]] = True
-    else:
-        weight = np.cumsum(scored.weight[order])
-        mask[order[weight <= rate * weight[-1] * (1 + _ROUNDING)]] = True
-    return mask

@@ -45,13 +45,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"amount": "sum"},
         "split": {"validation": 0.3},
         "bands": BANDS,
+        "report": {"segments": ["region", "own a"]},
         "models": [*TREES, {"kind": "glm", "params": {"max_bin": 5}}],
         "contract": {"min_glm_columns": 1},
     }
     path = edit(scenario(folder, 900, **changes), lambda v: v["parties"]["telecom"].update(names=names))
     with duckdb.connect() as base:
         table = folder / "table.csv"
-        base.execute(f"COPY (SELECT *, 1000 + 10 * abs(calls) AS sum FROM '{table}') TO '{folder}/more.csv' (HEADER)")
+        more = (
+            "1000 + 10 * abs(calls) AS sum, CASE WHEN calls > 0.5 THEN 'east' WHEN calls > -2 THEN 'west' END AS region"
+        )
+        base.execute(f"COPY (SELECT *, {more} FROM '{table}') TO '{folder}/more.csv' (HEADER)")
         (folder / "more.csv").replace(table)
     run(path, folder / "out", fresh=False, progress=quiet, overrides={"transport": "in-process"})
     return folder / "out"
@@ -168,6 +172,16 @@ def test_new_rows_get_the_watch_list_of_the_training(finished, tmp_path):
 def test_a_model_without_bands_has_no_watch_list(finished):
     with pytest.raises(UsageError, match="it has no bands"):
         WatchList(load_model(finished / "models/placebo/boosting"))
+
+
+def test_segments_are_of_any_column_of_the_bank_and_no_features(finished):
+    report = json.loads((finished / "report.json").read_text())
+    found = next(r for r in report["rungs"] if r["name"] == "all")["segments"]
+    assert {g["value"] for g in found["region"]} == {"east", "west", "missing"}
+    assert sum(g["rows"] for g in found["own a"]) == report["data"]["test"]
+    assert "region" not in report["data"]["unused"]
+    assert report["data"]["parties"]["bank"]["columns"] == 2
+    assert not any(split.column == "region" for split in model_of(finished).trees.bank_splits)
 
 
 def test_the_model_keeps_the_cut_offs_of_the_report(finished):

@@ -147,6 +147,9 @@ REFUSED = {
     "no time": (lambda job: (job["data"].pop("time"), job["split"].update(kind="time")), "needs data.time"),
     "nothing to train on": (changed("split", "validation", to=0.8), "leave no rows to train on"),
     "an alert rate": (changed("report", "alert_rates", to=[5]), "alert_rates lie between 0 and 1"),
+    "segment of a partner": (changed("report", "segments", to=["calls"]), "report.segments has 'calls', which is a"),
+    "segment by label": (changed("report", "segments", to=["bad"]), "or the id, label or the like"),
+    "a segment twice": (changed("report", "segments", to=["own", "own"]), "report.segments has 'own' twice"),
     "no table": (lambda job: job["data"].pop("source"), "neither data.source nor a source under every party"),
 }  # fmt: skip
 

@@ -56,6 +56,23 @@ def simulate_scores(
         csv.writer(file).writerows(absent)
 
 
+def simulate_segments(folder: Path) -> None:
+    """`segments.csv`: the test rows by a region of three values, one of which holds few, and by age."""
+    rng = np.random.default_rng(9)
+    with (folder / "scores.csv").open(encoding="utf-8") as file:
+        test = [row["id"] for row in csv.DictReader(file) if (row["rung"], row["part"]) == ("bank", "test")]
+    with (folder / "segments.csv").open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(["id", "segment", "value"])
+        for name, values, share in (
+            ("region", ["north", "south", "islands"], [0.6, 0.395, 0.005]),
+            ("age", ["x < 30", "30 ≤ x < 45", "x ≥ 45"], [0.3, 0.4, 0.3]),
+        ):
+            out.writerows(
+                (i, name, value) for i, value in zip(test, rng.choice(values, len(test), p=share), strict=True)
+            )
+
+
 def simulated_facts(**changes: Any) -> RunFacts:
     """Facts that fit `simulate_scores`."""
     values: dict[str, Any] = {

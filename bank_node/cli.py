@@ -147,7 +147,7 @@ def show(
     TALK.out.print(model_table(model))
     if model.scorecard:
         TALK.out.print(scorecard_table(model.scorecard))
-    for number in range(min(trees, len(model.trees.trees))):
+    for number in range(min(trees, len(model.trees.trees)) if model.about.kind == "boosting" else 0):
         TALK.out.print(as_tree(model, number))
     return summary(model)
 

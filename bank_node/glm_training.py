@@ -16,6 +16,7 @@ from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner
+from bank_node.bin_tables import name_of
 from bank_node.models.linear import OwnTerm
 from bank_node.standing import Standing
 from protocol.algorithms.alignment import BankAlignment
@@ -71,7 +72,7 @@ def encode_bank(
     shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
     found = None if bad is None else weighed(evidence_of_bank(columns, train, bad), shapes, binning)
     offered = list(columns.names)
-    chosen = _chosen(table.party, params, offered, _widths(shapes, params), found, 1)
+    chosen = _chosen(table.party, params, [offered], _widths(shapes, params), found, 1)
     named = {column.name: column for column in table.columns}
     terms = [term for j in chosen for term in _own_terms(named[offered[j]], columns.rules[j], found, j, params, train)]
     _require_few(table.party, len(terms), params)
@@ -96,7 +97,7 @@ def design_of(
     bad = _bads(table, params)
     counted = None if bad is None or counts is None else evidence_of_partner(view, counts, train, bad)
     found = None if counted is None else weighed(counted, view.columns, binning)
-    offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns]
+    offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns], [name_of(shape) for shape in view.columns]
     columns: list[DesignColumn] = []
     absent: list[int] = []
     for j in _chosen(view.name, params, offered, _widths(view.columns, params), found, least):
@@ -144,22 +145,24 @@ def _widths(shapes: Sequence[ColumnShape], params: GlmParams) -> list[int]:
 
 
 def _chosen(
-    party: str, params: GlmParams, offered: Sequence[str], widths: Sequence[int], found: Sequence[Weighed] | None,
+    party: str, params: GlmParams, offered: Sequence[list[str]], widths: Sequence[int], found: Sequence[Weighed] | None,
     least: int,
 ) -> list[int]:  # fmt: skip
     """Places of the columns of a party: those named, or the strongest by information value, the strongest first.
 
-    widths: columns of the design that each becomes; one that no longer fits is passed over.
+    offered: what they may be called, each way for all. widths: columns of the design that each becomes; one that no
+    longer fits is passed over.
     """
+    places = {name: place for names in offered for place, name in enumerate(names)}
     if party in params.columns:
         for name in params.columns[party]:
-            if name not in offered:
+            if name not in places:
                 raise DataError(
-                    party, f"{name!r} of a glm's columns is not there, or does not vary{nearest(name, list(offered))}",
+                    party, f"{name!r} of a glm's columns is not there, or does not vary{nearest(name, list(places))}",
                     "correct the model's columns",
                 )  # fmt: skip
-        return [offered.index(name) for name in params.columns[party]]
-    order = list(range(len(offered)))
+        return [places[name] for name in params.columns[party]]
+    order = list(range(len(widths)))
     if found is not None:
         order.sort(key=lambda j: (-found[j].iv, j))
         order = order[: max(sum(one.iv >= params.min_iv for one in found), least)]

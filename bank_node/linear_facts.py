@@ -1,10 +1,13 @@
 """What a run says of its linear models: coefficients with their errors, tests of parties, what partial scores told."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bank_node.algorithms.glm import FittedGlm
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
+from bank_node.bin_tables import name_of, names_of_rule, names_of_shape
 from bank_node.evaluation.facts import Leakage, Linear, PartyTest, Term
 from bank_node.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
@@ -34,9 +37,41 @@ def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
         penalty=params.reg_lambda,
         steps=fitted.steps,
         converged=fitted.converged,
-        terms=[Term(**vars(figures)) for figures in figures_of(fitted, params)],
+        terms=_terms(training, trained, fitted, params),
         tests=_tests(training, trained, fitted, params),
     )
+
+
+def _terms(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[Term]:
+    """Every coefficient, under the name that a reader knows its column by."""
+    names = ["", *_own_names(training, fitted, params), *_their_names(training, trained, fitted, params)]
+    figures = zip(names, figures_of(fitted, params), strict=True)
+    return [Term(**{**vars(found), "column": name}) for name, found in figures]
+
+
+def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list[str]:
+    called = training.job.parties[training.table.party].names
+    out = []
+    for term in fitted.model.own:
+        bins = names_of_rule(term.rule, np.arange(len(term.values))) if term.values and not params.by_woe else []
+        out.append(_with_bin(called.get(term.column, term.column), term.values, bins))
+    return out
+
+
+def _their_names(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[str]:
+    cutting = training.job.cutting_of(training.job.models[training.job.model_names.index(trained.model)])
+    shapes = {p: {s.number: s for s in training.views[p, cutting].columns} for p in trained.rung.partners}
+    out = []
+    for term in fitted.model.theirs:
+        shape = shapes[term.party][term.column]
+        bins = names_of_shape(shape, np.arange(len(term.values))) if term.values and not params.by_woe else []
+        out.append(_with_bin(name_of(shape), term.values, bins))
+    return out
+
+
+def _with_bin(name: str, values: Sequence[int], bins: Sequence[str]) -> str:
+    """A column; or, where it stands for one of its bins, which one."""
+    return f"{name}: {bins[int(np.argmax(values))]}" if bins else name
 
 
 def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[PartyTest]:

@@ -11,7 +11,7 @@ from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.woe import count_partners
 from bank_node.glm_training import design_of, encode_bank
 from experiments.laboratory import JOB, Laboratory, over_the_wire
-from partner_node.algorithms.glm import GlmAnswerer, terms_of, values_of
+from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.woe import count_bins
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm import VALUE, DesignColumn
@@ -84,6 +84,7 @@ class GlmLaboratory(Laboratory):
     def _design(self, name: str, columns: tuple[DesignColumn, ...], absent: I64) -> DesignView:
         """Both ends of one partner's design."""
         layout, seed, key = self.answerers[name], fresh_key(), fresh_key()
+        require_columns(name, self.contract, columns)
         terms = terms_of("bank", layout.table, self.partners[name], columns)
 
         def build(matrix: Integers) -> IntegerEvaluator:

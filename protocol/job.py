@@ -441,7 +441,8 @@ class Job(_Section):
                     self._require_own(self.bank, name, "interaction_constraints")
 
     def _check_glm_columns(self) -> None:
-        """The bank's columns by name, a partner's by number: only the partner knows its names."""
+        """The bank's columns by name, a partner's by number or the name that it tells: only it knows its own."""
+        known = {name: set(party.names.values()) for name, party in self.parties.items()}
         for model in (m for m in self.models if not isinstance(m, BoostingModel)):
             for party, columns in model.params.columns.items():
                 if party not in self.parties:
@@ -449,8 +450,8 @@ class Job(_Section):
                 for name in columns:
                     if party == self.bank:
                         self._require_own(party, name, "a model's columns")
-                    elif not re.fullmatch("column [1-9][0-9]*", name):
-                        what = 'a partner\'s are numbered, as "column 3"'
+                    elif not re.fullmatch("column [1-9][0-9]*", name) and name not in known[party]:
+                        what = 'a partner\'s are numbered, as "column 3", or go by a name that it tells'
                         raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
 
     def _check_stakes(self) -> None:

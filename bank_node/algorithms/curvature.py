@@ -7,6 +7,7 @@ definite wherever the true one is, and of all such matrices that with the larges
 Source: Dempster, Covariance Selection, Biometrics 28 (1972).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -57,9 +58,12 @@ class Curvature:
                 out[mine, at] = self.alone[k] if other == k else cross.T @ told @ theirs
         return out
 
-    def inverse(self, active: Flags, penalty: F64) -> F64:
-        """Of the penalised matrix of the active coefficients; a ridge of rounding's size keeps it from failing."""
-        matrix = (self.joint + np.diag(penalty))[np.ix_(active, active)]
+    def inverse(self, active: Flags, penalty: F64, learnt: Sequence[tuple[F64, F64]] = ()) -> F64:
+        """Of the penalised matrix of the active coefficients; a ridge of rounding's size keeps it from failing.
+
+        learnt: steps taken, and by how much the slope fell along each, shapes (active,): the matrix is bent to them.
+        """
+        matrix = _bent((self.joint + np.diag(penalty))[np.ix_(active, active)], learnt)
         scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
         scaled = matrix * np.outer(scale, scale) + 1e-12 * np.eye(len(matrix))
         return np.asarray(np.linalg.inv(scaled) * np.outer(scale, scale))
@@ -76,6 +80,15 @@ class Curvature:
         inverse, matrix = self.inverse(active, np.zeros(len(active))), self.joint[np.ix_(active, active)]
         centred = np.diag(matrix) - matrix[0] ** 2 / matrix[0, 0]
         return np.asarray(np.diag(inverse)[1:] * centred[1:])
+
+
+def _bent(matrix: F64, learnt: Sequence[tuple[F64, F64]]) -> F64:
+    """The matrix after BFGS updates: it gives for each step, the last exactly, the fall of the slope that was seen."""
+    for step, fall in learnt:
+        told = matrix @ step
+        if step @ fall > 0.0:
+            matrix = matrix - np.outer(told, told) / (step @ told) + np.outer(fall, fall) / (step @ fall)
+    return matrix
 
 
 def independent(matrix: F64) -> Flags:

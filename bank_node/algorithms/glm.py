@@ -5,7 +5,8 @@ equations at the bank, and one exchange for the partners' part of the scores.
 
 With one partner the system is the whole Newton step. The block between two partners would be a product of two private
 columns; in its place stands what follows if the two have nothing in common but the bank's columns. The gradient is
-exact, so that the fixed point is the same.
+exact, so that the fixed point is the same; what each step shows of the block is used in the next (BFGS, Nocedal and
+Wright, Numerical Optimization (2006), ch. 6.1).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -199,11 +200,14 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
 
 @dataclass
 class _Fit:
-    """One fit under way."""
+    """One fit under way. learnt: steps taken, and by how much the slope fell. before: coefficients, slope and size of
+    the last step."""
 
     task: GlmTask
     queries: int = 0
     released: dict[str, list[Released]] = field(default_factory=dict)
+    learnt: list[tuple[F64, F64]] = field(default_factory=list)
+    before: tuple[I64, F64, float] | None = None
 
     def __post_init__(self) -> None:
         task = self.task
@@ -315,11 +319,24 @@ class _Fit:
         """The Newton step, shape (p,), and its largest entry in standard errors."""
         penalty = self._penalty()
         slope = gradient - penalty * at.coefficients / COEFFICIENT
+        self._learn(at, slope)
         inverse = curvature.inverse(self.active, penalty)
         step = np.zeros_like(slope)
-        step[self.active] = inverse @ slope[self.active]
+        step[self.active] = curvature.inverse(self.active, penalty, self.learnt) @ slope[self.active]
         errors = np.sqrt(np.diag(inverse) * self.family.dispersion(self.eta(at), int(self.active.sum())))
-        return step, float(np.abs(step[self.active] / errors).max())
+        size = float(np.abs(step[self.active] / errors).max())
+        self.before = at.coefficients, slope, size
+        return step, size
+
+    def _learn(self, at: _At, slope: F64) -> None:
+        """What the last step did to the slope tells of the block between two partners; steps that rounding spoils, or
+        that change the weights, do not."""
+        if len(self.task.partners) < 2 or self.before is None:
+            return
+        coefficients, slope_before, size = self.before
+        if self.tolerance < size <= _FAR:
+            gone = (at.coefficients - coefficients) / COEFFICIENT
+            self.learnt.append((gone[self.active], (slope_before - slope)[self.active]))
 
     def _penalty(self) -> F64:
         """The L2 penalty of each coefficient; none of the intercept."""
@@ -338,7 +355,7 @@ class _Fit:
             if self.loss(new) <= bound:
                 break
             new = at.towards(ahead, 0.5**halving)
-        if self.family.separated(self.eta(new)):
+        if not self.task.params.reg_lambda and self.family.separated(self.eta(new)):
             raise DataError(
                 self.task.bank, "its label is told without error by the columns of a glm, whose fit then has no end",
                 "leave out the column that gives the label away, or set reg_lambda",

@@ -62,10 +62,9 @@ def above(statistic: float, degrees: int) -> float:
 
     Source: Abramowitz and Stegun (1964), 26.4.4 and 26.4.5.
     """
-    x = max(statistic, 0.0)
-    if not x:
+    half, odd = max(statistic, 0.0) / 2, degrees % 2
+    if not half:
         return 1.0
-    half, odd = x / 2, degrees % 2
     tail = erfc(sqrt(half)) if odd else exp(-half)
     for k in range(1, (degrees + odd) // 2):
         power = k - 0.5 * odd

@@ -6,7 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from bank_node.models.folder import ModelFolder
-from bank_node.models.trees import BankSplit, TreeNode
+from bank_node.models.linear import LinearModel
+from bank_node.models.show_linear import exported_terms
+from bank_node.models.trees import BankSplit, TreeModel, TreeNode
 
 FORMAT: Final = "fedwarn-model"
 VERSION: Final = 1
@@ -28,21 +30,27 @@ def exported_text(model: ModelFolder) -> bytes:
 
 def exported(model: ModelFolder) -> dict[str, Any]:
     """The document. A partner's splits are handles: what a row's sides at them are only the partner can answer."""
-    about, trees = model.about, model.trees
+    about, kept = model.about, model.model
     return {
         "format": FORMAT,
         "version": VERSION,
         "kind": about.kind,
         "model_sha256": about.sha256,
-        "objective": trees.objective,
-        "link": LINKS[trees.objective],
-        "base_margin": trees.base,
+        "objective": kept.objective,
+        "link": LINKS[kept.objective],
         "bank": about.bank,
         "handles": about.handles,
-        "bank_splits": [_split(split) for split in trees.bank_splits],
-        "trees": [[_node(node) for node in tree] for tree in trees.trees],
+        **(exported_terms(kept) if isinstance(kept, LinearModel) else _exported_trees(kept)),
         "calibration": msgspec.to_builtins(about.calibration),
         **({} if about.scorecard is msgspec.UNSET else {"scorecard": about.scorecard}),
+    }
+
+
+def _exported_trees(trees: TreeModel) -> dict[str, Any]:
+    return {
+        "base_margin": trees.base,
+        "bank_splits": [_split(split) for split in trees.bank_splits],
+        "trees": [[_node(node) for node in tree] for tree in trees.trees],
     }
 
 

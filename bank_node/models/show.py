@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from bank_node.models.folder import ModelFolder
+from bank_node.models.linear import LinearModel
+from bank_node.models.show_linear import linear_summary, linear_table
 from bank_node.models.trees import BankSplit, TreeNode
 
 _SHOWN = 3
@@ -15,7 +17,9 @@ _SHOWN = 3
 
 
 def summary(model: ModelFolder) -> dict[str, Any]:
-    """What `--json` prints: facts of the model, and by party its splits, nodes and share of the gain."""
+    """What `--json` prints: facts of the model, and by party its splits, nodes and share of the gain; or its terms."""
+    if isinstance(model.model, LinearModel):
+        return linear_summary(model, model.model)
     about, trees = model.about, model.trees
     nodes = [node for tree in trees.trees for node in tree if node.left >= 0]
     importance = trees.importance()
@@ -42,7 +46,9 @@ def _leaves(model: ModelFolder) -> int:
 
 
 def as_table(model: ModelFolder) -> Table:
-    """One line a party."""
+    """One line a party; of a linear model, a term."""
+    if isinstance(model.model, LinearModel):
+        return linear_table(model, model.model)
     facts = summary(model)
     title = f"{facts['model']} of rung {facts['rung']}: {facts['trees']} trees, {facts['leaves']} leaves"
     if "auc" in facts["metrics"]:

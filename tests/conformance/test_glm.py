@@ -1,5 +1,6 @@
 """Fits over several parties' columns equal statsmodels' on the table joined."""
 
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,13 +12,18 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
+from bank_node.algorithms import telling
+from bank_node.algorithms.glm import partner_score
 from bank_node.algorithms.inference import above, figures_of
+from bank_node.algorithms.telling import share_told
 from experiments.glm_laboratory import GlmLaboratory
 from experiments.laboratory import OPEN
-from protocol.algorithms.glm import CrossQuery
+from protocol.algorithms.glm import Coefficients, CrossQuery, PartialScores, rounded
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.errors import DataError, IntegrityError, RefusedError
 from tests.laboratory import some_columns
 
+PARAMS = GlmParams(max_bin=4, min_iv=0)
 EXACT = OPEN.model_copy(update={"score_decimals": 9})
 FAMILIES = {"logistic": sm.families.Binomial(), "linear": sm.families.Gaussian(), "poisson": sm.families.Poisson()}
 
@@ -131,3 +137,136 @@ def test_many_vectors_go_in_several_queries(tmp_path, monkeypatch):
 @given(x=st.floats(0, 200), degrees=st.integers(1, 60))
 def test_tails_of_chi_square(x, degrees):
     assert above(x, degrees) == pytest.approx(float(chi2.sf(x, degrees)), rel=1e-9, abs=1e-300)
+
+
+def test_rounded_scores_move_coefficients_by_less_than_a_hundredth_of_an_error(tmp_path):
+    lab = laboratory(tmp_path, 9, 3000, ("bureau", "telecom"), contract=OPEN)
+    fitted = lab.fit(PARAMS)
+    theirs, _ = reference(lab, "logistic", np.ones(3000, dtype=bool))
+    assert fitted.model.decimals == {"bureau": 3, "telecom": 3}
+    apart = np.array([f.coefficient for f in figures_of(fitted, PARAMS)]) - theirs.params
+    assert np.abs(apart / theirs.bse).max() < 0.01
+
+
+def test_a_penalty_is_that_of_plain_newton_steps(tmp_path):
+    lab = laboratory(tmp_path, 4, 800, ("telecom",))
+    params = GlmParams(max_bin=4, min_iv=0, reg_lambda=5.0)
+    ours = [f.coefficient for f in figures_of(lab.fit(params), params)]
+    x, ridge, beta = lab.joined(), 5.0 * np.eye(lab.joined().shape[1]), np.zeros(lab.joined().shape[1])
+    ridge[0, 0] = 0
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-x @ beta))
+        beta += np.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]) + ridge, x.T @ (lab.y - p) - ridge @ beta)
+    assert ours == pytest.approx(beta, abs=1e-5)
+
+
+def test_a_column_that_others_tell_stays_at_nothing_and_is_named(tmp_path):
+    lab = laboratory(tmp_path, 6, 900, ("telecom",))
+    twice = lab.partners["telecom"][0]
+    lab.partners["telecom"][3].numbers[:] = twice.numbers
+    fitted = lab.fit(PARAMS)
+    ours = figures_of(fitted, PARAMS)
+    (told,) = [f for f in ours if f.collinear]
+    assert (told.party, told.coefficient, told.error, told.p, told.inflation) == ("telecom", 0.0, None, None, None)
+    kept = [j for j, f in enumerate(ours) if not f.collinear]
+    theirs = sm.GLM(lab.y, lab.joined()[:, kept], family=FAMILIES["logistic"]).fit(tol=1e-12)
+    assert [ours[j].coefficient for j in kept] == pytest.approx(theirs.params, abs=1e-4)
+    assert all(np.isfinite([ours[j].error, ours[j].p]).all() for j in kept)
+
+
+def test_a_label_told_without_error_is_said_so_and_fitted_under_a_penalty(tmp_path):
+    lab = laboratory(tmp_path, 7, 600, ("telecom",))
+    lab.y[:] = np.nan_to_num(lab.bank[0].numbers, nan=0.0) > 4
+    with pytest.raises(DataError, match="told without error"):
+        lab.fit(GlmParams(max_bin=9, max_iter=50))
+    lab.folder = tmp_path / "penalty"
+    fitted = lab.fit(GlmParams(max_bin=9, reg_lambda=1.0))
+    assert all(np.isfinite([f.coefficient, f.error]).all() for f in figures_of(fitted, PARAMS))
+
+
+def test_bins_without_bads_and_constant_columns_leave_no_gap(tmp_path):
+    lab = laboratory(tmp_path, 8, 600, ("telecom",))
+    lab.y[np.nan_to_num(lab.partners["telecom"][0].numbers[lab.positions["telecom"]], nan=-1) > 8] = 0
+    lab.bank[1].numbers[:] = 3.0
+    fitted = lab.fit(PARAMS)
+    assert [f.column for f in figures_of(fitted, PARAMS) if f.collinear] == ["x1"]
+    assert np.isfinite(fitted.margin).all()
+    assert all(np.isfinite([f.coefficient, f.error, f.p]).all() for f in figures_of(fitted, PARAMS) if not f.collinear)
+
+
+REFUSED = {
+    "too few columns": ({"min_glm_columns": 5}, "4 of its columns would show single ones"),
+    "too many": ({"max_glm_columns": 3}, "passes 3"),
+    "no release left": ({"score_releases": 2}, "2 of 2 releases"),
+    "no equation left": ({"max_equations_share": 0.02}, "equations are released"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_contract_forbids_is_refused_by_its_clause(tmp_path, case):
+    clauses, sentence = REFUSED[case]
+    lab = laboratory(tmp_path, 2, 400, ("telecom",), contract=EXACT.model_copy(update=clauses))
+    with pytest.raises(RefusedError, match=sentence) as caught:
+        lab.fit(PARAMS)
+    assert next(iter(clauses)) in str(caught.value)
+
+
+def test_the_same_scores_again_are_free_and_others_are_refused_past_the_limit(tmp_path):
+    lab = laboratory(tmp_path, 2, 400, ("telecom",))
+    lab.fit(PARAMS)
+    telecom = lab.fits["telecom"]
+    telecom.layout.contract = EXACT.model_copy(update={"score_releases": 0})
+    last = lab.designs["telecom"]
+    sent = Coefficients(design="telecom", values=(1,) * last.size, decimals=3)
+    with pytest.raises(RefusedError, match="score_releases"):
+        telecom.handle(sent)
+    telecom.layout.contract = EXACT.model_copy(update={"score_releases": 100, "score_decimals": 3})
+    once, again = telecom.handle(sent), telecom.handle(sent)
+    assert (once.scores == again.scores).all()
+    with pytest.raises(RefusedError, match="score_decimals"):
+        telecom.handle(Coefficients(design="telecom", values=(1,) * last.size, decimals=4))
+    with pytest.raises(IntegrityError, match="cannot be"):
+        telecom.handle(Coefficients(design="telecom", values=(1, 2), decimals=3))
+
+
+def test_scores_that_coefficients_cannot_give_are_found(tmp_path):
+    lab = laboratory(tmp_path, 2, 400, ("telecom",))
+    lab.fit(PARAMS)
+    view, sent = lab.designs["telecom"], Coefficients(design="telecom", values=(1000, 0, 0, 0), decimals=9)
+    honest = lab.fits["telecom"].handle(sent)
+    partner_score(view, sent, honest)
+    for scores, decimals in ((honest.scores[1:], 9), (honest.scores, 3), (honest.scores + 10**9, 9)):
+        with pytest.raises(IntegrityError, match="cannot be"):
+            partner_score(view, sent, PartialScores(decimals=decimals, scores=scores))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), columns=st.integers(1, 4), releases=st.integers(1, 3), decimals=st.integers(0, 4))
+def test_rows_told_are_those_that_no_other_bins_explain(seed, columns, releases, decimals):
+    rng = np.random.default_rng(seed)
+    values = [rng.integers(-900, 900, rng.integers(1, 5)).tolist() for _ in range(columns)]
+    coefficients = rng.integers(-2 * 10**6, 2 * 10**6, (releases, columns))
+    combinations = list(product(*(sorted(set(v)) for v in values)))
+    rows = [combinations[k] for k in rng.integers(0, len(combinations), 25)]
+    places = [decimals] * releases
+    shown = {c: tuple(rounded(coefficients @ np.array(c), decimals).tolist()) for c in combinations}
+    alone = [sum(other == shown[row] for other in shown.values()) == 1 for row in rows]
+    scores = np.array([shown[row] for row in rows]).T
+    assert share_told(values, coefficients, scores, places) == pytest.approx(np.mean(alone))
+
+
+def test_the_estimate_is_near_the_count_where_both_can_be_had(monkeypatch):
+    """Six columns of eight bins, the case of the literature: nearly all rows at 6 decimals, few at 3."""
+    rng = np.random.default_rng(1)
+    values = [rng.integers(-600, 600, 8).tolist() for _ in range(6)]
+    coefficients = np.stack([c := rng.integers(-1_200_000, -600_000, 6), c + rng.integers(-30_000, 30_000, 6)])
+    rows = np.stack([np.array(v)[rng.integers(0, 8, 4000)] for v in values], axis=1)
+    found = {}
+    for decimals in (3, 4, 6):
+        scores = rounded(rows @ coefficients.T, decimals).T
+        counted = share_told(values, coefficients, scores, [decimals] * 2)
+        monkeypatch.setattr(telling, "_MOST", 0)
+        found[decimals] = counted, share_told(values, coefficients, scores, [decimals] * 2)
+        monkeypatch.undo()
+    assert found[3][0] < 0.4 < 0.95 < found[6][0]
+    assert all(abs(counted - estimated) < 0.15 for counted, estimated in found.values())

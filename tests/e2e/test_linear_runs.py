@@ -1,13 +1,26 @@
 """Whole runs of a linear model: one job is one model, whatever carries and encrypts it."""
 
+import csv
 import json
+from contextlib import ExitStack
 from math import log2
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from bank_node.config import load_config as load_bank
+from bank_node.models.export import exported
+from bank_node.models.folder import load_model
+from bank_node.node import BankNode
+from bank_node.rows import open_rows
+from experiments.check import CHECKS
 from experiments.verify import verify
+from partner_node.config import load_config as load_partner
+from partner_node.service import PartnerService
+from protocol.transport.in_process import InProcess
+from tests.e2e.commands import call
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
 
@@ -60,3 +73,82 @@ def test_the_report_names_the_ring_of_whole_numbers(runs):
     page = (runs["blind"] / "report.html").read_text(encoding="utf-8")
     assert "ring dimension 8192" in page
     assert "环维数 8192" in page
+
+
+def _score(out: Path, rung: str, data: Path, without: set[str]) -> dict[str, float]:
+    """Score with the nodes of a run, in this process, from their state on disk; as `bank-node score` writes it."""
+    config = load_bank(out / "nodes/bank/node.toml")
+    model = load_model(out / "models" / rung / "glm")
+    scored = data.parent / "scored.csv"
+    with ExitStack() as stack:
+        serve = {}
+        for partner in set(config.partners) - without:
+            service = PartnerService(load_partner(out / "nodes" / partner / "node.toml"))
+            serve[partner] = stack.enter_context(service).serve
+        node = stack.enter_context(BankNode(config, InProcess("bank", serve), lambda *_: None))
+        with open_rows(config, model.model, data, data.parent) as rows:
+            node.score_file(model, rows, scored, without)
+    with scored.open() as file:
+        return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("rung", ["bank", "bank+telecom", "all"])
+def test_rows_get_the_scores_of_their_training_and_an_absent_partner_counts_as_holding_none(runs, tmp_path, rung):
+    out, data = runs["blind"], tmp_path / "rows.parquet"
+    duckdb.sql(f"COPY (SELECT * EXCLUDE (bad) FROM '{runs['blind']}/nodes/bank/data.parquet') TO '{data}'")
+    with (out / "scores.csv").open() as file:
+        trained = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
+    assert _score(out, rung, data, set()) == trained
+    if rung == "bank":
+        return
+    with (out / "absences.csv").open() as file:
+        absent = {
+            row["id"]: float(row["score"])
+            for row in csv.DictReader(file)
+            if (row["rung"], row["without"]) == (rung, "telecom")
+        }
+    alone = _score(out, rung, data, {"telecom"})
+    assert {name: alone[name] for name in absent} == absent
+    assert absent != {name: trained[name] for name in absent}
+
+
+def test_new_categories_and_gaps_at_scoring_are_missing(runs, tmp_path):
+    data = tmp_path / "odd.csv"
+    data.write_text("id,own a,own b\nN1,,\nN2,1.5,9e9\nC00001,-3,\n")
+    found = _score(runs["blind"], "all", data, set())
+    assert found.keys() == {"N1", "N2", "C00001"}
+    assert all(0 < score < 1 for score in found.values())
+
+
+def test_the_model_folder_is_shown_and_exported(runs):
+    folder = runs["blind"] / "models/all/glm"
+    shown = call("bank_node", "model", "show", str(folder), "--json")
+    said = json.loads(shown.stdout.splitlines()[-1])
+    assert said["kind"] == "glm"
+    assert {term["party"] for term in said["terms"]} == {"bank", "telecom", "bureau"}
+    document = exported(load_model(folder))
+    json.dumps(document)
+    assert document["intercept"] == said["intercept"]
+    assert len(document["own_terms"]) + len(document["partner_terms"]) == len(said["terms"])
+
+
+def test_coefficients_stand_in_the_report_with_what_is_known_of_them(runs):
+    rungs = {rung["name"]: rung["linear"] for rung in _report(runs["blind"])["rungs"]}
+    assert [rungs[name]["joint"] for name in ("bank", "bank+telecom", "all")] == [True, True, False]
+    assert all(term["p"] is None for term in rungs["all"]["terms"])
+    assert all(0 <= term["p"] <= 1 for term in rungs["bank+telecom"]["terms"] if not term["collinear"])
+    assert {test["party"] for test in rungs["all"]["tests"]} == {"telecom", "bureau"}
+    assert all(0 <= test["p"] <= 1 for rung in rungs.values() for test in rung["tests"])
+    leaks = [rung["leakage"]["telecom"] for rung in _report(runs["blind"])["rungs"] if "telecom" in rung["leakage"]]
+    assert all(leak["releases"] > 0 and 0 <= leak["told_rows"] <= 1 for leak in leaks)
+    page = (runs["blind"] / "report.html").read_text()
+    assert "Likelihood-ratio test" in page
+    assert "似然比检验" in page
+
+
+def test_check_refits_without_rounding_and_agrees_with_statsmodels(runs):
+    found = CHECKS["glm"](runs["plaintext"], lambda *_: None)
+    assert found["max_abs_coef"] < 1e-4
+    assert found["max_abs_p"] < 5e-4
+    assert found["iterations"] <= 12
+    assert found["reference"].startswith("statsmodels")

@@ -124,7 +124,7 @@ REFUSED = {
     "columns of nobody": (changed("models", to=[{"kind": "glm", "params": {"columns": {"bureu": ["column 1"]}}}]),
                           "'bureu' in a model's columns is no party (nearest: 'bureau')"),
     "a partner's column by name": (changed("models", to=[{"kind": "glm", "params": {"columns": {"bureau": ["x"]}}}]),
-                                   "'x' in a model's columns of bureau: a partner's are numbered, as \"column 3\""),
+                                   "'x' in a model's columns of bureau: a partner's are numbered, as \"column 3\", or"),
     "an unknown key of a party": (changed("parties", "telecom", "coverag", to=1), "(nearest: 'coverage')"),
     "a wrong type": (changed("run", "seed", to="seven"), "the key 'run.seed' is a str"),
     "a wrong engine": (changed("run", "engine", to="blnd"), "the key 'run.engine'"),

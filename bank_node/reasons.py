@@ -1,8 +1,8 @@
 """Reason codes: what raises a row's risk most, by party and characteristic.
 
 A reason is a characteristic with a share above 0: of a model of trees its Shapley value, in log-odds
-(models/shap.py); of a scorecard the points that the row lacks to the best, or a neutral, attribute. Shares of columns
-that a party does not name are added up, and read as the party's name alone.
+(models/shap.py), of a linear model its term less the average one, of a scorecard the points that it lacks to the
+average customer's. Shares of columns that a party does not name are added up, and read as the party's name alone.
 """
 
 from collections.abc import Collection, Sequence

@@ -99,4 +99,6 @@ class WatchList:
         found = explain(self._folder, few, {p: part.rows(alerted) for p, part in told.items()}, int(alerted.sum()))
         bank = self._folder.about.bank
         hidden = {f for f in found.features if f[0] != bank and (not f[1] or NUMBERED.fullmatch(f[1]))}
-        return ["; ".join(map(str, why)) for why in reasons_of(found.features, found.shares, hidden)]
+        card = self._folder.scorecard
+        shares = found.shares * card.scale.factor if card else found.shares  # points below the average customer's
+        return ["; ".join(map(str, why)) for why in reasons_of(found.features, shares, hidden)]

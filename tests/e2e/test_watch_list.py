@@ -3,13 +3,14 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from bank_node.config import load_config as load_bank
 from bank_node.explaining import explain
@@ -40,13 +41,13 @@ def quiet(phase: str, done: int, total: int) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of trees and a linear model, in which telecom names two of its columns, and bureau none."""
     folder = tmp_path_factory.mktemp("watch")
-    names = {"calls": "Calls a day", "brand": "Handset"}
+    names = {"towers": "Cell sites", "brand": "Handset"}
     changes: dict[str, Any] = {
         "data": {"amount": "sum"},
         "split": {"validation": 0.3},
         "bands": BANDS,
         "report": {"segments": ["region", "own a"]},
-        "models": [*TREES, {"kind": "glm", "params": {"max_bin": 5}}],
+        "models": [*TREES, {"kind": "glm", "params": {"max_bin": 5}}, {"kind": "scorecard"}],
         "contract": {"min_glm_columns": 1},
     }
     path = edit(scenario(folder, 900, **changes), lambda v: v["parties"]["telecom"].update(names=names))
@@ -129,7 +130,7 @@ def test_the_watch_list_is_the_red_and_amber_test_rows_worst_first(finished):
 def test_reasons_name_what_a_partner_names_and_the_party_alone_for_all_else(finished):
     reasons = [reason for r in lines(finished / "watchlist.csv") for reason in r["reasons"].split("; ")]
     read = [
-        re.fullmatch(r"(bank: own [ab]|telecom: (?:Calls a day|Handset)|telecom|bureau) \+\d+\.\d{3}", r)
+        re.fullmatch(r"(bank: own [ab]|telecom: (?:Cell sites|Handset)|telecom|bureau) \+\d+\.\d{3}", r)
         for r in reasons
     ]
     assert all(read)
@@ -138,7 +139,7 @@ def test_reasons_name_what_a_partner_names_and_the_party_alone_for_all_else(fini
     assert any(found[1] == "telecom" for found in read if found)
 
 
-@pytest.mark.parametrize("kind", ["boosting", "glm"])
+@pytest.mark.parametrize("kind", ["boosting", "glm", "scorecard"])
 def test_shares_add_up_to_the_margin_of_every_row(finished, tmp_path, kind):
     """Of every row that is scored, partners' answers asked for anew."""
     model, off = load_model(finished / "models/all" / kind), []
@@ -159,6 +160,21 @@ def test_a_linear_model_gives_reasons_by_own_column_and_by_partner(finished, tmp
     assert watch.write(tmp_path / "watch.csv") > 100
     reasons = {r.rpartition(" ")[0] for line in lines(tmp_path / "watch.csv") for r in line["reasons"].split("; ")}
     assert reasons == {"bank: own a", "bank: own b", "telecom", "bureau"}
+
+
+def test_a_scorecard_gives_reasons_in_points_below_the_average_customers(finished, tmp_path):
+    model = load_model(finished / "models/all/scorecard")
+    assert model.scorecard
+    factor, bare = model.scorecard.scale.factor, replace(model, about=structs.replace(model.about, scorecard=UNSET))
+    shares = []
+    for folder in (model, bare):
+        watch = WatchList(folder)
+        score_with(finished, model, watch, tmp_path / "scored.csv")
+        watch.write(tmp_path / "watch.csv")
+        told = [r["reasons"].split("; ")[0].split() for r in lines(tmp_path / "watch.csv")]
+        shares.append([float(words[-1]) for words in told])
+    assert shares[0] == pytest.approx([factor * share for share in shares[1]], abs=factor * 0.001)
+    assert max(shares[0]) > 5
 
 
 def test_new_rows_get_the_watch_list_of_the_training(finished, tmp_path):

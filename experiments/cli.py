@@ -143,4 +143,5 @@ def warm() -> dict[str, Any]:
 
 
 verbs.command(name="sweep")(lab_verbs.sweep_)
+verbs.command(name="frontier")(lab_verbs.frontier_)
 verbs.command(name="value")(lab_verbs.value_)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from bank_node.evaluation.intervals import Uplift
 from experiments.sweeps.document import SweepResult
+from experiments.sweeps.frontier import KNOBS, Frontier, frontier
 from experiments.sweeps.plan import load_sweep
 from experiments.sweeps.sweep import Manner, sweep
 from experiments.value.document import Value
@@ -43,6 +44,38 @@ def sweep_(
         "run_twice": result.run_twice,
         "exit_code": next((run.error["exit_code"] for run in result.runs if run.error), 0),
     }
+
+
+def frontier_(
+    scenario: Annotated[Path, typer.Argument(help="A scenario file (docs/scenario-file.md).")],
+    out: Annotated[Path, typer.Option("--out", help="The folder of runs and results.")],
+    knob: Annotated[list[str] | None, typer.Option(help=f"Only these of: {', '.join(KNOBS)}.")] = None,
+    trees: Annotated[int, typer.Option(min=0, help="Trees, in place of the scenario's.")] = 0,
+    engine: Annotated[str, typer.Option(help="blind or plaintext; both grow the same models.")] = "plaintext",
+    resume: Resume = False,
+    fresh: Fresh = False,
+    workers: Workers = 0,
+    ray: Ray = "",
+) -> dict[str, Any]:
+    """How much a bank is told for how much gain: uplift against information share, one knob turned at a time."""
+    found = frontier(scenario, out, knob or [], trees, engine, Manner(resume, fresh, False, workers, ray))
+    TALK.show(_frontier_table(found))
+    return {
+        "frontier": str(out / "frontier.json"),
+        "runs": len(found.result.runs),
+        "done": found.result.count("done"),
+        "points": len(found.points),
+        "exit_code": next((run.error["exit_code"] for run in found.result.runs if run.error), 0),
+    }
+
+
+def _frontier_table(found: Frontier) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for head in ("knob", "value", "uplift of AUC", "information share"):
+        table.add_column(head, justify="left" if head == "knob" else "right")
+    for point in found.points:
+        table.add_row(point.knob, point.value, f"{point.uplift:+.4f}", f"{point.information_share:.3f}")
+    return table
 
 
 def value_(

@@ -60,7 +60,6 @@ class Scored:
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
     validation: of a 0/1 label, the rows on which scores are calibrated; None without such. It has no `validation`.
     customer: whose each row is, from 0, shape (n,), where rows are dated and a customer has several; else None.
-    amount: a row's exposure in money, shape (n,); None where none is declared.
     """
 
     label: npt.NDArray[Any]

@@ -30,6 +30,8 @@ SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 _LONGEST: Final = 60
 """Letters of a run's name before its digest."""
 
+_LONGEST_LIST: Final = 8
+
 Path_ = tuple[str, ...]
 Settings = dict[Path_, Any]
 """A value by the path of its key."""
@@ -157,6 +159,8 @@ def short_label(path: Path_, others: Mapping[Path_, Any]) -> str:
 
 def value_text(value: Any) -> str:
     """A setting's value, short: lists joined by +."""
+    if isinstance(value, list) and len(value) > _LONGEST_LIST:
+        return f"{len(value)} of them"
     if isinstance(value, list):
         return "+".join(value_text(item) for item in value) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.pages.render import sweep_page
 from experiments.sweeps.board import Board
 from experiments.sweeps.document import SweepResult, collect, label_of_run, write_result
 from experiments.sweeps.folders import RunFolder, clear, the_only_one
@@ -11,6 +12,9 @@ from experiments.sweeps.local import run_locally
 from experiments.sweeps.plan import Plan, short_label, value_text, write_scenarios
 from protocol.command import TALK
 from protocol.errors import UsageError
+from protocol.files import write_whole
+
+PAGE_FILE = "index.html"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ def sweep(plan: Plan, out: Path, manner: Manner) -> SweepResult:
         _run_all(plan, out, manner)
         result = collect(plan, out)
         write_result(result, out)
+        write_whole(out / PAGE_FILE, sweep_page(result, plan.pages).encode(), 0o644)
     return result
 
 

@@ -10,6 +10,7 @@ from bank_node.evaluation.money import money_of
 from bank_node.evaluation.scores import Key, Scored, read_scores
 from experiments.again import Finished, finished
 from experiments.launch import Progress
+from experiments.pages.render import value_page
 from experiments.spending import require_fit, spending, tell
 from experiments.value.document import METRICS, VALUE_FILE, CoalitionWorth, PartnerValue, Price, Value
 from experiments.value.shapley import (
@@ -27,6 +28,7 @@ from protocol.files import write_whole
 from protocol.job import Job
 from protocol.stakes import Stakes
 
+PAGE_FILE = "value.html"
 NOBODY: Coalition = frozenset()
 
 
@@ -65,6 +67,7 @@ def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool
     estimates = _estimates(with_more(scored, more), facts, stakes)
     found = _value(run, facts, game, keys, estimates, stakes, len(scored.label), list(without))
     write_whole(folder / "value" / VALUE_FILE, found.to_json().encode(), 0o644)
+    write_whole(folder / "value" / PAGE_FILE, value_page(found).encode(), 0o644)
     return found
 
 

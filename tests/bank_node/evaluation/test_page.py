@@ -64,6 +64,7 @@ def test_every_sentence_of_the_catalogue_is_used() -> None:
     unused = [
         key
         for key in messages.catalogue()
+        if not key.startswith("lab_")  # the laboratory's own pages, where their tests are loaded, too
         if not built.match(key) and f'"{key}"' not in text and f"@{key}@" not in text
     ]
     assert unused == []

@@ -1,0 +1,137 @@
+"""Pages from results: each the same text for the same inputs."""
+
+from functools import cache
+from importlib.resources import files
+from statistics import fmean, pstdev
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+import bank_node.evaluation
+from bank_node.evaluation.facts import Text
+from bank_node.evaluation.messages import say
+from bank_node.evaluation.svg import spans
+from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, signed
+from experiments.pages.pictures import frontier_plot, multiples, shapley_plot
+from experiments.sweeps.document import Run, Rung, SweepResult
+from experiments.sweeps.point import Point
+from experiments.value.document import METRICS, Value
+
+_WHOLE = 1000
+"""Amounts of money from here on are told without their hundredths."""
+
+
+def sweep_page(result: SweepResult, pages: bool) -> str:
+    """`index.html` of a sweep. pages: whether its runs have pages to link to."""
+    done = [(run, fullest(run)) for run in result.runs if run.rungs]
+    headline = next((run.headline.metric for run, _ in done if run.headline), "auc")
+    binary = bool(done) and "auc" in done[0][1].metrics
+    return _render(
+        "sweep.html.j2",
+        kicker="lab_sweep",
+        title=Text(en=result.title.en, zh=result.title.zh),
+        synthetic=result.synthetic,
+        result=result,
+        done=done,
+        failed=[run for run in result.runs if run.error],
+        pages=pages,
+        metrics=list(dict.fromkeys(["auc", headline] if binary else [headline])),
+        multiples=Markup(multiples(result)) if binary and result.axes else "",
+        means={axis: _means(done, axis, values) for axis, values in result.axes.items()} if binary else {},
+    )
+
+
+def frontier_page(points: list[Point], result: SweepResult) -> str:
+    """`index.html` of a frontier."""
+    knobs = {knob: [p for p in points if p.knob == knob] for knob in dict.fromkeys(p.knob for p in points)}
+    return _render(
+        "frontier.html.j2",
+        kicker="lab_frontier",
+        title=Text(en=result.title.en, zh=result.title.zh),
+        synthetic=result.synthetic,
+        result=result,
+        knobs=knobs,
+        plot=Markup(frontier_plot(knobs)),
+    )
+
+
+def value_page(value: Value) -> str:
+    """`value.html` of a run that was valued."""
+    unit = say("lab_unit_currency", currency=value.stakes.currency) if value.stakes.currency else None
+    return _render(
+        "value.html.j2",
+        kicker="lab_value",
+        title=value.title,
+        synthetic=value.synthetic,
+        v=value,
+        measures=METRICS,
+        unit=unit or say("lab_unit_exposure"),
+        plot=Markup(shapley_plot(value)),
+        priced={p: own for p, own in value.partners.items() if own.price},
+        grouped={p: own for p, own in value.partners.items() if own.families},
+    )
+
+
+def fullest(run: Run) -> Rung:
+    """The rung with most parties, of the first model."""
+    own = [rung for rung in run.rungs if not rung.placebo and rung.model == run.rungs[0].model]
+    return max(own, key=lambda rung: len(rung.parties))
+
+
+def _means(done: list[tuple[Run, Rung]], axis: str, values: list[str]) -> list[dict[str, Any]]:
+    lines = []
+    for value in values:
+        rungs = [rung for run, rung in done if run.settings.get(axis) == value]
+        if rungs:
+            uplifts = [rung.uplift["auc"].value for rung in rungs]
+            shares = [share for rung in rungs for share in rung.information_share.values()]
+            lines.append(
+                {
+                    "value": value,
+                    "runs": len(rungs),
+                    "auc": fmean(rung.metrics["auc"].value for rung in rungs),
+                    "uplift": fmean(uplifts),
+                    "spread": pstdev(uplifts),
+                    "share": fmean(shares) if shares else 0.0,
+                }
+            )
+    return lines
+
+
+def _render(template: str, **values: Any) -> str:
+    style = files(bank_node.evaluation).joinpath("report.css").read_text(encoding="utf-8")
+    return _environment().get_template(template).render(style=Markup(style), **values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=select_autoescape(default_for_string=True, default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "t": lambda key, **values: Markup(spans(say(key, **values))),
+        "both": lambda text: Markup(spans(text)),
+        "text": say,
+        "metric_name": metric_name,
+        "signed": _signed,
+    }
+    environment.filters |= {
+        "percent": percent,
+        "rate": rate_text,
+        "whole": lambda number: f"{number:,.15g}",
+        "short": lambda number: f"{number:.4g}",
+        "figure": lambda value, name: figure(name, value),
+        "signed": lambda value, name: _signed(name, value),
+    }
+    return environment
+
+
+def _signed(name: str, value: float) -> str:
+    if name == "money":
+        return (f"{value:+,.{0 if abs(value) >= _WHOLE else 2}f}" if value else "0").replace("-", "−")
+    return signed(name, value)

@@ -1,0 +1,48 @@
+"""The laboratory's pages: balanced, escaped, in two languages, the same every time."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bank_node.evaluation import messages
+from experiments import pages
+from tests.bank_node.evaluation.test_page import _outline
+from tests.experiments.pages.samples import write_pages
+
+NAMES = ("sweep", "frontier", "value", "value-sampled")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_pages(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_balanced_self_contained_and_says_all_in_both_languages(written: dict[str, Path], name: str) -> None:
+    text = written[name].read_text(encoding="utf-8")
+    found = _outline(text)
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in found}
+    assert not re.search(r"url\((?!#)", text)
+    assert all(a.get("scope") for tag, a in found if tag == "th")
+    assert text.count('<span lang="en">') == text.count('<span lang="zh-Hans">') > 20
+    assert "@lab_" not in text
+    assert "<i>refused" not in text
+    ids = [a["id"] for _, a in found if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_results_give_the_same_bytes(written: dict[str, Path], tmp_path: Path) -> None:
+    again = write_pages(tmp_path)
+    for name in NAMES:
+        assert again[name].read_bytes() == written[name].read_bytes()
+
+
+def test_every_sentence_of_the_laboratory_is_used_and_none_is_the_reports() -> None:
+    folder = Path(pages.__file__).parent
+    own = re.findall(r"^(\w+) = \{", (folder / "messages.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(key.startswith("lab_") for key in own)
+    assert set(own) <= set(messages.catalogue())
+    text = "".join(p.read_text(encoding="utf-8") for p in folder.glob("*") if p.suffix in (".py", ".j2"))
+    built = ("lab_price_", "lab_value_")
+    assert [k for k in own if not k.startswith(built) and f'"{k}"' not in text and f"@{k}@" not in text] == []

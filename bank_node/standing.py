@@ -163,22 +163,22 @@ class Standing:
         designed = drive(ask(asked, Designed), self.exchange)[partner]
         path = self._folder("hints") / f"{designed.design}-{self.config.engine}.npz"
         if not path.exists():
-            nonce = fresh_key()
+            nonce, keys = fresh_key(), new_keys(self.config.engine, self.config.party)
             self.progress("hint", 0, 1)
-            query = {partner: DesignHintQuery(design=designed.design, engine=self.config.engine, nonce=nonce)}
+            engine = self.config.engine
+            query = {partner: DesignHintQuery(design=designed.design, engine=engine, nonce=nonce, keys=keys.public)}
             hint = drive(ask(query, DesignHint), self.exchange)[partner].hint
             self.progress("hint", 1, 1)
             nonces = [nonce, designed.nonce]
             seed = public_seed(designed.design, [self.config.party, partner], nonces, INTEGERS)
-            _save(path, seed=np.frombuffer(seed, dtype=np.uint8), hint=hint)
-        with np.load(path, allow_pickle=False) as kept:
-            seed, hint = kept["seed"].tobytes(), kept["hint"]
+            _save_hint(path, seed, hint, keys)
+        seed, hint, keys = _kept_hint(path)
         if designed.rows != rows:
             raise DataError(
                 partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`"
             )
         master = derive(self._master, "engine", self.config.engine.encode())
-        return designed.design, integer_kit(self.config.engine, partner, master, seed, hint, rows)
+        return designed.design, integer_kit(self.config.engine, partner, master, seed, hint, rows, keys)
 
     def known_file(self, layout: str) -> Path:
         """Where the revealed splits of a layout are kept."""
@@ -195,11 +195,8 @@ class Standing:
             self.progress("hint", 1, 1)
             nonces = [nonce, layout.nonce]
             seed = public_seed(alignment.alignment, [self.config.party, partner], nonces)
-            octets = {"seed": seed, "secret": keys.secret, "public": keys.public}
-            _save(path, hint=hint, **{name: np.frombuffer(value, dtype=np.uint8) for name, value in octets.items()})
-        with np.load(path, allow_pickle=False) as kept:
-            keys = KeyPair(kept["secret"].tobytes(), kept["public"].tobytes()) if "secret" in kept else NO_KEYS
-            return kept["seed"].tobytes(), kept["hint"], keys
+            _save_hint(path, seed, hint, keys)
+        return _kept_hint(path)
 
     def _folder(self, name: str) -> Path:
         return own_folder(self.config.state / name)
@@ -245,6 +242,18 @@ def save_known(path: Path, known: KnownSplits) -> None:
         spent=np.array(known.spent),
         information_share=np.array(known.information_share),
     )
+
+
+def _save_hint(path: Path, seed: bytes, hint: npt.NDArray[Any], keys: KeyPair) -> None:
+    octets = {"seed": seed, "secret": keys.secret, "public": keys.public}
+    _save(path, hint=hint, **{name: np.frombuffer(value, dtype=np.uint8) for name, value in octets.items()})
+
+
+def _kept_hint(path: Path) -> tuple[bytes, npt.NDArray[Any], KeyPair]:
+    """The seed, the hint, and the keys under it, if the engine has some."""
+    with np.load(path, allow_pickle=False) as kept:
+        keys = KeyPair(kept["secret"].tobytes(), kept["public"].tobytes()) if "secret" in kept else NO_KEYS
+        return kept["seed"].tobytes(), kept["hint"], keys
 
 
 def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:

@@ -131,7 +131,8 @@ def benchmark(
         raise UsageError("benchmark", f"{what} has no {unknown[0]}", f"it takes {', '.join(work.settings)}")
     result = work(**{name: value for name, value in given.items() if value is not None})
     for key, value in result.items():
-        TALK.out.print(f"{key}: {value}")
+        for line in value if isinstance(value, list) else [value]:
+            TALK.out.print(f"{key}: {line}")
     return result
 
 

@@ -18,7 +18,7 @@ from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.woe import BinCountsQuery
 from protocol.he.base import Integers
-from protocol.he.engines import integer_evaluator, integer_kit
+from protocol.he.engines import integer_evaluator, integer_kit, new_keys
 from protocol.he.integers import IntegerEvaluator
 from protocol.he.streams import fresh_key
 from protocol.messages import F64, I64, Message
@@ -84,11 +84,12 @@ class GlmLaboratory(Laboratory):
     def _design(self, name: str, columns: tuple[DesignColumn, ...], absent: I64) -> DesignView:
         """Both ends of one partner's design."""
         layout, seed, key = self.answerers[name], fresh_key(), fresh_key()
+        keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
         require_columns(name, self.contract, columns)
         terms = terms_of("bank", layout.table, self.partners[name], columns)
 
         def build(matrix: Integers) -> IntegerEvaluator:
-            return integer_evaluator(self.engine, "bank", key, matrix, seed, layout.budgets)
+            return integer_evaluator(self.engine, "bank", key, matrix, seed, layout.budgets, keys.public)
 
         self.fits[name] = GlmAnswerer(
             design=name,
@@ -110,5 +111,5 @@ class GlmLaboratory(Laboratory):
             positions=self.positions[name].astype(np.int64),
             rows=layout.matrix.n,
             decimals=self.contract.score_decimals,
-            kit=integer_kit(self.engine, name, fresh_key(), seed, hint, layout.matrix.n),
+            kit=integer_kit(self.engine, name, fresh_key(), seed, hint, layout.matrix.n, keys),
         )

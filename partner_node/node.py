@@ -328,6 +328,8 @@ class PartnerNode:
         if query.engine != self.config.engine:
             raise PeerError(self.config.bank, f"asks for engine {query.engine}", "set the same engine at both nodes")
         kept = msgspec.structs.replace(self._kept_design(query.design), bank_nonce=query.nonce.hex())
+        if query.keys:
+            write_whole(self._design_file(query.design).with_suffix(".keys"), query.keys)
         write_whole(self._design_file(query.design), msgspec.json.encode(kept))
         self._designs.pop(query.design, None)
         return glm.DesignHint(hint=self._fitting(query.design).evaluator.hint())
@@ -351,6 +353,8 @@ class PartnerNode:
 
     def _build_design(self, name: str, kept: KeptDesign) -> GlmAnswerer:
         config, layout = self.config, self._answerer(kept.layout)
+        file = self._design_file(name).with_suffix(".keys")
+        public = file.read_bytes() if file.exists() else b""
         nonces = [bytes.fromhex(kept.bank_nonce), bytes.fromhex(kept.nonce)]
         seed = public_seed(name, [config.bank, config.party], nonces, INTEGERS)
         return GlmAnswerer(
@@ -360,7 +364,9 @@ class PartnerNode:
             terms=kept.terms,
             values=values_of(kept.terms, self.table.columns, config.party),
             order=np.asarray(self._alignment(layout.state.alignment).order),
-            build=lambda matrix: integer_evaluator(config.engine, config.bank, self._key, matrix, seed, self.budgets),
+            build=lambda matrix: integer_evaluator(
+                config.engine, config.bank, self._key, matrix, seed, self.budgets, public
+            ),
             keep=partial(self._keep_terms, layout.state.alignment),
         )
 

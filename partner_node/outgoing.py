@@ -16,8 +16,7 @@ from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, sizes_of
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.group import POINT_BYTES
-from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes
-from protocol.he.parameters import INTEGERS
+from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes, integer_bytes, integer_hint_bytes
 from protocol.messages import CATALOGUE
 from protocol.workload import PlannedModel, Workload
 
@@ -26,9 +25,6 @@ _HEAD: Final = 64
 _SENTENCE: Final = 2048
 """Bytes of terms, or of a refusal's sentence."""
 _WORD: Final = 8
-_HINT_BYTES: Final = 10
-_SUM_BYTES: Final = INTEGERS.log2_q // 8
-"""Of a number in the hint of whole numbers, and at most in a sum over them."""
 
 When = Literal["training", "each scoring", "in place of an answer"]
 
@@ -123,11 +119,13 @@ def _fitting(models: list[PlannedModel], sizes: Sizes) -> Iterator[tuple[str, in
     """Designs, their hints, sums, and partial scores of linear models."""
     yield "glm.designed", len(models), 4 * _HEAD * len(models)
     rows = [len(product_rows(model.columns)) for model in models]
-    sealed = INTEGERS.n * _HINT_BYTES if sizes.engine == "blind" else 0
-    yield "glm.hint", len(models), sum(r * sealed + _HEAD for r in rows)
+    yield "glm.hint", len(models), sum(integer_hint_bytes(sizes.engine, r) + _HEAD for r in rows)
     asked = sum(model.releases + model.rungs + model.vectors // vectors_a_query(sizes.space) for model in models)
-    sums = sum(m.vectors * m.columns + (m.releases + m.rungs) * r for m, r in zip(models, rows, strict=True))
-    yield "glm.sums", asked, sums * _SUM_BYTES + 2 * asked * _HEAD
+    sums = 0
+    for m, r in zip(models, rows, strict=True):
+        sums += integer_bytes(sizes.engine, m.columns, m.vectors, asked)
+        sums += integer_bytes(sizes.engine, r, m.releases + m.rungs, asked)
+    yield "glm.sums", asked, sums + 2 * asked * _HEAD
     releases = sum(model.releases for model in models)
     yield "glm.partial_scores", releases, releases * _scores(sizes)
 

@@ -87,13 +87,18 @@ class Designed(Message, frozen=True):
     nonce: bytes
 
 
-@declared("glm.hint_query", content="a random nonce", purpose="joint public randomness of the hint")
-class DesignHintQuery(Message, frozen=True):
-    """The bank's share of the public seed."""
+@declared(
+    "glm.hint_query",
+    content="a random nonce; on engines ckks and paillier the bank's public keys",
+    purpose="joint public randomness of the hint",
+)
+class DesignHintQuery(Message, frozen=True, omit_defaults=True):
+    """The bank's share of the public seed. keys: as in `HintQuery` of binning."""
 
     design: str
     engine: str
     nonce: bytes
+    keys: bytes = b""
 
 
 @declared(

@@ -15,7 +15,7 @@ from protocol.he.blind.secret_kit import BlindSecretKit
 from protocol.he.blind.wide_evaluator import WideEvaluator
 from protocol.he.blind.wide_kit import WideSecretKit
 from protocol.he.integers import IntegerEvaluator, IntegerKit
-from protocol.he.parameters import CKKS, CLASSICAL_BITS, ONE_HOT, PAILLIER_BITS, N
+from protocol.he.parameters import CKKS, CLASSICAL_BITS, INTEGERS, ONE_HOT, PAILLIER_BITS, N
 from protocol.he.plaintext import (
     PlaintextEvaluator,
     PlaintextIntegerEvaluator,
@@ -131,27 +131,51 @@ def evaluator(
     return PlaintextEvaluator(bank, queries, matrix, guard)
 
 
-def integer_kit(engine: str, party: str, master: bytes, seed: bytes, hint: U8, n: int) -> IntegerKit:
+def integer_kit(
+    engine: str, party: str, master: bytes, seed: bytes, hint: U8, n: int, keys: KeyPair = NO_KEYS
+) -> IntegerKit:
     """The bank's half of an engine for whole numbers, for one partner's hint. seed: of the ring `INTEGERS`."""
-    _require_own(engine)
+    require(engine, party)
     if engine == "blind":
         return WideSecretKit(party, master, seed, hint, n)
+    if engine == "ckks":
+        from protocol.he.ckks.secret_kit import CkksIntegerKit
+
+        return CkksIntegerKit(party, n, keys)
+    if engine == "paillier":
+        from protocol.he.paillier.secret_kit import PaillierIntegerKit
+
+        return PaillierIntegerKit(party, n, keys)
     return PlaintextIntegerKit(party, n)
 
 
 def integer_evaluator(
-    engine: str, bank: str, key: bytes, matrix: Integers, seed: bytes, guard: Guard
+    engine: str, bank: str, key: bytes, matrix: Integers, seed: bytes, guard: Guard, public: bytes = b""
 ) -> IntegerEvaluator:
     """The partner's half of an engine for a matrix of whole numbers. seed: of the ring `INTEGERS`."""
-    _require_own(engine)
+    require(engine, bank)
     if engine == "blind":
         return WideEvaluator(bank, key, matrix, seed, guard)
-    return PlaintextIntegerEvaluator(bank, derive(key, "queries", matrix.digest), matrix, guard)
+    queries = derive(key, "queries", matrix.digest)
+    if engine == "ckks":
+        from protocol.he.ckks.evaluator import CkksIntegerEvaluator
+
+        return CkksIntegerEvaluator(bank, queries, matrix, public, guard)
+    if engine == "paillier":
+        from protocol.he.paillier.evaluator import PaillierIntegerEvaluator
+
+        return PaillierIntegerEvaluator(bank, queries, matrix, public, guard)
+    return PlaintextIntegerEvaluator(bank, queries, matrix, guard)
 
 
 def hint_bytes(engine: str, rows: int) -> int:
     """Of a hint for so many rows of a one-hot matrix."""
     return 8 * rows * N if engine == "blind" else 0
+
+
+def integer_hint_bytes(engine: str, rows: int) -> int:
+    """Of a hint for so many rows of a matrix of whole numbers."""
+    return 10 * rows * INTEGERS.n if engine == "blind" else 0
 
 
 def answer_bytes(engine: str, rows: int, vectors: int, answers: int) -> int:
@@ -163,6 +187,6 @@ def answer_bytes(engine: str, rows: int, vectors: int, answers: int) -> int:
     return 8 * rows * vectors
 
 
-def _require_own(engine: str) -> None:
-    if engine not in OWN:
-        raise UsageError("engine", f"{engine} multiplies no whole numbers", f"choose one of {', '.join(OWN)}")
+def integer_bytes(engine: str, rows: int, vectors: int, answers: int) -> int:
+    """As `answer_bytes`, of a matrix of whole numbers."""
+    return INTEGERS.log2_q // 8 * rows * vectors if engine in OWN else answer_bytes(engine, rows, vectors, answers)

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from protocol.errors import RefusedError
-from protocol.he.base import MAX_PRODUCT, Cleartext, Integers
+from protocol.he.base import MAX_PRODUCT, CkksVectors, Cleartext, Integers, PaillierNumbers
 from protocol.he.streams import I8
 from protocol.messages import I64, U8, Message
 
@@ -33,7 +33,7 @@ class WideCiphertext(Message, frozen=True, tag="blind-wide"):
     residues: U8
 
 
-IntegerBody = WideCiphertext | Cleartext
+IntegerBody = WideCiphertext | Cleartext | CkksVectors | PaillierNumbers
 
 
 @dataclass(frozen=True)

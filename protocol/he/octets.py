@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from protocol.messages import U64
+from protocol.errors import IntegrityError
+from protocol.messages import U8, U64
 
 _WORD: Final = 8
 _ROUND: Final = 4096
@@ -42,6 +43,14 @@ def to_words(texts: Sequence[bytes]) -> U64:
 def from_words(lines: U64) -> list[bytes]:
     """The padded texts of `to_words`."""
     return [line.astype("<u8").tobytes() for line in np.atleast_2d(lines)]
+
+
+def words_of(octets: U8, party: str) -> U64:
+    """An answer that was sent as octets, as lines of words. Raises: IntegrityError: these are no lines of words."""
+    if octets.ndim != 2 or octets.shape[1] % _WORD:
+        raise IntegrityError(party, "answered what is no ciphertext", "run the same version on both sides")
+    words: U64 = np.ascontiguousarray(octets).view("<u8")
+    return words
 
 
 def through_file(write: Callable[[str], object]) -> bytes:

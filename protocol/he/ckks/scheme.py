@@ -28,6 +28,8 @@ from protocol.he.parameters import CKKS, CkksParameters
 SLOTS: Final = CKKS.n // 2
 VECTOR_SCALE: Final = 2.0**CKKS.vector_log2
 MATRIX_SCALE: Final = 2.0**CKKS.matrix_log2
+INTEGER_VECTOR_SCALE: Final = 2.0**CKKS.integer_vector_log2
+INTEGER_MATRIX_SCALE: Final = 2.0**CKKS.integer_matrix_log2
 _ROTATIONS: Final = [1 << k for k in range(SLOTS.bit_length() - 1)]
 
 

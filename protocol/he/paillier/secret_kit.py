@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import heu.numpy as hnp
@@ -10,11 +10,12 @@ import numpy as np
 from heu import phe
 
 from protocol.errors import IntegrityError
-from protocol.he.base import KeyPair, PaillierNumbers, Sealed
-from protocol.he.octets import from_words, unpadded
+from protocol.he.base import MAX_PRODUCT, KeyPair, PaillierNumbers, Sealed
+from protocol.he.integers import SealedIntegers, require_room
+from protocol.he.octets import from_words, unpadded, words_of
 from protocol.he.paillier.packing import batches, groups_of, joined, parted
 from protocol.he.paillier.scheme import ENCODER, quiet, read, write
-from protocol.messages import I64, U64
+from protocol.messages import I64, U8, U64
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,21 @@ class PaillierKit:
 
     def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
         """Encrypt B vectors, shape (B, n); HEU draws fresh randomness for each number."""
+        return Sealed(self._sealed(vectors, labels), np.zeros((len(labels), 0), dtype=np.int8))
+
+    def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
+        """M[rows]·u + noise, exact, shape (B, len(rows))."""
+        return self._opened(len(sealed.secrets), len(rows), answer)
+
+    def _sealed(self, vectors: I64, labels: Sequence[str]) -> PaillierNumbers:
         if vectors.shape != (len(labels), self.n):
             raise ValueError("one vector of the row space's length a label")
         with quiet():
             parts = [self._kit.encryptor().encrypt(hnp.array(joined(batch), ENCODER)) for batch in batches(vectors)]
-        body = PaillierNumbers(parts=tuple(write(part) for part in parts))
-        return Sealed(body, np.zeros((len(labels), 0), dtype=np.int8))
+        return PaillierNumbers(parts=tuple(write(part) for part in parts))
 
-    def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
-        """M[rows]·u + noise, exact, shape (B, len(rows))."""
-        out = np.zeros((len(sealed.secrets), len(rows)), dtype=np.int64)
+    def _opened(self, count: int, rows: int, answer: U64) -> I64:
+        out = np.zeros((count, rows), dtype=np.int64)
         texts, parts = from_words(answer), list(batches(out))
         if len(texts) != len(parts):
             raise self._another_number()
@@ -52,13 +58,35 @@ class PaillierKit:
             with quiet():
                 opened = self._kit.decryptor().decrypt(numbers).to_numpy(ENCODER)
             fields = parted(list(np.atleast_1d(opened)), groups[1] * len(sums))
-            sums[:] = fields.reshape(-1, len(sums))[: len(rows)].T
+            sums[:] = fields.reshape(-1, len(sums))[:rows].T
         return out
 
     def _another_number(self) -> IntegrityError:
         return IntegrityError(
             self.party, "answered with another number of sums than asked", "run the same version on both sides"
         )
+
+
+@dataclass(frozen=True)
+class PaillierIntegerKit:
+    """The bank's half for whole numbers. As `PaillierKit`."""
+
+    party: str
+    n: int
+    keys: KeyPair = field(repr=False)
+
+    @cached_property
+    def _kit(self) -> PaillierKit:
+        return PaillierKit(self.party, self.n, self.keys)
+
+    def seal(self, vectors: I64, labels: Sequence[str], largest: int = MAX_PRODUCT) -> SealedIntegers:
+        """Encrypt B vectors, shape (B, n). Raises: RefusedError: a sum could overflow."""
+        require_room(self.party, vectors, largest)
+        return SealedIntegers(self._kit._sealed(vectors, labels), np.zeros((len(labels), 0), dtype=np.int8))
+
+    def open(self, sealed: SealedIntegers, rows: I64, answer: U8) -> I64:
+        """M[rows]·u, exact, shape (B, len(rows))."""
+        return self._kit._opened(len(sealed.secrets), len(rows), words_of(answer, self.party))
 
 
 @lru_cache(maxsize=2)

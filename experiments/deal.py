@@ -132,6 +132,7 @@ class _Dealer:
         file_sha256(source.path, "data")
         self.scan = Scan(base, source, job.data.id, job.data.missing, "data")
         self._columns = self.scan.types
+        self._require_distinct()
         self._require_columns(source)
         self._row = _new_name("row", self._columns)
         self._load(source)
@@ -259,6 +260,10 @@ class _Dealer:
             if column not in self._columns:
                 hint = nearest(column, list(self._columns))
                 raise DataError(party, f"column {column!r} is not in {source.path.name}{hint}", "correct the scenario")
+
+    def _require_distinct(self) -> None:
+        given = [c for p in self._job.parties.values() if p.source is None for c in p.columns]
+        self.scan.require_distinct((*self._job.special, *given))
 
 
 def _new_name(wanted: str, taken: Collection[str]) -> str:

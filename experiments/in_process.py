@@ -80,6 +80,7 @@ def federation_of(
     enforce: bool = False,
     seed: int = 7,
     folder: str | Path | None = None,
+    monotone: Mapping[str, Mapping[str, int]] | None = None,
     progress: bool = True,
     **data: Any,
 ) -> InProcessFederation:
@@ -94,6 +95,8 @@ def federation_of(
             or only count it; between real nodes it is always enforced.
         seed: of the partners' noise, so that a try can be repeated; real partners draw theirs from the system.
         folder: where the parties' state is kept; if not given, in a folder that is gone with the federation.
+        monotone: by partner, directions of its own columns: 1 where risk must not fall as the column grows, -1 not
+            rise. The bank's stand in the estimator's `monotone_constraints`.
         data: other keys of [data] of the bank's node.toml, such as weight. Those on missing values and points in
             time (missing, as_of, period, first, last) are every party's.
     Raises: DataError, UsageError: what is wrong with a table or a key.
@@ -101,6 +104,9 @@ def federation_of(
     bank, *partners = tables
     if not partners:
         raise UsageError("federation_of", "there is one table only", "give the bank's, and one a partner")
+    for name in monotone or {}:
+        if name not in partners:
+            raise UsageError("monotone", f"{name!r} is no partner", f"choose of {', '.join(partners)}")
     with ExitStack() as life:
         root = Path(folder) if folder else Path(life.enter_context(TemporaryDirectory(prefix="fedwarn-")))
         ids = (id,) if isinstance(id, str) else tuple(id)
@@ -111,7 +117,8 @@ def federation_of(
         alike: dict[str, Any] = {key: data[key] for key in _ALIKE if key in data}
         theirs = {}
         for partner in partners:
-            values = {**_node(partner, tables[partner], places[partner], ids, alike), **common, "bank": bank}
+            own = {**alike, "monotone": dict((monotone or {}).get(partner, {}))}
+            values = {**_node(partner, tables[partner], places[partner], ids, own), **common, "bank": bank}
             values["policy"] = {"equation_budget": "enforced" if enforce else "counted", "noise_seed": f"{seed}"}
             theirs[partner] = check_settings(PartnerConfig, values, "federation_of")
         settings = check_settings(BankConfig, mine, "federation_of")

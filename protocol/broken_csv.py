@@ -17,21 +17,27 @@ def broken_line(path: Path) -> str:
     """Such as "line 7 has 4 fields, its header 3"; "" if every line has as many fields as the first one."""
     csv.field_size_limit(_FIELD_LIMIT)
     try:
-        with _binary(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
+        with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
             return _first_broken(file)
     except (csv.Error, OSError, EOFError, UnicodeError):
         return ""
 
 
-def _binary(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked where it is packed."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def delimiter_of(first: str) -> str:
+    """What most likely parts the fields of a first line."""
+    return max(_DELIMITERS, key=first.count)
 
 
 def _first_broken(file: io.TextIOWrapper) -> str:
     first = file.readline()
     if not first.strip():
         return "its first line is empty"
-    delimiter = max(_DELIMITERS, key=first.count)
+    delimiter = delimiter_of(first)
     (header,) = csv.reader([first], delimiter=delimiter)
     rows = csv.reader(file, delimiter=delimiter)
     begins = 2

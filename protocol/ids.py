@@ -29,11 +29,14 @@ def normalise_ids(
 
     party, where: for the sentence ("telecom", "calls.csv"). repeated: an id may occur in several rows. first: rows of
     the file before these.
-    Raises: DataError: no ids; an id is null or blank, or occurs twice; positions are named (from 1), ids never.
+    Raises: DataError: no ids; an id is null or blank, too large a float, or occurs twice; positions are named (from 1),
+        ids never.
     """
     parts = [[_normal(value) for value in column] for column in columns]
     if not parts or not parts[0]:
         raise DataError(party, f"{where} has no ids", "give a table with rows and an id column")
+    for column in columns:
+        _require_exact(column, party, where, first)
     null = [first + row + 1 for row, values in enumerate(zip(*parts, strict=True)) if None in values]
     if null:
         raise DataError(
@@ -74,6 +77,17 @@ def duplicate_ids(rows: Sequence[int], party: str, where: str) -> DataError:
     """The error of ids that occur twice. rows: where they occur again, from 1."""
     thing = f"{_count(rows, 'duplicate id')} in {where}, at {_places(rows)}"
     return DataError(party, thing, "keep one row an id")
+
+
+def _require_exact(column: Sequence[Any], party: str, where: str, first: int) -> None:
+    """Two whole numbers may be one float, and then two customers would be one."""
+    if not isinstance(column[0], float | np.floating):
+        return
+    limit = 2**24 if isinstance(column[0], np.float32) else 2**53
+    blurred = [first + row + 1 for row, value in enumerate(column) if value is not None and abs(value) >= limit]
+    if blurred:
+        thing = f"{_count(blurred, 'id')} in {where}, at {_places(blurred)}, are floats too large to tell apart"
+        raise DataError(party, thing, "write the id column as whole numbers or as text")
 
 
 def _require_unique(ids: Sequence[bytes], party: str, where: str, first: int) -> None:

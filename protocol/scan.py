@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from protocol.broken_csv import broken_line
 from protocol.errors import DataError
+from protocol.headers import csv_header, parquet_header, require_distinct
 
 Sentinel = str | int | float
 
@@ -78,6 +79,13 @@ class Scan:
             return DataError(self._party, f"{self._source.path.name} is not UTF-8 text", "save it as UTF-8")
         reason = re.split(r"[\"'`\n]", said, maxsplit=1)[0].strip()[:160]
         return DataError(self._party, f"{self._source.path.name} cannot be read: {reason}", "give a valid table")
+
+    def require_distinct(self, used: Collection[str] | None) -> None:
+        """Raises: DataError: a column that is used, of all if None, has not a name of its own."""
+        path = self._source.path
+        header = csv_header(path) if self.raw else parquet_header(self._base, path)
+        named = [name for name in header if name]
+        require_distinct(header, named if used is None else used, self._party, path.name)
 
     @property
     def snapshot(self) -> dt.date | None:

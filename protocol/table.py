@@ -167,6 +167,8 @@ def mostly_unique_names(source: Source, spec: TableSpec, party: str) -> tuple[st
 
 def file_sha256(path: Path, party: str) -> str:
     """Checksum of a file. Raises: UsageError if it is not there."""
+    if path.is_dir():
+        raise UsageError(party, f"{path.name} is a folder, and a table is one file", "join its files into one")
     if not path.is_file():
         raise UsageError(party, f"the file {path.name} is not at {path.parent}", "correct the path")
     with path.open("rb") as file:
@@ -247,6 +249,8 @@ class _Reader:
         if self.spec.as_of and self.spec.as_of not in self.types:
             thing = f"{self.source.path.name} has no date column {self.spec.as_of!r}, and the job is at points in time"
             raise DataError(self.party, thing, "give every record its date, and name the column as as_of")
+        used = None if self.spec.columns is None else (*self.spec.special, *self.spec.columns)
+        self.scan.require_distinct(used)
         for name in (*self.spec.special, *(self.spec.columns or ()), *segments):
             if name not in self.types:
                 hint = nearest(name, list(self.types))

@@ -7,7 +7,7 @@ key, nonce, session or engine.
 
 import hashlib
 import json
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -73,6 +73,10 @@ class TreeModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def from_json(cls, text: bytes) -> "TreeModel":
         """The model of `to_json`. Raises: msgspec.ValidationError if it is not one."""
         return msgspec.json.decode(text, type=cls)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled as JSON: which defaults are left out of it goes by identity, which a copy would lose."""
+        return TreeModel.from_json, (self.to_json(),)
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain that each party's splits have brought; sums to 1 unless there is no split."""

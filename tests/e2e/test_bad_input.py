@@ -191,6 +191,30 @@ def test_a_broken_line(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [("calls", ["2 columns named 'calls'"]), ("CALLS", ["columns 'CALLS' and 'calls'", "differ in case only"])],
+)
+def test_two_columns_of_one_name(tmp_path, header, words):
+    small(tmp_path)
+    names, *lines = (tmp_path / "table.csv").read_text().splitlines()
+    (tmp_path / "table.csv").write_text("\n".join([f"{names},{header}", *(f"{line},0" for line in lines)]))
+    refused(fedwarn_run(tmp_path, "--transport", "in-process"), 3, "table.csv has ", *words, "a name of its own")
+
+
+def test_two_columns_of_one_name_that_nobody_uses_do_no_harm(tmp_path):
+    small(tmp_path)
+    names, *lines = (tmp_path / "table.csv").read_text().splitlines()
+    (tmp_path / "table.csv").write_text("\n".join([f"{names},spare,spare", *(f"{line},0,1" for line in lines)]))
+    assert fedwarn_run(tmp_path, "--transport", "in-process").code == 0
+
+
+def test_a_folder_is_no_table(tmp_path):
+    small(tmp_path, lambda v: v["data"].update(source={"kind": "parquet", "path": "parts"}))
+    (tmp_path / "parts").mkdir()
+    refused(fedwarn_run(tmp_path), 2, "parts is a folder", "one file")
+
+
 def test_what_is_no_table(tmp_path):
     small(tmp_path, lambda v: v["data"].update(source={"kind": "parquet", "path": "table.csv"}))
     refused(fedwarn_run(tmp_path), 3, "table.csv cannot be read", "valid table")

@@ -1,6 +1,7 @@
 """The Python API in one process: an estimator as scikit-learn's are, whose scores are the nodes' own, and whose every
 message stands in a ledger."""
 
+import copy
 import pickle
 import re
 import shutil
@@ -78,14 +79,14 @@ def test_the_document_names_every_method_parameter_and_fitted_attribute(model, f
 
 
 def test_clone_and_set_params_work_and_a_clone_is_not_fitted(model):
-    copy = clone(model)
-    assert copy is not model
-    assert copy.get_params() == model.get_params()
-    assert copy.n_estimators == 4
-    assert copy.set_params(n_estimators=9) is copy
-    assert (copy.n_estimators, model.n_estimators) == (9, 4)
+    cloned = clone(model)
+    assert cloned is not model
+    assert cloned.get_params() == model.get_params()
+    assert cloned.n_estimators == 4
+    assert cloned.set_params(n_estimators=9) is cloned
+    assert (cloned.n_estimators, model.n_estimators) == (9, 4)
     with pytest.raises(NotFittedError):
-        check_is_fitted(copy)
+        check_is_fitted(cloned)
     check_is_fitted(model)
     assert is_classifier(model)
     assert repr(FederatedBooster(max_depth=5)) == "FederatedBooster(max_depth=5)"
@@ -291,6 +292,14 @@ def test_budgets_hold_and_are_told(tables, train):
         FederatedBooster().fit(tight, train)
 
 
+def test_the_trees_themselves_may_be_pickled_and_copied(model):
+    trees = model.model_
+    pickled = pickle.loads(pickle.dumps(trees))  # noqa: S301
+    for again in (pickled, copy.deepcopy(trees), copy.copy(trees)):
+        assert again == trees
+        assert again.to_json() == trees.to_json()
+
+
 # -- in one process ----------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +317,25 @@ def test_early_stopping_needs_rows_to_judge_on(tables, train):
     made = federation_of(tables, label="bad", engine="plaintext", progress=False)
     with made, pytest.raises(UsageError, match="set validation_fraction"):
         FederatedBooster(**FAST, early_stopping_rounds=2).fit(made, train)
+
+
+def test_partners_declare_directions_of_their_columns():
+    rng = np.random.default_rng(5)
+    calls = rng.standard_normal(800)
+    bad = (rng.random(800) < 1 / (1 + np.exp(-2 * calls))).astype(int)
+    ids = np.arange(800)
+    made = {"bank": {"id": ids, "bad": bad, "own": rng.standard_normal(800)}, "p": {"id": ids, "calls": calls}}
+    settings = {"label": "bad", "engine": "plaintext", "contract": {"histogram_noise": 0.0}, "progress": False}
+    gains = []
+    for direction in (1, -1):
+        with federation_of(made, monotone={"p": {"calls": direction}}, **settings) as federation:
+            gains.append(FederatedBooster(**FAST).fit(federation).model_.importance()["p"])
+    assert gains[0] > 0.5, "with its direction it is worth much"
+    assert gains[1] < gains[0] / 2, "against it, next to nothing"
+    with pytest.raises(UsageError, match="'q' is no partner"):
+        federation_of(made, monotone={"q": {"calls": 1}}, **settings)
+    with pytest.raises(DataError, match="callz"):
+        federation_of(made, monotone={"p": {"callz": 1}}, **settings)
 
 
 def test_it_says_what_is_wrong_with_the_tables_and_that_it_is_closed(tables, tmp_path):

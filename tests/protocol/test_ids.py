@@ -18,7 +18,7 @@ def one(value) -> bytes:
     return normalise_ids([[value]], "bank", "loans.csv")[0]
 
 
-@given(st.integers(-(2**53), 2**53))
+@given(st.integers(1 - 2**53, 2**53 - 1))
 def test_a_whole_number_is_one_id_however_it_is_stored(number):
     forms = [number, np.int64(number), float(number), np.float64(number), str(number), f" {number}\t", f"{number}.0"]
     assert {one(form) for form in forms} == {str(number).encode()}
@@ -96,3 +96,14 @@ def test_a_duplicate_id_is_named_by_its_rows_and_never_shown():
 def test_an_empty_table_is_named(columns):
     with pytest.raises(DataError, match=r"loans.csv has no ids"):
         normalise_ids(columns, "bank", "loans.csv")
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0**53, 3.0], [1.0, -(2.0**60), None], [1.0, np.float64(2.0**53), np.nan]])
+def test_floats_that_blur_whole_numbers_are_no_ids(values):
+    """2^53 and 2^53 + 1 are one float: two customers would be one."""
+    with pytest.raises(
+        DataError,
+        match=r"1 id in calls.csv, at row 2, are floats too large to tell apart; write .* whole numbers or as",
+    ):
+        normalise_ids([values], "telecom", "calls.csv")
+    assert normalise_ids([[1.0, 2.0**53 - 1]], "telecom", "calls.csv")[1] == b"9007199254740991"

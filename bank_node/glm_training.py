@@ -5,7 +5,7 @@ all. In the placebo the same encoded columns are permuted.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from bank_node.algorithms.boosting import BankColumns
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
-from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner
+from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
 from bank_node.bin_tables import name_of
 from bank_node.models.linear import OwnTerm
 from bank_node.standing import Standing
@@ -23,9 +23,9 @@ from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule, shape_of
 from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
-from protocol.algorithms.woe import Evidence
+from protocol.algorithms.woe import Evidence, stability_index
 from protocol.errors import DataError, UsageError
-from protocol.job import Binning
+from protocol.job import Binning, Selection
 from protocol.messages import F64, I64
 from protocol.table import Column, Table, nearest
 
@@ -35,44 +35,109 @@ _NAME: Final = "column "
 
 @dataclass(frozen=True)
 class Encoded:
-    """What all rungs of one linear model share. views: of every partner."""
+    """What all rungs of one linear model share. views: of every partner.
+
+    columns: the bank's that it could have had. checks: by party, of all its columns; none without a 0/1 label.
+    """
 
     own: OwnDesign
     views: Mapping[str, DesignView]
+    columns: Sequence[str] = ()
+    checks: Mapping[str, Sequence["Weighed"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Picking:
+    """How columns are picked. binning: how their bins are joined, None: not at all. selection: checks of each alone.
+
+    tested: rows of the test part, where they were counted, shape (n,).
+    """
+
+    binning: Binning | None = None
+    selection: Selection | None = None
+    tested: Flags | None = None
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """A column's bins as weights of evidence. iv: of its bins, joined if asked. woe: of each fine bin, shape (k,)."""
+    """A column's bins as weights of evidence, and what is checked of it alone.
+
+    iv: of its bins, joined if asked. woe: of each fine bin, shape (k,). missing, single: shares of its training rows
+    that are missing, or lie in the largest fine bin, which no more than so many with one value do. stability: index
+    between training and test rows, None where these were not counted.
+    """
 
     iv: float
     woe: F64
+    missing: float
+    single: float
+    stability: float | None
 
 
-def weighed(found: Sequence[Evidence], shapes: Sequence[ColumnShape], binning: Binning | None) -> list[Weighed]:
-    """Weights of evidence of every column. binning: how its bins are joined, None: not at all."""
-    if binning is None:
-        return [Weighed(one.iv, one.woe) for one in found]
+def weighed(
+    found: Sequence[Evidence], shapes: Sequence[ColumnShape], binning: Binning | None, tested: Sequence[I64] | None
+) -> list[Weighed]:
+    """Weights of evidence of every column. binning: how its bins are joined, None: not at all.
+
+    tested: rows of the test part a fine bin, a column.
+    """
     out = []
-    for one, shape in zip(found, shapes, strict=True):
-        groups = joined_bins(one, shape, binning)
-        joined = one.joined(groups)
-        out.append(Weighed(joined.iv, joined.woe[groups]))
+    for j, (one, shape) in enumerate(zip(found, shapes, strict=True)):
+        groups = np.arange(len(one.rows)) if binning is None else joined_bins(one, shape, binning)
+        joined, held = one.joined(groups), max(1, int(one.rows[: shape.size].sum()))
+        stability = None
+        if tested is not None:
+            later = Evidence(tested[j][: len(groups)], np.zeros(len(groups), dtype=np.int64)).joined(groups)
+            stability = stability_index(joined.rows, later.rows)
+        missing = float(one.rows[shape.ordinary : shape.size].sum()) / held
+        single = float(one.rows[: shape.size].max()) / held
+        out.append(Weighed(joined.iv, joined.woe[groups], missing, single, stability))
     return out
 
 
-def encode_bank(
-    table: Table, columns: BankColumns, params: GlmParams, train: Flags, binning: Binning | None = None
-) -> OwnDesign:
-    """The bank's terms. binning: how bins are joined, None: not at all.
+def failed(one: Weighed, selection: Selection | None, min_iv: float) -> str:
+    """The check of a column alone that it does not pass, "" if it passes all."""
+    if selection is not None:
+        if one.missing > selection.max_missing:
+            return "missing"
+        if one.single > selection.max_single:
+            return "single"
+        if selection.max_stability and one.stability is not None and one.stability > selection.max_stability:
+            return "stability"
+    return "iv" if one.iv < min_iv else ""
 
-    Raises: DataError, UsageError: a column named is not there, or too many are.
-    """
+
+def weigh_bank(
+    table: Table, columns: BankColumns, params: GlmParams, train: Flags, picking: Picking
+) -> list[Weighed] | None:
+    """The bank's columns; None without a 0/1 label."""
     bad = _bads(table, params)
+    if bad is None:
+        return None
     shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
-    found = None if bad is None else weighed(evidence_of_bank(columns, train, bad), shapes, binning)
+    tested = None if picking.tested is None else tested_at_bank(columns, picking.tested)
+    return weighed(evidence_of_bank(columns, train, bad), shapes, picking.binning, tested)
+
+
+def weigh_partner(
+    view: PartnerView, table: Table, params: GlmParams, train: Flags, counts: I64 | None, picking: Picking
+) -> list[Weighed] | None:
+    """A partner's columns; None without a 0/1 label. counts: rows, bads and perhaps tested rows a bin."""
+    bad = _bads(table, params)
+    if bad is None or counts is None:
+        return None
+    tested = None if picking.tested is None else tested_at_partner(view, counts, picking.tested)
+    return weighed(evidence_of_partner(view, counts, train, bad), view.columns, picking.binning, tested)
+
+
+def encode_bank(
+    table: Table, columns: BankColumns, params: GlmParams, train: Flags, picking: Picking = Picking()
+) -> OwnDesign:
+    """The bank's terms. Raises: DataError, UsageError: a column named is not there, or too many are."""
+    found = weigh_bank(table, columns, params, train, picking)
     offered = list(columns.names)
-    chosen = _chosen(table.party, params, [offered], _widths(shapes, params), found, 1)
+    shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
+    chosen = _chosen(table.party, params, [offered], _widths(shapes, params), found, 1, picking.selection)
     named = {column.name: column for column in table.columns}
     terms = [term for j in chosen for term in _own_terms(named[offered[j]], columns.rules[j], found, j, params, train)]
     _require_few(table.party, len(terms), params)
@@ -88,19 +153,18 @@ def design_of(
     train: Flags,
     counts: I64 | None,
     least: int,
-    binning: Binning | None = None,
+    picking: Picking = Picking(),
 ) -> tuple[tuple[DesignColumn, ...], I64]:
     """A partner's columns, and what stands for each where a row is not held, in thousandths.
 
     counts: rows and bads a bin, of a 0/1 label. least: columns that its contract asks for.
     """
-    bad = _bads(table, params)
-    counted = None if bad is None or counts is None else evidence_of_partner(view, counts, train, bad)
-    found = None if counted is None else weighed(counted, view.columns, binning)
+    found = weigh_partner(view, table, params, train, counts, picking)
     offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns], [name_of(shape) for shape in view.columns]
     columns: list[DesignColumn] = []
     absent: list[int] = []
-    for j in _chosen(view.name, params, offered, _widths(view.columns, params), found, least):
+    widths = _widths(view.columns, params)
+    for j in _chosen(view.name, params, offered, widths, found, least, picking.selection):
         shape = view.columns[j]
         if params.by_woe:
             assert found is not None
@@ -146,7 +210,7 @@ def _widths(shapes: Sequence[ColumnShape], params: GlmParams) -> list[int]:
 
 def _chosen(
     party: str, params: GlmParams, offered: Sequence[list[str]], widths: Sequence[int], found: Sequence[Weighed] | None,
-    least: int,
+    least: int, selection: Selection | None,
 ) -> list[int]:  # fmt: skip
     """Places of the columns of a party: those named, or the strongest by information value, the strongest first.
 
@@ -164,8 +228,9 @@ def _chosen(
         return [places[name] for name in params.columns[party]]
     order = list(range(len(widths)))
     if found is not None:
-        order.sort(key=lambda j: (-found[j].iv, j))
-        order = order[: max(sum(one.iv >= params.min_iv for one in found), least)]
+        wrong = [failed(one, selection, params.min_iv) for one in found]
+        order.sort(key=lambda j: (wrong[j] not in ("", "iv"), -found[j].iv, j))
+        order = order[: max(wrong.count(""), least)]
     chosen: list[int] = []
     for j in order:
         if sum(widths[k] for k in (*chosen, j)) <= params.max_columns:

@@ -39,6 +39,7 @@ from bank_node.models.folder import About, ModelFolder
 from bank_node.models.scorecard import Scorecard
 from bank_node.scorecards import Counted, scorecard_of
 from bank_node.segments import groups_of
+from bank_node.selection_facts import selection_facts
 from bank_node.training import TrainedRung, Training
 from bank_node.watch_list import WATCH_LIST_FILE
 from bank_node.watching import bands_of, baseline_of, calibration_of, columns_of, write_watch_list
@@ -362,6 +363,7 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         variance_power=_variance_power(training, trained),
         importance=_importance(trained),
         scorecard=card_of(training, trained),
+        considered=selection_facts(training, trained),
         disclosure=trained.disclosure,
         leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
         linear=linear_facts(training, trained),

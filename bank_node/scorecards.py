@@ -51,12 +51,12 @@ class _Term:
 
 
 def scorecard_of(model: LinearModel, params: ScorecardParams, counted: Counted) -> Scorecard:
-    """The scorecard of a model that was fitted on these counts."""
+    """The scorecard of a model that was fitted on these counts; of columns left out it says nothing."""
     scale = Scale(
         base_score=params.base_score, pdo=params.pdo, base_odds=params.base_odds, decimals=params.decimals
     )  # fmt: skip
-    terms = [*_own(model, counted), *_theirs(model, counted)]
-    share = (scale.offset - scale.factor * model.coefficient(model.intercept)) / len(terms)
+    terms = [term for term in (*_own(model, counted), *_theirs(model, counted)) if term.coefficient]
+    share = (scale.offset - scale.factor * model.coefficient(model.intercept)) / max(1, len(terms))
     exact = [[share - scale.factor * t.coefficient * woe for woe in _woes(t)] for t in terms]
     points = [[round(p, scale.decimals) + 0.0 for p in one] for one in exact]
     off = [max(abs(p - q) for p, q in zip(*pair, strict=True)) for pair in zip(exact, points, strict=True)]

@@ -4,8 +4,9 @@
 trees, and leave scores, models and facts in the run's folder.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from bank_node.algorithms.glm import FittedGlm, GlmTask, fit_glm
 from bank_node.algorithms.glm_view import DesignView
 from bank_node.algorithms.objective import RESPONSES, objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.selection import Columns, choose
 from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner
 from bank_node.banding import require_bandable
 from bank_node.bin_tables import tables_of_bank, tables_of_partner
@@ -25,7 +27,16 @@ from bank_node.config import BankConfig
 from bank_node.early_warning import require_windows
 from bank_node.evaluation.facts import BinTable, DisclosureRow
 from bank_node.folds import assign_folds
-from bank_node.glm_training import Encoded, design_of, encode_bank, open_design
+from bank_node.glm_training import (
+    Encoded,
+    Picking,
+    Weighed,
+    design_of,
+    encode_bank,
+    open_design,
+    weigh_bank,
+    weigh_partner,
+)
 from bank_node.journal import Journal
 from bank_node.parts import Parts, assign_parts
 from bank_node.standing import Standing, load_known, save_known
@@ -92,6 +103,7 @@ class Training:
     own: dict[Cutting, BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
     counts: dict[Cutting, Mapping[str, I64]] = field(default_factory=dict)
+    encoded: dict[str, Encoded] = field(default_factory=dict)
     folds: I64 | None = None
 
 
@@ -159,6 +171,8 @@ def _grow_ladder(
             under = _Under(training, number, name, journal, tally, opened, progress)
             linear = linear_params(model)
             encoded = None if linear is None else _encode(under, linear, clock)
+            if encoded is not None:
+                training.encoded[name] = encoded
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
                 if isinstance(model, BoostingModel):
                     trained = _train_rung(under, rung, model.params, clock)
@@ -211,7 +225,8 @@ def _counts(training: Training, cutting: Cutting) -> Script[Mapping[str, I64]]:
         views, label = [training.views[p, cutting] for p in training.alignments], training.table.label
         assert label is not None
         train = training.parts == "train"
-        training.counts[cutting] = yield from count_partners(training.job.sha256, views, train, label > 0)
+        tested = training.parts == "test" if training.job.selection else None
+        training.counts[cutting] = yield from count_partners(training.job.sha256, views, train, label > 0, tested)
     return training.counts[cutting]
 
 
@@ -264,15 +279,38 @@ def _encode(under: _Under, params: GlmParams, clock: Stopwatch) -> Encoded:
     counts: Mapping[str, I64] = {}
     if params.task == "binary":
         counts = drive(_counts(training, under.cutting), under.journal)
-    binning = training.job.binning if isinstance(under.job_model, ScorecardModel) else None
-    own = encode_bank(training.table, _own_columns(training, under.cutting), params, train, binning)
+    mine, picking = _own_columns(training, under.cutting), _picking(under)
+    own = encode_bank(training.table, mine, params, train, picking)
     views = {}
     with clock("hint"):
         for partner, alignment in training.alignments.items():
             view, least = training.views[partner, under.cutting], training.standing.contracts[partner].min_glm_columns
-            columns, absent = design_of(view, training.table, params, train, counts.get(partner), least, binning)
+            columns, absent = design_of(view, training.table, params, train, counts.get(partner), least, picking)
             views[partner] = open_design(training.standing, view, alignment, columns, absent)
-    return Encoded(own, views)
+    return Encoded(own, views, mine.names, _checks(under, params, mine, counts, picking))
+
+
+def _picking(under: _Under) -> Picking:
+    """How the columns of a linear model are picked."""
+    job, parts = under.training.job, under.training.parts
+    joined = job.binning if isinstance(under.job_model, ScorecardModel) else None
+    counted = job.selection is not None and bool((parts == "test").any())
+    return Picking(joined, job.selection, parts == "test" if counted else None)
+
+
+def _checks(
+    under: _Under, params: GlmParams, columns: BankColumns, counts: Mapping[str, I64], picking: Picking
+) -> dict[str, Sequence[Weighed]]:
+    """What is checked of every party's columns alone, if the job selects."""
+    training = under.training
+    if training.job.selection is None:
+        return {}
+    table, train = training.table, training.parts == "train"
+    found = {table.party: weigh_bank(table, columns, params, train, picking)}
+    for partner in training.alignments:
+        view = training.views[partner, under.cutting]
+        found[partner] = weigh_partner(view, table, params, train, counts.get(partner), picking)
+    return {party: one for party, one in found.items() if one is not None}
 
 
 def _fit_rung(under: _Under, rung: Rung, params: GlmParams, encoded: Encoded, clock: Stopwatch) -> TrainedRung:
@@ -291,6 +329,11 @@ def _fit_rung(under: _Under, rung: Rung, params: GlmParams, encoded: Encoded, cl
         progress=under.progress(rung),
         clock=clock,
     )
+    selection = training.job.selection
+    if selection is not None:
+        least = [0, *(training.standing.contracts[p].min_glm_columns for p in rung.partners)]
+        offered = Columns(task.parties, least, params.by_woe)
+        task = replace(task, choose=partial(choose, columns=offered, settings=selection))
     fitted = drive(fit_glm(task), under.journal)
     with clock("score"):
         score = RESPONSES[params.objective](fitted.margin)

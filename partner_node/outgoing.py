@@ -97,9 +97,10 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
 def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Openings, sums, split bits and the handles of every model."""
     yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
-    tables = [_rows_of_matrix(sizes.tables[m.cutting]) for m in plan.models if m.bin_tables]
+    tables = [(m.counts, _rows_of_matrix(sizes.tables[m.cutting])) for m in plan.models if m.counts]
     if tables:
-        yield "woe.counts", len(tables), sum(answer_bytes(sizes.engine, rows, 2, 1) + _HEAD for rows in tables)
+        counted = sum(answer_bytes(sizes.engine, rows, vectors, 1) + _HEAD for vectors, rows in tables)
+        yield "woe.counts", len(tables), counted
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew

@@ -166,6 +166,25 @@ def linear_params(model: JobModel) -> GlmParams | None:
     return model.params.glm if isinstance(model, ScorecardModel) else model.params
 
 
+class Selection(_Section):
+    """[selection]: which columns linear models keep, and what the report says of all.
+
+    By column alone: max_missing, max_single (share of its rows with one value; of a partner's, in its largest bin),
+    max_stability (between training and test rows). Among columns: max_correlation, max_inflation, method (p_enter,
+    p_remove), signs (no column whose points would rise with risk). 0 in max_stability and max_inflation: not asked.
+    """
+
+    max_missing: float = Field(default=1.0, ge=0, le=1)
+    max_single: float = Field(default=1.0, ge=0, le=1)
+    max_stability: float = Field(default=0.0, ge=0)
+    max_correlation: float = Field(default=1.0, gt=0, le=1)
+    max_inflation: float = Field(default=0.0, ge=0)
+    method: Literal["none", "forward", "stepwise"] = "none"
+    p_enter: float = Field(default=0.05, gt=0, lt=1)
+    p_remove: float = Field(default=0.1, gt=0, lt=1)
+    signs: bool = False
+
+
 class Run(_Section):
     """[run]: engine, transport, ladder, and the two settings on which both nodes must agree."""
 
@@ -240,7 +259,7 @@ class EarlyWarning(_Section):
 class Job(_Section):
     """A whole scenario file."""
 
-    ADDED: ClassVar = ("binning", "bands", "early_warning", "value")
+    ADDED: ClassVar = ("binning", "selection", "bands", "early_warning", "value")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1)
@@ -252,6 +271,7 @@ class Job(_Section):
     split: Split = Split()
     models: tuple[JobModel, ...] = Field((BoostingModel(),), min_length=1)
     binning: Binning = Binning()
+    selection: Selection | None = None
     run: Run = Run()
     report: ReportSettings = ReportSettings()
     bands: Bands | None = None

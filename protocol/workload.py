@@ -21,7 +21,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a job with one partner, over all rungs that the partner is in.
 
     name: of the model. rungs: how many. trees: in all rungs and folds together. depth: of its parameters.
-    cutting: of its bins. bin_tables: whether goods and bads a bin are asked for.
+    cutting: of its bins. bin_tables: whether goods and bads a bin are asked for; tested: and the rows of the test part.
     columns: of the partner in a linear model, at most; 0 of trees. vectors: of the bank, that are summed over them, in
     all rungs. releases: partial scores.
     """
@@ -32,6 +32,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depth: int
     cutting: Cutting
     bin_tables: bool = False
+    tested: bool = False
     columns: int = 0
     vectors: int = 0
     releases: int = 0
@@ -47,9 +48,14 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 2 * self.vectors_a_tree
 
     @property
+    def counts(self) -> int:
+        """Vectors whose rows are counted a bin."""
+        return 2 + self.tested if self.bin_tables else 0
+
+    @property
     def equations(self) -> int:
         """Sums a row space, of all its trees or steps; and rows and bads a bin."""
-        return self.trees * self.equations_a_tree + self.vectors + (2 if self.bin_tables else 0)
+        return self.trees * self.equations_a_tree + self.vectors + self.counts
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,8 +99,9 @@ def workload(job: Job, partner: str) -> Workload:
         else:
             linear = model.params if isinstance(model, GlmModel) else model.params.glm
             models.append(_planned_glm(job, partner, name, linear, cutting, real if number else len(with_it)))
-    bins = [PlannedModel(BINS, 0, 0, 1, job.cutting, bin_tables=True)] if job.report.bin_tables else []
-    return Workload((*models, *bins))
+    if job.report.bin_tables:
+        models.append(PlannedModel(BINS, 0, 0, 1, job.cutting, bin_tables=True, tested=job.selection is not None))
+    return Workload(tuple(models))
 
 
 def _planned_glm(job: Job, partner: str, name: str, p: GlmParams, cutting: Cutting, fits: int) -> PlannedModel:
@@ -102,6 +109,7 @@ def _planned_glm(job: Job, partner: str, name: str, p: GlmParams, cutting: Cutti
     return PlannedModel(
         name, fits, 0, 0, cutting,
         bin_tables=p.task == "binary",
+        tested=job.selection is not None,
         columns=p.most_columns(partner),
         vectors=fits * ((p.max_iter + 1) * (2 + p.most_columns(job.bank)) + 1),
         releases=fits * (p.max_iter + 1),

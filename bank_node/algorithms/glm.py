@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from bank_node.algorithms.curvature import Curvature, independent
 from bank_node.algorithms.families import Family
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.selection import Choice
 from bank_node.models.linear import LinearModel
 from bank_node.timing import Stopwatch
 from protocol.algorithms.boosting import Kept
@@ -48,6 +49,7 @@ from protocol.role import Script, ask
 
 Flags = npt.NDArray[np.bool_]
 Progress = Callable[[int, int], None]
+Choose = Callable[[F64, F64, Flags, float], Choice]
 _ROOM_LOG2: Final = 36
 """Vectors are scaled to a sum of absolute values below 2^36: sums of products of columns then stay below 2^60."""
 _FINEST: Final = 40
@@ -66,7 +68,8 @@ _POOL: Final = ThreadPoolExecutor(4, thread_name_prefix="seal")
 class GlmTask:
     """One fit. label: "job/rung/model/fold", the prefix of all query labels. train: the rows fitted on, shape (n,).
 
-    labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model.
+    labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model. choose: decides from
+    information, slope, free columns and dispersion at the constant model which columns stay.
     """
 
     label: str
@@ -78,6 +81,7 @@ class GlmTask:
     own: OwnDesign
     partners: tuple[DesignView, ...]
     progress: Progress = lambda done, total: None
+    choose: Choose | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
 
     @property
@@ -101,6 +105,12 @@ class GlmTask:
         """Where intercept and bank end, and each partner's coefficients, among all: shape (1 + partners,)."""
         sizes = [1 + len(self.own.terms), *(view.size for view in self.partners)]
         return np.cumsum(sizes, dtype=np.int64)
+
+    @property
+    def parties(self) -> I64:
+        """Whose each column is, without the intercept: 0 the bank's, then each partner's number, shape (p - 1,)."""
+        sizes = [len(self.own.terms), *(view.size for view in self.partners)]
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     def block(self, number: int) -> slice:
         """The coefficients of one partner, by its number."""
@@ -164,6 +174,7 @@ class FittedGlm:
     parts: I64
     kept: Mapping[str, Kept]
     released: Mapping[str, tuple[Released, ...]]
+    choice: Choice | None = None
 
 
 def fit_glm(task: GlmTask) -> Script[FittedGlm]:
@@ -183,7 +194,7 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
         curvature = found or curvature
         assert curvature is not None
         if number == 0:
-            fit.begin(curvature)
+            fit.begin(curvature, gradient)
         step, size = fit.step(curvature, gradient, at)
         task.progress(number, task.params.max_iter)
         converged = size <= fit.tolerance
@@ -208,6 +219,7 @@ class _Fit:
     released: dict[str, list[Released]] = field(default_factory=dict)
     learnt: list[tuple[F64, F64]] = field(default_factory=list)
     before: tuple[I64, F64, float] | None = None
+    choice: Choice | None = None
 
     def __post_init__(self) -> None:
         task = self.task
@@ -227,11 +239,16 @@ class _Fit:
         parts[0] = coefficients[0] * VALUE
         return _At(coefficients, parts)
 
-    def begin(self, curvature: Curvature) -> None:
-        """What the first curvature tells: which columns others tell already, and how fine the steps can be."""
+    def begin(self, curvature: Curvature, gradient: F64) -> None:
+        """What the first sums tell: which columns others tell already, or are not chosen; how fine steps can be."""
         self.at_start = curvature
         if not self.task.params.reg_lambda:
             self.active = independent(curvature.joint)
+        if self.task.choose is not None:
+            base = np.full(len(self.rows), self.family.base())
+            dispersion = self.family.dispersion(base, 1)
+            self.choice = self.task.choose(curvature.joint, gradient, self.active[1:], dispersion)
+            self.active[1:] &= self.choice.kept
         if self.task.partners:
             finest = min(view.decimals for view in self.task.partners)
             self.tolerance = max(self.task.params.tol, min(_STALE, _UNSETTLED * 10.0**-finest))
@@ -422,6 +439,7 @@ class _Fit:
             parts=at.parts,
             kept=kept,
             released={name: tuple(values) for name, values in self.released.items()},
+            choice=self.choice,
         )
 
     def _model(self, coefficients: I64) -> LinearModel:

@@ -11,6 +11,7 @@ from math import erfc, exp, lgamma, log, sqrt
 import numpy as np
 
 from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.normal import two_sided
 from protocol.algorithms.glm_parameters import GlmParams
 
 
@@ -19,7 +20,7 @@ class TermFigures:
     """One coefficient, in units of the margin. column: its name, "" of the intercept.
 
     error: its standard error; p: of a two-sided test that it is 0; inflation: of its variance by the other columns.
-    None: not known; of a column left at 0, since others tell it already (`collinear`).
+    None: not known; of a column left at 0, since others tell it already (`collinear`), or for what else is `left_out`.
     """
 
     party: str
@@ -29,6 +30,7 @@ class TermFigures:
     p: float | None
     inflation: float | None
     collinear: bool = False
+    left_out: str = ""
 
 
 def figures_of(fitted: FittedGlm, params: GlmParams) -> list[TermFigures]:
@@ -45,16 +47,14 @@ def figures_of(fitted: FittedGlm, params: GlmParams) -> list[TermFigures]:
     names = [(bank, ""), *((bank, t.column) for t in model.own), *((t.party, t.name) for t in model.theirs)]
     numbers = [model.intercept, *(t.coefficient for t in model.own), *(t.coefficient for t in model.theirs)]
     out = []
+    reasons = ["", *(fitted.choice.reasons if fitted.choice else [""] * (len(names) - 1))]
     for j, ((party, column), number) in enumerate(zip(names, numbers, strict=True)):
+        left_out = "" if reasons[j] == "collinear" else reasons[j]
         value = model.coefficient(number)
         p = two_sided(value / errors[j]) if active[j] and fitted.curvature.complete else None
-        out.append(TermFigures(party, column, value, _known(errors[j]), p, _known(inflation[j]), not active[j]))
+        known = _known(errors[j]), p, _known(inflation[j])
+        out.append(TermFigures(party, column, value, *known, not active[j] and not left_out, left_out))
     return out
-
-
-def two_sided(z: float) -> float:
-    """P(|Z| >= |z|) of a standard normal variable."""
-    return erfc(abs(z) / sqrt(2.0))
 
 
 def above(statistic: float, degrees: int) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from bank_node.algorithms.boosting import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
 from protocol.algorithms.binning import starts_of
-from protocol.algorithms.woe import BinCounts, BinCountsQuery, Evidence
+from protocol.algorithms.woe import VECTORS, BinCounts, BinCountsQuery, Evidence
 from protocol.errors import IntegrityError
 from protocol.he.base import Sealed
 from protocol.messages import I64
@@ -18,31 +18,33 @@ from protocol.role import Script, ask
 Flags = npt.NDArray[np.bool_]
 
 
-def count_partners(job: str, views: Sequence[PartnerView], train: Flags, bad: Flags) -> Script[Mapping[str, I64]]:
-    """Rows and bads a bin of every partner's columns, by partner: shape (rows of its matrix, 2), int64.
+def count_partners(
+    job: str, views: Sequence[PartnerView], train: Flags, bad: Flags, tested: Flags | None = None
+) -> Script[Mapping[str, I64]]:
+    """Rows, bads, and tested rows if given, a bin of every partner's columns, by partner: (rows of its matrix, 2 or 3).
 
-    train, bad: flags of the bank's rows, shape (n,). The counts are those of the rows that the partner holds.
+    train, bad, tested: flags of the bank's rows, shape (n,). The counts are those of the rows that the partner holds.
     Raises: IntegrityError: a column's bins do not add up to the totals. RefusedError: an equation budget is spent.
     """
-    rows = np.flatnonzero(train)
+    flags = [train, train & bad, *([] if tested is None else [tested])]
+    every = np.arange(len(train))
     sealed: dict[str, Sealed] = {}
     queries: dict[str, BinCountsQuery] = {}
     for view in views:
-        labels = (f"{job}/woe/{view.layout}/rows", f"{job}/woe/{view.layout}/bads")
-        vectors = np.stack([view.spread(rows, values[rows].astype(np.int64)) for values in (train, bad)])
+        labels = tuple(f"{job}/woe/{view.layout}/{name}" for name in VECTORS[: len(flags)])
+        vectors = np.stack([view.spread(every, one.astype(np.int64)) for one in flags])
         sealed[view.name] = view.kit.seal(vectors, labels)
         queries[view.name] = BinCountsQuery(layout=view.layout, labels=labels, body=sealed[view.name].body)
     replies = yield from ask(queries, BinCounts)
-    return {view.name: _opened(view, sealed[view.name], replies[view.name], rows, bad) for view in views}
+    return {view.name: _opened(view, sealed[view.name], replies[view.name], flags) for view in views}
 
 
-def _opened(view: PartnerView, sealed: Sealed, reply: BinCounts, rows: I64, bad: Flags) -> I64:
+def _opened(view: PartnerView, sealed: Sealed, reply: BinCounts, flags: Sequence[Flags]) -> I64:
     """The counts, accepted only if each can be, and a column's add up to the rows and bads that the partner holds."""
     starts = starts_of(view.columns)
     counts = view.kit.open(sealed, np.arange(starts[-1]), reply.sums).T
-    held = rows[view.held[rows]]
-    totals = np.array([len(held), bad[held].sum()])
-    possible = (counts[:, 0] >= counts[:, 1]) & (counts[:, 1] >= 0)
+    totals = np.array([int((one & view.held).sum()) for one in flags])
+    possible = (counts[:, 0] >= counts[:, 1]) & (counts.min(axis=1) >= 0)
     if not possible.all() or not (np.add.reduceat(counts, starts[:-1], axis=0) == totals).all():
         raise IntegrityError(view.name, "its counts do not add up to the totals", "do not use this partner's answers")
     return np.ascontiguousarray(counts)
@@ -53,7 +55,7 @@ def evidence_of_partner(view: PartnerView, counts: I64, train: Flags, bad: Flags
     left_out = train & ~view.held
     extra = [[left_out.sum(), (left_out & bad).sum()]] if left_out.any() else np.zeros((0, 2))
     starts = starts_of(view.columns)
-    parts = [np.concatenate((counts[a:b], extra)).astype(np.int64) for a, b in pairwise(starts)]
+    parts = [np.concatenate((counts[a:b, :2], extra)).astype(np.int64) for a, b in pairwise(starts)]
     return [Evidence(part[:, 0], part[:, 1]) for part in parts]
 
 
@@ -65,3 +67,18 @@ def evidence_of_bank(columns: BankColumns, train: Flags, bad: Flags) -> list[Evi
         rows = np.bincount(bins[train], minlength=size).astype(np.int64)
         out.append(Evidence(rows, np.bincount(bins[train & bad], minlength=size).astype(np.int64)))
     return out
+
+
+def tested_at_partner(view: PartnerView, counts: I64, tested: Flags) -> list[I64]:
+    """Rows of the test part a bin, a column, `not_held` last where `evidence_of_partner` may have it too."""
+    extra = [int((tested & ~view.held).sum())]
+    return [np.concatenate((counts[a:b, 2], extra)).astype(np.int64) for a, b in pairwise(starts_of(view.columns))]
+
+
+def tested_at_bank(columns: BankColumns, tested: Flags) -> list[I64]:
+    """The same of the bank's own columns; a value that is missing there alone is left out."""
+    sizes = [rule.ordinary + rule.missing for rule in columns.rules]
+    return [
+        np.bincount(bins[tested], minlength=size)[:size].astype(np.int64)
+        for size, bins in zip(sizes, columns.bins.T, strict=True)
+    ]

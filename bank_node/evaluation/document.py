@@ -15,6 +15,7 @@ from bank_node.evaluation.early_warning.build import WatchedReport
 from bank_node.evaluation.facts import (
     BinTable,
     Budget,
+    Considered,
     DataFacts,
     DisclosureRow,
     Facts,
@@ -82,6 +83,7 @@ class Rung(Facts):
     sentence: Text
     importance: dict[str, float]
     scorecard: Scorecard | None
+    considered: list[Considered]
     disclosure: list[DisclosureRow]
     leakage: dict[str, Leakage]
     linear: Linear | None

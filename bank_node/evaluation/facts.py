@@ -105,7 +105,8 @@ class Leakage(Facts):
 class Term(Facts):
     """One coefficient of a linear model. column: "" of the intercept.
 
-    error: standard error. p: that it is 0. inflation: of its variance. None: not known, or `collinear`: left at 0.
+    error: standard error. p: that it is 0. inflation: of its variance. None: not known, or left at 0: `collinear`, or
+    `left_out` by the check named.
     """
 
     party: str
@@ -115,6 +116,26 @@ class Term(Facts):
     p: float | None
     inflation: float | None
     collinear: bool = False
+    left_out: str = ""
+
+
+class Considered(Facts):
+    """A column that a linear model could have had, of a job with [selection]. None: not known.
+
+    iv, missing, single, stability: of it alone, see bank_node/glm_training.py. correlation: the largest with a column
+    in the model, `beside`. inflation: of its variance, if it is in. left_out: by which check, "" if it is in.
+    """
+
+    party: str
+    column: str
+    iv: float | None
+    missing: float | None
+    single: float | None
+    stability: float | None
+    correlation: float | None
+    beside: str
+    inflation: float | None
+    left_out: str
 
 
 class PartyTest(Facts):
@@ -160,6 +181,7 @@ class RungFacts(Facts):
     variance_power: float | None = None
     importance: dict[str, float] = {}
     scorecard: Scorecard | None = None
+    considered: list[Considered] = []
     disclosure: list[DisclosureRow] = []
     leakage: dict[str, Leakage] = {}
     linear: Linear | None = None

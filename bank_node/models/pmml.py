@@ -33,6 +33,7 @@ def pmml_of(folder: ModelFolder) -> bytes:
 class _Writer:
     def __init__(self, folder: ModelFolder, model: LinearModel, card: Scorecard) -> None:
         self._folder, self._model, self._card = folder, model, card
+        self._own_terms = [term for term in model.own if term.coefficient]
         self._partners = [p for p in model.parties[1:] if model.asks(p)]
         self._share = (card.scale.offset - card.scale.factor * model.coefficient(model.intercept)) / len(
             card.characteristics
@@ -50,7 +51,7 @@ class _Writer:
 
     def _dictionary(self, root: Xml.Element) -> None:
         fields = Xml.SubElement(root, "DataDictionary")
-        for term in self._model.own:
+        for term in self._own_terms:
             number = isinstance(term.rule, NumberRule)
             kind = {"optype": "continuous", "dataType": "double"} if number else _TEXT
             Xml.SubElement(fields, "DataField", {"name": term.column, **kind})
@@ -61,13 +62,13 @@ class _Writer:
         settings = {"functionName": "regression", "initialScore": "0", "useReasonCodes": "false"}
         card = Xml.SubElement(root, "Scorecard", {"modelName": self._folder.about.model, **settings})
         schema = Xml.SubElement(card, "MiningSchema")
-        for name in (*(term.column for term in self._model.own), *map(_input, self._partners)):
+        for name in (*(term.column for term in self._own_terms), *map(_input, self._partners)):
             Xml.SubElement(schema, "MiningField", name=name, usageType="active", invalidValueTreatment="asIs")
         output = Xml.SubElement(card, "Output")
         names = {"name": "points", "optype": "continuous", "dataType": "double", "feature": "predictedValue"}
         Xml.SubElement(output, "OutputField", names)
         all_of_them = Xml.SubElement(card, "Characteristics")
-        for term in self._model.own:
+        for term in self._own_terms:
             self._own(Xml.SubElement(all_of_them, "Characteristic", name=term.column), term)
         for partner in self._partners:
             self._partner(Xml.SubElement(all_of_them, "Characteristic", name=partner), partner)
@@ -91,7 +92,7 @@ class _Writer:
         Xml.SubElement(Xml.SubElement(into, "Attribute", partialScore=f"{unseen:g}"), "True")
 
     def _partner(self, into: Xml.Element, partner: str) -> None:
-        terms = self._model.of(partner)
+        terms = [term for term in self._model.of(partner) if term.coefficient]
         absent = sum(self._points(term.coefficient, term.not_held) for term in terms)
         away = Xml.SubElement(into, "Attribute", partialScore=f"{absent:g}")
         Xml.SubElement(away, "SimplePredicate", field=_input(partner), operator="isMissing")

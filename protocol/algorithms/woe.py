@@ -1,12 +1,13 @@
 """Weight of evidence: how goods and bads divide over the bins of every party's columns.
 
     bank                                              partner
-     |-- BinCountsQuery (sealed: rows, bads) ----------->|  counts both a bin; learns neither
+     |-- BinCountsQuery (sealed: rows, bads, tested) --->|  counts each a bin; learns none of them
      |<- BinCounts (sealed, exact) ----------------------|
 
 The bank reads the counts, and computes WOE, IV and KS from them. They carry no noise: a WOE that is off is of no
 use in a scorecard. What each learns: the bank, the number of rows and of bads of the training part in every bin
-(two equations a row, which the equation budget counts); the partner, that it was asked. WOE and IV do not go back.
+(two equations a row, which the equation budget counts), and where the job selects columns, that of the test part (one
+more); the partner, that it was asked. WOE and IV do not go back.
 
 Source: Siddiqi, Credit Risk Scorecards (2006); the sign is that of docs/glossary.md, positive for a good bin.
 """
@@ -19,21 +20,24 @@ import numpy as np
 from protocol.he.base import Body, Cleartext
 from protocol.messages import F64, I64, U64, Disclosure, Message, as_sent, declared
 
+VECTORS: Final = ("rows", "bads", "tested")
+"""What is counted a bin, by the name at the end of its label."""
+
 EMPTY: Final = 0.5
 """What stands for the count in a bin without goods or without bads, so that its WOE is finite (Siddiqi: adjusted)."""
 
 
 @declared(
     "woe.query",
-    content="which of the bank's rows are trained on, and which of them are bad; zero elsewhere",
+    content="which of the bank's rows are trained on, which of them are bad, which are tested; zero elsewhere",
     purpose="count goods and bads a bin",
     encrypted=True,
 )
 class BinCountsQuery(Message, frozen=True):
-    """Two sealed vectors: 1 for a row trained on; 1 for a bad one. labels: one a vector."""
+    """Two or three sealed vectors: 1 for a row trained on; for a bad one of them; for one tested. labels: one each."""
 
     layout: str
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     body: Body
 
     @property
@@ -41,9 +45,14 @@ class BinCountsQuery(Message, frozen=True):
         return as_sent(self.DISCLOSURE, isinstance(self.body, Cleartext))
 
 
-@declared("woe.counts", content="rows and bads a bin, exact", purpose="weight of evidence", encrypted=True)
+@declared(
+    "woe.counts",
+    content="rows a bin, exact: trained on, bad, tested",
+    purpose="weight of evidence",
+    encrypted=True,
+)
 class BinCounts(Message, frozen=True):
-    """The sealed counts, shape (2, R), uint64. plaintext: engine `plaintext`."""
+    """The sealed counts, shape (2 or 3, R), uint64. plaintext: engine `plaintext`."""
 
     plaintext: bool
     sums: U64
@@ -105,3 +114,9 @@ class Evidence:
 def _share(counts: I64) -> F64:
     share: F64 = np.where(counts > 0, counts, EMPTY) / max(1, int(counts.sum()))
     return share
+
+
+def stability_index(before: I64, after: I64) -> float:
+    """Between the counts of two samples over the same bins: sum of (a - b) ln(a / b); `EMPTY` stands for a zero."""
+    a, b = _share(before), _share(after)
+    return float(((a - b) * np.log(a / b)).sum())

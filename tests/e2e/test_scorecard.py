@@ -160,7 +160,7 @@ def expected(card: Scorecard, row: dict[str, Any]) -> float:
     total = 0.0
     for one in card.characteristics:
         if one.party == "bank":
-            found = next((a for a in one.attributes if holds(a.name, row[one.name])), None)
+            found = next((a for a in one.attributes if holds(a.name, row[one.name], 0.25)), None)
             total += found.points if found else card.unseen
     if row["points of telecom"] is not None:
         return total + row["points of telecom"]
@@ -170,13 +170,13 @@ def expected(card: Scorecard, row: dict[str, Any]) -> float:
     return total + sum(away)
 
 
-def holds(attribute: str, value: Any) -> bool:
-    """Whether an attribute, by its name, is a value's."""
+def holds(attribute: str, value: Any, special: float | None = None) -> bool:
+    """Whether an attribute, by its name, is a value's. special: the value with a bin of its own."""
     if value is None:
         return attribute == "missing"
     if isinstance(value, str):
         return value in attribute.split(", ")
-    if attribute.startswith("= ") or value == 0.25:
+    if attribute.startswith("= ") or value == special:
         return attribute == f"= {value:g}"
     low, high = -np.inf, np.inf
     if "x < " in attribute:
@@ -186,3 +186,52 @@ def holds(attribute: str, value: Any) -> bool:
     if attribute.startswith("x ≥ "):
         low = float(attribute[4:])
     return attribute != "missing" and low <= value < high
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("selected")
+    job = scenario(
+        folder, 900,
+        models=[{"kind": "scorecard", "params": {"min_iv": 0.0}}],
+        binning={"max_bin": 10, "merge": "monotone"},
+        selection={"method": "stepwise", "signs": True, "max_missing": 0.1, "p_enter": 1e-9},
+        contract={"min_rows_per_bin": 5, "min_glm_columns": 1},
+        run={"ladder": [["bank", "telecom"]], "engine": "plaintext"},
+        report={"bootstrap": 50, "placebo": False},
+    )  # fmt: skip
+    held = {"coverage": 1.0, "strangers": 0.0, "names": {"calls": "Calls"}, "tell_bins": ["calls"]}
+    edit(job, lambda v: v["parties"]["telecom"].update(held))
+    run(job, folder / "out", "--transport", "in-process")
+    return folder / "out"
+
+
+def test_checks_of_columns_are_those_of_the_joined_table(selected):
+    found = rung(selected, "bank+telecom")
+    considered = {(c["party"], c["column"]): c for c in found["considered"]}
+    assert considered["telecom", "column 2"]["left_out"] == "missing"
+    kept = {key for key, c in considered.items() if not c["left_out"]}
+    assert kept == {(c["party"], c["name"]) for c in found["scorecard"]["characteristics"]}
+    assert kept == {("bank", "own a"), ("telecom", "Calls")}
+    table = selected.parent / "table.csv"
+    values = {r["id"]: r for r in csv.DictReader(table.open())}
+    parts = {r["id"]: r["part"] for r in csv.DictReader((selected / "scores.csv").open())}
+    bins = {}
+    for name, column in (("own a", "own a"), ("Calls", "calls")):
+        one = next(c for c in found["scorecard"]["characteristics"] if c["name"] == name)
+        numbers = {i: float(v[column]) for i, v in values.items()}
+        bins[name] = {
+            i: next(k for k, a in enumerate(one["attributes"]) if holds(a["name"], v)) for i, v in numbers.items()
+        }
+        counts = [np.bincount([b for i, b in bins[name].items() if parts[i] == p]) for p in ("train", "test")]
+        shares = [c / c.sum() for c in counts]
+        plain = float(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum())
+        assert considered[one["party"], name]["stability"] == pytest.approx(plain)
+        bins[name] = {i: one["attributes"][b]["woe"] for i, b in bins[name].items()}
+    train = [i for i, part in parts.items() if part == "train"]
+    plain = np.corrcoef([bins["own a"][i] for i in train], [bins["Calls"][i] for i in train])[0, 1]
+    for key, beside in ((("telecom", "Calls"), "bank: own a"), (("bank", "own a"), "telecom: Calls")):
+        assert considered[key]["beside"] == beside
+        assert considered[key]["correlation"] == pytest.approx(plain, abs=1e-6)
+    page = (selected / "report.html").read_text()
+    assert "变量筛选及原因" in page

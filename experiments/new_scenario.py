@@ -64,7 +64,7 @@ def _data(found: Guess, path: str, sha256: str) -> Iterator[str]:
 def _parties(found: Guess) -> Iterator[str]:
     yield ""
     yield "# Who holds what, guessed from the beginnings of the names. Rename the parties and move columns as you like:"
-    yield "# there are 1 to 5 besides the bank, and a column has one owner."
+    yield "# there is one at least besides the bank, and a column has one owner."
     for party, columns in found.parties.items():
         yield f"[parties.{_text(party)}]"
         yield "columns = ["

@@ -18,7 +18,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from experiments import generators
-from experiments.generators import GENERATORS
+from experiments.generators import POPULATIONS
 from protocol.errors import UsageError
 from protocol.files import own_folder, write_whole, writing_whole
 from protocol.job import Job, load_job
@@ -66,10 +66,10 @@ def concrete(path: Path) -> Path:
 
 def made(source: Generated) -> Path:
     """The table of a source, as CSV."""
-    if source.generator not in GENERATORS:
-        hint = nearest(source.generator, list(GENERATORS))
+    if source.generator not in POPULATIONS:
+        hint = nearest(source.generator, list(POPULATIONS))
         raise UsageError("data", f"there is no generator {source.generator!r}{hint}", "correct data.source.generator")
-    population = GENERATORS[source.generator]
+    population = POPULATIONS[source.generator]
     path = own_folder(_cache()) / f"{source.generator}-{_name(source)}.csv"
     if not path.exists():
         columns = population.table(source.rows, source.seed, source.strength)

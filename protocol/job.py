@@ -23,6 +23,8 @@ from protocol.settings import check_settings, parse_toml, resolve
 from protocol.stakes import Stakes
 from protocol.table import Sentinel, Source, nearest
 
+MOST_PARTNERS: Final = 40
+
 
 class _Section(WithAddedKeys):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -360,8 +362,8 @@ class Job(_Section):
         """What no single key can tell."""
         if self.bank not in self.parties:
             raise ValueError(f"label_party {self.bank!r} is no party{nearest(self.bank, list(self.parties))}")
-        if not 1 <= len(self.partners) <= 5:
-            raise ValueError(f"there are {len(self.partners)} partners, and 1 to 5 are supported")
+        if not 1 <= len(self.partners) <= MOST_PARTNERS:
+            raise ValueError(f"there are {len(self.partners)} partners, and 1 to {MOST_PARTNERS} are supported")
         if self.run.split_rows == "node" and self.run.alignment != "shared":
             raise ValueError('run.split_rows "node" names rows to the partner, and needs run.alignment "shared"')
         self._check_columns()

@@ -65,11 +65,10 @@ class Party:
 class Population:
     """Borrowers, each seen once, at the end of one of some months. bad: share of the bads.
 
-    about: one line. calibrated: the uplift stated for it, a metric's name and its value (of all partners). exposure:
-    amount at risk. parties: the bank first.
+    calibrated: the uplift stated for it, a metric's name and its value (of all partners). parties: the bank first.
+    exposure: amount at risk.
     """
 
-    about: str
     bad: float
     calibrated: tuple[str, float]
     parties: Mapping[str, Party]

@@ -9,7 +9,7 @@ import tomli_w
 from sklearn.metrics import roc_auc_score
 
 import experiments
-from experiments.generators import GENERATORS
+from experiments.generators import POPULATIONS
 from experiments.scenario import concrete, load_scenario
 from protocol.errors import UsageError
 from tests.e2e.commands import call, refused
@@ -47,26 +47,26 @@ def test_a_scenario_says_that_it_is_synthetic_and_gives_every_column_to_somebody
     assert job.bank == next(iter(job.parties))
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", POPULATIONS)
 def test_one_seed_is_one_table_and_another_is_another(name):
-    population = GENERATORS[name]
+    population = POPULATIONS[name]
     one, same, other = (population.table(500, seed) for seed in (1, 1, 2))
     assert all(one[column].tolist() == same[column].tolist() for column in one)
     assert any(one[column].tolist() != other[column].tolist() for column in one)
     assert len(set(one["id"].tolist())) == 500
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", POPULATIONS)
 def test_the_share_of_bads_is_the_stated_one(name):
-    population = GENERATORS[name]
+    population = POPULATIONS[name]
     bads = np.concatenate([population.table(4000, seed)["bad"] for seed in range(5)])
     assert bads.mean() == pytest.approx(population.bad, abs=4 * np.sqrt(population.bad / len(bads)))
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", POPULATIONS)
 def test_columns_tell_as_much_as_they_say(name):
     """A party's columns rank the bads; those of a party without a risk of its own or an echo do not."""
-    population = GENERATORS[name]
+    population = POPULATIONS[name]
     table = population.table(20_000, 3)
     for party in population.parties.values():
         for told in party.columns:

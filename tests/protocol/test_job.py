@@ -115,6 +115,8 @@ def changed(*place: Any, to: Any) -> Callable[[Values], None]:
     return change
 
 
+MANY = ("bank", *(f"p{k}" for k in range(41)))
+
 REFUSED = {
     "an unknown key": (changed("data", "lable", to="x"), "unknown key 'data.lable' (nearest: 'label')"),
     "an unknown section": (changed("contracts", to={}), "unknown key 'contracts' (nearest: 'contract')"),
@@ -140,9 +142,9 @@ REFUSED = {
     "an amount": (changed("parties", "bureau", "columns", to=["money"]), "column 'money' of bureau is"),
     "a part": (changed("split", to={"kind": "column", "column": "loans"}), "column 'loans' of bureau is"),
     "no such party": (changed("label_party", to="bnk"), "label_party 'bnk' is no party (nearest: 'bank')"),
-    "no partner": (changed("parties", to={"bank": {"columns": ["own"]}}), "0 partners, and 1 to 5"),
-    "six": (changed("parties", to={f"p{k}": {"columns": [f"x{k}"]} for k in range(7)} | {"bank": {"columns": ["o"]}}),
-            "7 partners, and 1 to 5"),
+    "no partner": (changed("parties", to={"bank": {"columns": ["own"]}}), "0 partners, and 1 to 40"),
+    "forty-one": (changed("parties", to={p: {"columns": [p]} for p in MANY}),
+            "41 partners, and 1 to 40"),
     "no columns": (changed("parties", "bureau", "columns", to=[]), "the key 'parties.bureau.columns'"),
     "no split column": (changed("split", "kind", to="column"), "needs split.column"),
     "no time": (lambda job: (job["data"].pop("time"), job["split"].update(kind="time")), "needs data.time"),

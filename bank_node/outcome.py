@@ -48,9 +48,9 @@ from protocol.algorithms.parameters import BoostingParams
 from protocol.files import write_whole
 from protocol.he.base import MAX_PRODUCT, MAX_VALUE
 from protocol.he.blind.wide_flooding import flood_cost
-from protocol.he.engines import ENCRYPTED
+from protocol.he.engines import ENGINES
 from protocol.he.noise import zcdp
-from protocol.he.parameters import FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
+from protocol.he.parameters import CKKS, FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
 from protocol.job import ScorecardModel
 from protocol.ladder import folder_of
 
@@ -253,7 +253,7 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
         task=job.task,
         dated=bool(job.data.as_of),
         label_party=standing.config.party,
-        security=_security(training) if ENCRYPTED[engine] else Security(),
+        security=_security(training, engine),
         data=DataFacts(
             parties={
                 standing.config.party: _own_facts(training),
@@ -284,8 +284,12 @@ def _facts(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFac
     )
 
 
-def _security(training: Training) -> Security:
+def _security(training: Training, engine: str) -> Security:
     """Of the blind product: the lattice row in use, and what flooding leaves of one answer and of a hint's life."""
+    if engine == "ckks":
+        return Security(log2_q=CKKS.log2_q, ring=CKKS.n, classical_bits=ENGINES[engine].classical_bits)
+    if engine != "blind":
+        return Security(classical_bits=ENGINES[engine].classical_bits or None)
     costs = []
     for (partner, _), view in training.views.items():
         rows = sum(shape.size for shape in view.columns)

@@ -174,3 +174,11 @@ def test_the_same_run_gives_the_same_bytes(run: Path, page: str, tmp_path: Path)
         (tmp_path / name).write_bytes((run / name).read_bytes())
     write_report(tmp_path)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_an_engine_for_comparison_says_what_it_gives_away(tmp_path):
+    simulate_run(tmp_path, engine="ckks", bootstrap=30)
+    write_report(tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Nothing hides a partner's matrix from the bank" in page.replace("&#39;", "'")
+    assert "flooding leaves" not in page

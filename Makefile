@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env partner-bundle uplift test bench-env flower-env test-flower simulate check lock clean
+.PHONY: help env partner-bundle uplift test test-report bench-env flower-env test-flower simulate check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -44,6 +44,10 @@ uplift: env
 
 test: .venv/dev.stamp env
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# make test-report   look at every page in headless Chromium (FEDWARN_CHROMIUM, or the one on the path)
+test-report: .venv/dev.stamp
+	$(BIN)/python -m pytest tests/experiments/pages tests/bank_node/evaluation/test_page.py
 
 # make bench-env   what the benchmarks need besides (XGBoost); make test installs it too
 bench-env: .venv/dev.stamp

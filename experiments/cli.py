@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from bank_node.evaluation.headline import headline_table
+from bank_node.evaluation.report import read_report
 from experiments import lab_verbs
 from experiments.benchmarks import BENCHMARKS
 from experiments.check import CHECKS
 from experiments.compare import compare as compare_runs
 from experiments.new_scenario import new_scenario
+from experiments.pages.render import compare_page
 from experiments.prepare import prepare, write_demo
 from experiments.run import run as run_scenario
 from experiments.scenario import concrete
@@ -18,6 +20,7 @@ from experiments.verify import receipts_held, require_verified
 from experiments.warm import warm_kernels
 from protocol.command import TALK, app
 from protocol.errors import UsageError
+from protocol.files import write_whole
 from protocol.job import load_job
 
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
@@ -91,9 +94,14 @@ def verify(folder: Annotated[Path, typer.Argument(help="The folder of a finished
 
 
 @verbs.command()
-def compare(folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")]) -> dict[str, Any]:
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    page: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
+) -> dict[str, Any]:
     """Put runs side by side."""
     table, values = compare_runs(folders)
+    if page:
+        write_whole(page, compare_page({str(f): read_report(f) for f in folders}).encode(), 0o644)
     TALK.out.print(table)
     return values
 
@@ -145,4 +153,5 @@ def warm() -> dict[str, Any]:
 
 verbs.command(name="sweep")(lab_verbs.sweep_)
 verbs.command(name="frontier")(lab_verbs.frontier_)
+verbs.command(name="index")(lab_verbs.index_)
 verbs.command(name="value")(lab_verbs.value_)

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bank_node.evaluation.intervals import Uplift
+from experiments.pages.index import index_page
 from experiments.sweeps.document import SweepResult
 from experiments.sweeps.frontier import KNOBS, Frontier, frontier
 from experiments.sweeps.plan import load_sweep
@@ -16,6 +17,7 @@ from experiments.value.document import Value
 from experiments.value.value import value
 from protocol.command import TALK
 from protocol.errors import UsageError
+from protocol.files import write_whole
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder; what is done stays done.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")]
@@ -76,6 +78,20 @@ def _frontier_table(found: Frontier) -> Table:
     for point in found.points:
         table.add_row(point.knob, point.value, f"{point.uplift:+.4f}", f"{point.information_share:.3f}")
     return table
+
+
+def index_(
+    folder: Annotated[Path, typer.Argument(help="A folder with experiments in folders below it.")],
+) -> dict[str, Any]:
+    """Write index.html into a folder: every run, sweep and valuation below it, with links to the pages."""
+    if not folder.is_dir():
+        raise UsageError("index", f"{folder} is no folder", "give the folder that holds the experiments")
+    if (folder / "sweep.json").is_file():
+        raise UsageError("index", f"{folder.name} is a sweep, and has its own index", "give the folder above it")
+    text, count = index_page(folder)
+    write_whole(folder / "index.html", text.encode(), 0o644)
+    TALK.out.print(str(folder / "index.html"), soft_wrap=True)
+    return {"index": str(folder / "index.html"), "experiments": count}
 
 
 def value_(

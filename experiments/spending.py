@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
 
+import duckdb
+
+from experiments.data import ensure
 from protocol.command import TALK
 from protocol.contract import refuse
 from protocol.job import Job
+from protocol.scan import Scan
 from protocol.workload import workload
 
 
@@ -36,6 +40,16 @@ def spending(jobs: Sequence[Job], rows: int) -> dict[str, Spending]:
         information = max(_information_share(job, partner) for job in own)
         found[partner] = Spending(equations, information, len(own))
     return found
+
+
+def rows_of(job: Job) -> int:
+    """Rows of the bank's table. Raises: UsageError, DataError: it cannot be read."""
+    source, spec = job.data.source or job.parties[job.bank].source, job.data
+    assert source
+    ensure(source.path)
+    with duckdb.connect() as base:
+        scan = Scan(base, source, spec.id, spec.missing, job.bank)
+        return int(base.sql(f"SELECT count(*) FROM {scan.relation}").fetchall()[0][0])
 
 
 def tell(found: dict[str, Spending], what: str) -> None:

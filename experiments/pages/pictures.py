@@ -3,7 +3,8 @@
 from statistics import fmean
 from typing import Any
 
-from bank_node.evaluation.drawing import COLOURS, GREY, INK, WIDE, lines_of, picture
+from bank_node.evaluation.document import Report, Rung
+from bank_node.evaluation.drawing import COLOURS, GREY, INK, WIDE, lines_of, picture, tick
 from bank_node.evaluation.messages import say
 from experiments.sweeps.document import SweepResult
 from experiments.sweeps.point import Point
@@ -11,6 +12,7 @@ from experiments.value.document import Value
 
 _A_ROW = 3
 _LETTERS = 36
+_MOST_RUNS = 4
 
 
 def multiples(result: SweepResult) -> str:
@@ -87,6 +89,35 @@ def shapley_plot(value: Value) -> str:
         axis.legend(fontsize=8, loc="lower right")
 
     return picture("shapley", (WIDE, 1.2 + 0.5 * len(value.partners)), say("lab_figure_shapley"), draw)
+
+
+def compare_plot(reports: dict[str, Report]) -> str:
+    """A panel a run: the uplift of AUC of every rung of its first model, with intervals."""
+    names = list(reports)[:_MOST_RUNS]
+    rungs = list(dict.fromkeys(r.name for name in names for r in _shown(reports[name])))
+
+    def draw(panels: Any) -> None:
+        flat = list(panels.flat) if hasattr(panels, "flat") else [panels]
+        for panel, name in zip(flat, names, strict=True):
+            for rung in _shown(reports[name]):
+                change, y = rung.uplift["auc"], len(rungs) - 1 - rungs.index(rung.name)
+                hue = GREY if rung.placebo else COLOURS[3]
+                panel.plot([change.low, change.high], [y, y], color=hue, linewidth=2.2)
+                panel.plot(
+                    change.value, y, "s", color=hue, markersize=6, markerfacecolor=None if change.shown else "white"
+                )
+            panel.axvline(0, color=INK, linewidth=0.8)
+            panel.set_yticks(range(len(rungs)), [tick(r) for r in reversed(rungs)])
+            panel.set_ylim(-0.6, len(rungs) - 0.4)
+            panel.set_title(tick(name), fontsize=9, loc="left", color=INK)
+            panel.set_xlabel("@lab_axis_uplift@")
+
+    height = 1.2 + 0.4 * len(rungs)
+    return picture("compare", (WIDE, height), say("lab_figure_compare"), draw, columns=len(names))
+
+
+def _shown(report: Report) -> list[Rung]:
+    return [r for r in report.rungs if r.model == report.headline.model and r.name != report.headline.base]
 
 
 def _short(text: str) -> str:

@@ -9,11 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 import bank_node.evaluation
+from bank_node.evaluation.document import Report
+from bank_node.evaluation.document import Rung as ReportRung
 from bank_node.evaluation.facts import Text
+from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.svg import spans
 from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, signed
-from experiments.pages.pictures import frontier_plot, multiples, shapley_plot
+from experiments.pages.pictures import compare_plot, frontier_plot, multiples, shapley_plot
 from experiments.sweeps.document import Run, Rung, SweepResult
 from experiments.sweeps.point import Point
 from experiments.value.document import METRICS, Value
@@ -27,7 +30,7 @@ def sweep_page(result: SweepResult, pages: bool) -> str:
     done = [(run, fullest(run)) for run in result.runs if run.rungs]
     headline = next((run.headline.metric for run, _ in done if run.headline), "auc")
     binary = bool(done) and "auc" in done[0][1].metrics
-    return _render(
+    return render(
         "sweep.html.j2",
         kicker="lab_sweep",
         title=Text(en=result.title.en, zh=result.title.zh),
@@ -45,7 +48,7 @@ def sweep_page(result: SweepResult, pages: bool) -> str:
 def frontier_page(points: list[Point], result: SweepResult) -> str:
     """`index.html` of a frontier."""
     knobs = {knob: [p for p in points if p.knob == knob] for knob in dict.fromkeys(p.knob for p in points)}
-    return _render(
+    return render(
         "frontier.html.j2",
         kicker="lab_frontier",
         title=Text(en=result.title.en, zh=result.title.zh),
@@ -59,7 +62,7 @@ def frontier_page(points: list[Point], result: SweepResult) -> str:
 def value_page(value: Value) -> str:
     """`value.html` of a run that was valued."""
     unit = say("lab_unit_currency", currency=value.stakes.currency) if value.stakes.currency else None
-    return _render(
+    return render(
         "value.html.j2",
         kicker="lab_value",
         title=value.title,
@@ -71,6 +74,29 @@ def value_page(value: Value) -> str:
         priced={p: own for p, own in value.partners.items() if own.price},
         grouped={p: own for p, own in value.partners.items() if own.families},
     )
+
+
+def compare_page(reports: dict[str, Report]) -> str:
+    """Runs side by side, by the names that they are told apart by."""
+    rungs = list(dict.fromkeys(_named(rung) for report in reports.values() for rung in report.rungs))
+    metrics = list(dict.fromkeys(m for r in reports.values() for m in (sensitive_metric(r.task), r.headline.metric)))
+    binary = all(report.task == "binary" for report in reports.values())
+    title = say("lab_compare_title")
+    return render(
+        "compare.html.j2",
+        kicker="lab_compare",
+        title=title,
+        synthetic=any(report.synthetic for report in reports.values()),
+        reports=reports,
+        rungs=rungs,
+        metrics=metrics,
+        by_name=lambda report, name: next((rung for rung in report.rungs if _named(rung) == name), None),
+        plot=Markup(compare_plot(reports)) if binary else "",
+    )
+
+
+def _named(rung: ReportRung) -> str:
+    return f"{rung.name} / {rung.model}"
 
 
 def fullest(run: Run) -> Rung:
@@ -99,7 +125,8 @@ def _means(done: list[tuple[Run, Rung]], axis: str, values: list[str]) -> list[d
     return lines
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A template of this folder with its values, title and kicker among them."""
     style = files(bank_node.evaluation).joinpath("report.css").read_text(encoding="utf-8")
     return _environment().get_template(template).render(style=Markup(style), **values)
 

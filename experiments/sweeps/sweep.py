@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.pages.render import sweep_page
+from experiments.spending import require_fit, rows_of, spending, tell
 from experiments.sweeps.board import Board
 from experiments.sweeps.document import SweepResult, collect, label_of_run, write_result
 from experiments.sweeps.folders import RunFolder, clear, the_only_one
@@ -13,6 +14,7 @@ from experiments.sweeps.plan import Plan, short_label, value_text, write_scenari
 from protocol.command import TALK
 from protocol.errors import UsageError
 from protocol.files import write_whole
+from protocol.job import Job
 
 PAGE_FILE = "index.html"
 
@@ -36,11 +38,12 @@ def sweep(plan: Plan, out: Path, manner: Manner) -> SweepResult:
     """Run what is not done yet, and write the results.
 
     Raises: UsageError: the folder holds a sweep, and it is neither to be gone on with nor to be replaced; or a
-    setting makes no valid scenario.
+    setting makes no valid scenario. RefusedError: partners bring their own tables, and it does not fit.
     """
     with the_only_one(out):
         _prepare(out, manner)
-        write_scenarios(plan, out / "scenarios")
+        jobs = write_scenarios(plan, out / "scenarios")
+        _budget(list(jobs.values()))
         (out / "runs").mkdir(exist_ok=True)
         _run_all(plan, out, manner)
         result = collect(plan, out)
@@ -54,6 +57,15 @@ def _prepare(out: Path, manner: Manner) -> None:
         clear(out)
     if (out / "runs").is_dir() and not (manner.resume or manner.retry_failed):
         raise UsageError("sweep", f"the folder {out.name} holds a sweep", "give --resume to go on, or --fresh")
+
+
+def _budget(jobs: list[Job]) -> None:
+    """Say what all runs together would spend; partners that bring their own tables are not asked for more."""
+    what = f"{len(jobs)} runs together"
+    found = spending(jobs, rows_of(jobs[0]))
+    tell(found, what)
+    if any(job.data.source is None for job in jobs):
+        require_fit(found, what)
 
 
 def _run_all(plan: Plan, out: Path, manner: Manner) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import tomli_w
 
 from experiments.run import run
+from experiments.spending import require_fit, rows_of, spending
 from experiments.sweeps.document import read_sweep
 from experiments.sweeps.folders import RunFolder
 from experiments.sweeps.plan import load_sweep, put, write_scenarios
-from protocol.errors import UsageError
+from protocol.errors import RefusedError, UsageError
 from protocol.job import load_job
 from tests.e2e.commands import call, end, of_session, refused, start, wait_for
 from tests.e2e.tables import scenario
@@ -148,3 +150,37 @@ def test_a_worker_that_dies_costs_one_run(tmp_path: Path) -> None:
     ended = end(process)
     assert (ended.json["done"], ended.json["failed"]) == (1, 1)
     assert ended.code == 6
+
+
+def _budgets(folder: Path, own_tables: bool, runs: int) -> tuple[Path, Path]:
+    """A sweep whose runs ask a partner for 8 sums each, of the 20 or so that it permits."""
+    file = _sweep(folder, grid={"seeds": list(range(runs))}, set={**QUICK, "contract": {"max_equations_share": 0.1}})
+    if own_tables:
+        base = tomllib.loads((folder / "scenario.toml").read_text(encoding="utf-8"))
+        source = base["data"].pop("source")
+        for party in base["parties"].values():
+            party["source"] = source
+            party.pop("coverage", None)
+            party.pop("strangers", None)
+        (folder / "scenario.toml").write_text(tomli_w.dumps(base), encoding="utf-8")
+    return file, folder / "out"
+
+
+def test_partners_with_tables_of_their_own_are_not_asked_for_more_than_one_budget(tmp_path: Path) -> None:
+    file, out = _budgets(tmp_path, own_tables=True, runs=3)
+    sentence = refused(call("experiments", "sweep", file, "--out", out), 5, "max_equations_share", "3 runs together")
+    assert sentence.startswith("telecom")
+    assert not (out / "runs").exists()
+
+
+def test_what_a_sweep_would_spend_is_said_before_it_starts(tmp_path: Path) -> None:
+    jobs = list(write_scenarios(load_sweep(_budgets(tmp_path, False, 3)[0]), tmp_path / "scenarios").values())
+    assert rows_of(jobs[0]) == 300
+    found = spending(jobs, 300)
+    sums = 3 * 8  # a tree of depth 3 of one rung
+    assert found["telecom"].equations == pytest.approx(sums / int(0.1 * 300 * 0.75 * 0.9))
+    assert found["bureau"].equations == 0
+    assert 0 < found["telecom"].information <= 1
+    require_fit(spending(jobs[:1], 300), "one run")
+    with pytest.raises(RefusedError, match="max_equations_share"):
+        require_fit(found, "all runs")

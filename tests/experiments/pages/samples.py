@@ -5,7 +5,8 @@ from pathlib import Path
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.report import write_report
-from experiments.pages.render import frontier_page, sweep_page, value_page
+from experiments.pages.index import index_page
+from experiments.pages.render import compare_page, frontier_page, sweep_page, value_page
 from experiments.sweeps.document import Run, SweepResult, _rung
 from experiments.sweeps.point import Point
 from experiments.value.document import METRICS, CoalitionWorth, PartnerValue, Price, Value
@@ -17,7 +18,6 @@ from tests.bank_node.evaluation.simulated import simulate_run
 def write_pages(folder: Path) -> dict[str, Path]:
     """Every kind of page, by name."""
     simulate_run(folder / "run", rows=3000, bootstrap=40, synthetic=True)
-    write_report(folder / "run")
     result = sample_sweep(folder / "run")
     texts = {
         "sweep": sweep_page(result, True),
@@ -25,6 +25,9 @@ def write_pages(folder: Path) -> dict[str, Path]:
         "value": value_page(sample_value("exact")),
         "value-sampled": value_page(sample_value("sampled")),
     }
+    report = write_report(folder / "run", page=True)
+    texts["compare"] = compare_page({"one": report, "another <b>": report})
+    texts["index"] = index_page(folder)[0]
     found = {"run": folder / "run" / "report.html"}
     for name, text in texts.items():
         found[name] = folder / f"{name}.html"

@@ -1,0 +1,69 @@
+"""The index of a folder of experiments: what each is, and what it has found, with links to the pages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bank_node.evaluation.document import REPORT_FILE
+from bank_node.evaluation.facts import Text
+from bank_node.evaluation.messages import say
+from bank_node.evaluation.report import PAGE_FILE, read_report
+from bank_node.evaluation.wording import signed
+from experiments.pages.render import render
+from experiments.sweeps.document import SWEEP_FILE, read_sweep
+from experiments.value.document import VALUE_FILE, read_value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One experiment. where: its folder below the index. page: to link to, "" if it has none."""
+
+    kind: Literal["run", "sweep", "frontier", "value"]
+    where: str
+    page: str
+    title: Text
+    synthetic: bool
+    result: Text
+
+
+def index_page(folder: Path) -> tuple[str, int]:
+    """The page, and how many experiments it lists."""
+    entries = list(_below(folder, folder))
+    title = Text(en=folder.resolve().name, zh=folder.resolve().name)
+    return render("index.html.j2", kicker="lab_index", title=title, synthetic=False, entries=entries), len(entries)
+
+
+def _below(folder: Path, root: Path) -> Iterator[Entry]:
+    """In order of name; what is inside a run or a sweep belongs to it."""
+    where = str(folder.relative_to(root))
+    if (folder / SWEEP_FILE).is_file():
+        yield _sweep(folder, root, where)
+    elif (folder / REPORT_FILE).is_file():
+        report = read_report(folder)
+        page = _page(folder / PAGE_FILE, root)
+        yield Entry("run", where, page, report.title, report.synthetic, report.headline.sentence)
+        if (folder / "value" / VALUE_FILE).is_file():
+            yield _value(folder, root, where)
+    else:
+        for below in sorted(path for path in folder.iterdir() if path.is_dir()):
+            yield from _below(below, root)
+
+
+def _sweep(folder: Path, root: Path, where: str) -> Entry:
+    result = read_sweep(folder)
+    title = Text(en=result.title.en, zh=result.title.zh)
+    told = say("lab_runs_done", done=result.count("done"), runs=len(result.runs))
+    kind: Literal["sweep", "frontier"] = "frontier" if (folder / "frontier.json").is_file() else "sweep"
+    return Entry(kind, where, _page(folder / "index.html", root), title, result.synthetic, told)
+
+
+def _value(folder: Path, root: Path, where: str) -> Entry:
+    found = read_value(folder)
+    told = say("lab_partners_sum", auc=signed("auc", found.total["auc"].value), partners=", ".join(found.partners))
+    page = _page(folder / "value" / "value.html", root)
+    return Entry("value", f"{where}/value", page, found.title, found.synthetic, told)
+
+
+def _page(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_file() else ""

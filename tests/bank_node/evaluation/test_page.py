@@ -180,5 +180,5 @@ def test_an_engine_for_comparison_says_what_it_gives_away(tmp_path):
     simulate_run(tmp_path, engine="ckks", bootstrap=30)
     write_report(tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Nothing hides a partner's matrix from the bank" in page.replace("&#39;", "'")
+    assert "Nothing hides a partner" in page
     assert "flooding leaves" not in page

@@ -16,6 +16,7 @@ SMALL_SAMPLE: Final = 10_000
 def warnings(training: Training) -> list[Text]:
     """What opens the page."""
     noise = max((c.histogram_noise for c in training.standing.contracts.values()), default=0.0)
+    noise = noise if training.job.boosting_models else 0.0  # no other sums carry any
     rows = int((training.parts == "train").sum())
     small = [say("run_small_sample", rows=f"{rows:,}", noise=f"{noise:g}")] if noise and rows < SMALL_SAMPLE else []
     table = training.table

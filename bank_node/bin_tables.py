@@ -36,6 +36,12 @@ def tables_of_partner(view: PartnerView, evidence: Sequence[Evidence], binning: 
     return _sorted(tables)
 
 
+def ivs_of(view: PartnerView, evidence: Sequence[Evidence], binning: Binning) -> list[float]:
+    """Information values of a partner's columns, in its own order."""
+    each = zip(view.columns, evidence, strict=True)
+    return [found.joined(joined_bins(found, shape, binning)).iv for shape, found in each]
+
+
 def name_of(shape: ColumnShape) -> str:
     """What a partner's column is called: by the name that it tells, or by number."""
     return shape.name or f"column {shape.number + 1}"

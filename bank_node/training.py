@@ -20,9 +20,9 @@ from bank_node.algorithms.glm_view import DesignView
 from bank_node.algorithms.objective import RESPONSES, objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.selection import Columns, choose
-from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner
+from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner, tell_values
 from bank_node.banding import require_bandable
-from bank_node.bin_tables import tables_of_bank, tables_of_partner
+from bank_node.bin_tables import ivs_of, tables_of_bank, tables_of_partner
 from bank_node.config import BankConfig
 from bank_node.early_warning import require_windows
 from bank_node.evaluation.facts import BinTable, DisclosureRow
@@ -216,7 +216,10 @@ def _bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
     names, evidence = training.job.parties[bank].names, evidence_of_bank(columns, train, label > 0)
     own = {bank: tables_of_bank(columns, evidence, binning, names)}
     found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
-    return own | {v.name: tables_of_partner(v, found[v.name], binning) for v in views}
+    theirs = {v.name: tables_of_partner(v, found[v.name], binning) for v in views}
+    values = {v.name: ivs_of(v, found[v.name], binning) for v in views}
+    yield from tell_values(views, values, {v.name: training.standing.contracts[v.name].max_iv_decimals for v in views})
+    return own | theirs
 
 
 def _counts(training: Training, cutting: Cutting) -> Script[Mapping[str, I64]]:

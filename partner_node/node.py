@@ -40,7 +40,7 @@ from protocol.algorithms import agreement, alignment, binning, boosting, checkup
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.scoring import ScoringQuery
-from protocol.algorithms.woe import BinCounts, BinCountsQuery
+from protocol.algorithms.woe import BinCounts, BinCountsQuery, InformationValues, Noted
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError, RefusedError
 from protocol.files import kept_key, own_folder, write_whole
@@ -128,6 +128,8 @@ class PartnerNode:
                     return self._hint(message)
                 case boosting.Opening():
                     return self._open(message)
+                case InformationValues():
+                    return self._note(message)
                 case BinCountsQuery():
                     return self._count(message)
                 case glm.Design():
@@ -298,6 +300,21 @@ class PartnerNode:
         opened = {"job": opening.job, "opened_rows": str(opening.rows)}
         _write_json(self._layout_file(opening.layout), {**self._facts(opening.layout), **opened})
         return reply
+
+    def _note(self, told: InformationValues) -> Noted:
+        """Keep what the bank says of our columns, for whoever runs this node to read."""
+        table, most = self._bins(_cutting(self._facts(told.layout))), self._contract.max_iv_decimals
+        if not 0 < told.decimals <= most:
+            raise refuse(
+                self.config.party, "max_iv_decimals", f"was told information values to {told.decimals} decimals",
+                f"tell them to {most} at most" if most else "tell none",
+            )  # fmt: skip
+        if len(told.values) != len(table.names):
+            raise IntegrityError(self.config.bank, "told values of other columns", "run the same version")
+        values = {name: value / 10**told.decimals for name, value in zip(table.names, told.values, strict=True)}
+        folder = own_folder(self.config.state / "information_values")
+        _write_json(folder / f"{self._agreed.job[:32]}.json", {"job": self._agreed.job, "columns": values})
+        return Noted(layout=told.layout)
 
     def _count(self, query: BinCountsQuery) -> BinCounts:
         """Exact counts a bin, if the job has bin tables."""

@@ -101,6 +101,7 @@ def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     if tables:
         counted = sum(answer_bytes(sizes.engine, rows, vectors, 1) + _HEAD for vectors, rows in tables)
         yield "woe.counts", len(tables), counted
+        yield "woe.noted", 1, 2 * _HEAD  # where the contract lets the bank tell information values
     levels = sum(m.trees * m.depth for m in plan.models)
     yield "boosting.sums", levels, sum(_sums(m, sizes) for m in plan.models) + levels * _HEAD
     again = sizes.partners * len(plan.models)  # after a partner's budget is spent, a level may be chosen anew

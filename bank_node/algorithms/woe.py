@@ -9,7 +9,7 @@ import numpy.typing as npt
 from bank_node.algorithms.boosting import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
 from protocol.algorithms.binning import starts_of
-from protocol.algorithms.woe import VECTORS, BinCounts, BinCountsQuery, Evidence
+from protocol.algorithms.woe import VECTORS, BinCounts, BinCountsQuery, Evidence, InformationValues, Noted
 from protocol.errors import IntegrityError
 from protocol.he.base import Sealed
 from protocol.messages import I64
@@ -57,6 +57,22 @@ def evidence_of_partner(view: PartnerView, counts: I64, train: Flags, bad: Flags
     starts = starts_of(view.columns)
     parts = [np.concatenate((counts[a:b, :2], extra)).astype(np.int64) for a, b in pairwise(starts)]
     return [Evidence(part[:, 0], part[:, 1]) for part in parts]
+
+
+def tell_values(
+    views: Sequence[PartnerView], found: Mapping[str, Sequence[float]], decimals: Mapping[str, int]
+) -> Script[None]:
+    """Tell partners the information values of their columns, rounded; none whose contract names no decimals."""
+    told = {
+        view.name: InformationValues(
+            layout=view.layout,
+            decimals=decimals[view.name],
+            values=tuple(round(iv * 10 ** decimals[view.name]) for iv in found[view.name]),
+        )
+        for view in views
+        if decimals[view.name] > 0
+    }
+    yield from ask(told, Noted)
 
 
 def evidence_of_bank(columns: BankColumns, train: Flags, bad: Flags) -> list[Evidence]:

@@ -3,11 +3,15 @@
     bank                                              partner
      |-- BinCountsQuery (sealed: rows, bads, tested) --->|  counts each a bin; learns none of them
      |<- BinCounts (sealed, exact) ----------------------|
+     |   only if the contract says so:
+     |-- InformationValues (of its columns, rounded) --->|  keeps them
+     |<- Noted ------------------------------------------|
 
 The bank reads the counts, and computes WOE, IV and KS from them. They carry no noise: a WOE that is off is of no
 use in a scorecard. What each learns: the bank, the number of rows and of bads of the training part in every bin
 (two equations a row, which the equation budget counts), and where the job selects columns, that of the test part (one
-more); the partner, that it was asked. WOE and IV do not go back.
+more); the partner, that it was asked. WOE does not go back; IV only rounded, where both contracts name
+`max_iv_decimals`.
 
 Source: Siddiqi, Credit Risk Scorecards (2006); the sign is that of docs/glossary.md, positive for a good bin.
 """
@@ -60,6 +64,26 @@ class BinCounts(Message, frozen=True):
     @property
     def disclosure(self) -> Disclosure:
         return as_sent(self.DISCLOSURE, self.plaintext)
+
+
+@declared(
+    "woe.values",
+    content="information value of each of the partner's columns, rounded as the contract says",
+    purpose="tell the partner what its columns are worth",
+)
+class InformationValues(Message, frozen=True):
+    """Of the columns of a layout, in order, as whole numbers of 10^-decimals."""
+
+    layout: str
+    decimals: int
+    values: tuple[int, ...]
+
+
+@declared("woe.noted", content="that information values have come", purpose="tell the bank so")
+class Noted(Message, frozen=True):
+    """The partner has kept them."""
+
+    layout: str
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from protocol.ledger import read_ledger
 from tests.e2e.commands import edit
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import fedwarn, run
@@ -48,6 +49,22 @@ def _name(values):
     values["parties"]["bank"]["names"] = {"own a": "Income"}
     told = {"calls": "Calls a day", "brand": "Make of handset"}
     values["parties"]["telecom"].update(names=told, tell_bins=["calls", "brand"], monotone={"calls": -1})
+
+
+@pytest.mark.parametrize("decimals", [0, 2])
+def test_a_partner_is_told_information_values_only_where_both_contracts_say_so(tmp_path, decimals):
+    contract = {"min_rows_per_bin": 5, "max_iv_decimals": decimals}
+    job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": True, "placebo": False}, contract=contract)
+    report = run(job, tmp_path / "out", "--transport", "in-process", "--engine", "plaintext")
+    state = tmp_path / "out/nodes/telecom/state"
+    kept = list((state / "information_values").glob("*.json")) if decimals else []
+    assert (state / "information_values").exists() == bool(decimals)
+    kinds = {row["kind"] for row in read_ledger(state / "ledger.sqlite").summary()}
+    assert ({"woe.values", "woe.noted"} & kinds == {"woe.values", "woe.noted"}) == bool(decimals)
+    for path in kept:
+        told = json.loads(path.read_text())["columns"]
+        found = {t["column"]: round(t["iv"], decimals) for t in report["bin_tables"]["telecom"]}
+        assert told == {name: found[f"column {k}"] for k, name in enumerate(("calls", "towers", "brand"), 1)}
 
 
 def test_there_is_nothing_to_check_without_the_nodes(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 from contextlib import ExitStack
+from itertools import count
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import duckdb
 import pytest
 
+from bank_node.algorithms.glm import _Fit
 from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
 from bank_node.rows import open_rows
 from experiments.check import CHECKS
+from experiments.run import run as run_here
 from experiments.verify import verify
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
+from protocol.ledger import read_ledger
 from protocol.transport.in_process import InProcess
 from tests.e2e.commands import call
 from tests.e2e.tables import scenario
@@ -152,3 +156,30 @@ def test_check_refits_without_rounding_and_agrees_with_statsmodels(runs):
     assert found["max_abs_p"] < 5e-4
     assert found["iterations"] <= 12
     assert found["reference"].startswith("statsmodels")
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_model(runs, tmp_path, monkeypatch):
+    """Broken off in the third rung; the second time its first steps are taken from the journal."""
+    whole, steps = _Fit.step, count()
+
+    def broken_off(fit, *arguments):
+        if next(steps) == 14:
+            raise RuntimeError("broken off")
+        return whole(fit, *arguments)
+
+    def go_on() -> None:
+        settings = {"transport": "in-process", "engine": "plaintext"}
+        job = runs["plaintext"].parent / "scenario.toml"
+        run_here(job, tmp_path / "out", fresh=False, progress=lambda *_: None, overrides=settings)
+
+    monkeypatch.setattr(_Fit, "step", broken_off)
+    with pytest.raises(RuntimeError, match="broken off"):
+        go_on()
+    assert not (tmp_path / "out/scores.csv").exists()
+    go_on()
+    assert next(steps) > 20
+    assert (tmp_path / "out/scores.csv").read_bytes() == (runs["plaintext"] / "scores.csv").read_bytes()
+    both = tmp_path / "out", runs["plaintext"]
+    ledgers = [read_ledger(out / "nodes/telecom/state/ledger.sqlite").summary() for out in both]
+    sent = [{row["kind"]: row["count"] for row in rows if row["sender"] == "telecom"} for rows in ledgers]
+    assert sent[0]["glm.partial_scores"] == sent[1]["glm.partial_scores"]

@@ -59,13 +59,14 @@ def scorecard_of(model: LinearModel, params: ScorecardParams, counted: Counted) 
     share = (scale.offset - scale.factor * model.coefficient(model.intercept)) / max(1, len(terms))
     exact = [[share - scale.factor * t.coefficient * woe for woe in _woes(t)] for t in terms]
     points = [[round(p, scale.decimals) + 0.0 for p in one] for one in exact]
+    unseen = round(share, scale.decimals) + 0.0
     off = [max(abs(p - q) for p, q in zip(*pair, strict=True)) for pair in zip(exact, points, strict=True)]
     return Scorecard(
         scale=scale,
         rounding=float(sum(off)),
-        least=float(sum(min(one) for one in points)),
-        most=float(sum(max(one) for one in points)),
-        unseen=round(share, scale.decimals) + 0.0,
+        least=float(sum(min(one) for one in points)) if terms else unseen,
+        most=float(sum(max(one) for one in points)) if terms else unseen,
+        unseen=unseen,
         characteristics=tuple(_characteristic(t, p) for t, p in zip(terms, points, strict=True)),
     )
 

@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bank_node.algorithms.boosting import BankColumns
 from bank_node.models.folder import load_model
+from bank_node.models.linear import LinearModel
 from bank_node.models.scorecard import Scale, Scorecard
+from bank_node.scorecards import Counted, scorecard_of
+from protocol.algorithms.scorecard_parameters import ScorecardParams
+from protocol.job import Binning
 from tests.e2e.commands import call, edit
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
@@ -186,6 +191,17 @@ def holds(attribute: str, value: Any, special: float | None = None) -> bool:
     if attribute.startswith("x ≥ "):
         low = float(attribute[4:])
     return attribute != "missing" and low <= value < high
+
+
+def test_a_scorecard_without_a_column_gives_everybody_the_same_points():
+    model = LinearModel(
+        objective="binary:logistic", parties=("bank",), intercept=-1_000_000, scale=1.0, decimals={}, own=(), theirs=()
+    )
+    flags = np.zeros(3, dtype=bool)
+    counted = Counted(BankColumns((), (), np.zeros((3, 0), dtype=np.uint8)), {}, {}, flags, flags, Binning(), {})
+    card = scorecard_of(model, ScorecardParams(), counted)
+    everybody = float(card.scale.points(np.array([-1.0]))[0])
+    assert (card.least, card.most, card.unseen, card.rounding) == (everybody, everybody, everybody, 0.0)
 
 
 @pytest.fixture(scope="module")

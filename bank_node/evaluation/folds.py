@@ -10,7 +10,7 @@ from math import atan, cos, pi, sin, sqrt
 
 import numpy as np
 
-from bank_node.evaluation.intervals import LEVEL, Metric, Uplift, point_estimates
+from bank_node.evaluation.intervals import LEVEL, Metric, Uplift, bounds_of, point_estimates
 from bank_node.evaluation.scores import Key, Scored
 from protocol.messages import F64
 
@@ -27,7 +27,13 @@ def fold_values(scored: Scored, alert_rates: Sequence[float]) -> Values:
 
 def fold_metrics(values: dict[str, F64]) -> dict[str, Metric]:
     """Mean and interval of every metric."""
-    return {name: Metric(method=_method(each), **_interval(each)) for name, each in values.items()}
+    return {name: _metric(name, each) for name, each in values.items()}
+
+
+def _metric(name: str, values: F64) -> Metric:
+    found, (floor, ceiling) = _interval(values), bounds_of(name)
+    found |= {"low": max(found["low"], floor), "high": min(found["high"], ceiling)}
+    return Metric(method=_method(values), **found)
 
 
 def fold_uplifts(values: dict[str, F64], base: dict[str, F64]) -> dict[str, Uplift]:

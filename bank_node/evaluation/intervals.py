@@ -102,7 +102,7 @@ class Estimates:
         """One metric of one rung."""
         value = self.points[key][name]
         low, high, _, method = self._interval(name, value, self.draws[key][name], {key: 1.0})
-        floor, ceiling = _BOUNDS.get(name.partition("@")[0], (0.0, 1.0))
+        floor, ceiling = bounds_of(name)
         return Metric(value=value, low=max(low, floor), high=min(high, ceiling), method=method + self.over)
 
     def uplift(self, key: Key, base: Key, name: str) -> Uplift:
@@ -164,6 +164,11 @@ def wilson_metric(rate: float, weight: F64, customer: I64 | None) -> Metric:
     told = told if customer is None else min(told, float(len(np.unique(customer))))
     low, high = (float(end[0]) for end in wilson(np.array([rate]), np.array([told])))
     return Metric(value=rate, low=min(low, rate), high=max(high, rate), method="wilson")
+
+
+def bounds_of(name: str) -> tuple[float, float]:
+    """Between which a metric lies by its definition."""
+    return _BOUNDS.get(name.partition("@")[0], (0.0, 1.0))
 
 
 def point_estimates(scored: Scored, alert_rates: Sequence[float]) -> dict[Key, dict[str, float]]:

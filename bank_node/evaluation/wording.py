@@ -28,7 +28,7 @@ def figure(name: str, value: float) -> str:
     if kind in _SHARES:
         return percent(value)
     if kind in _AMOUNTS:
-        return f"{value:,.6g}".replace("-", _MINUS)
+        return _amount(value, 6).replace("-", _MINUS)
     return f"{value:.{2 if kind == 'lift' else 4}f}".replace("-", _MINUS)
 
 
@@ -36,7 +36,7 @@ def signed(name: str, value: float) -> str:
     """A difference in the metric's format, with its sign; percentages lose theirs (they become points)."""
     kind = name.partition("@")[0]
     if kind in _AMOUNTS:
-        return (f"{value:+,.4g}" if value else "0").replace("-", _MINUS)
+        return (_amount(value, 4, "+") if value else "0").replace("-", _MINUS)
     points, digits = (100 * value, 1) if kind in _SHARES else (value, 2 if kind == "lift" else 4)
     text = f"{points:+.{digits}f}"
     return (text[1:] if float(text) == 0 else text).replace("-", _MINUS)
@@ -53,6 +53,11 @@ def watched_change(name: str, value: float) -> str:
     """A difference of such a figure; of shares in percentage points."""
     text = f"{100 * value if name in _WATCHED_SHARES else value:+,.{0 if name == 'net_benefit' else 1}f}"
     return (text[1:] if text[1:] in ("0", "0.0") else text).replace("-", _MINUS)
+
+
+def _amount(value: float, digits: int, sign: str = "") -> str:
+    """So many significant digits, and all of a large whole part."""
+    return f"{value:{sign},.0f}" if abs(value) >= 10**digits else f"{value:{sign},.{digits}g}"
 
 
 def metric_name(name: str) -> Text:

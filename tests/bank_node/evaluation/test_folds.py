@@ -22,6 +22,12 @@ def test_the_interval_is_wider_than_that_of_independent_draws():
     assert metric.method == "mean of 5 folds, corrected t"
 
 
+def test_an_interval_ends_where_the_metric_does():
+    values = np.array([0.99, 1.0, 0.93])
+    assert fold_metrics({"precision@0.01": values})["precision@0.01"].high == 1.0
+    assert fold_metrics({"lift@0.01": values})["lift@0.01"].high > 1.0
+
+
 def test_an_uplift_is_paired_fold_by_fold():
     base = np.array([0.60, 0.70, 0.65])
     change = fold_uplifts({"auc": base + np.array([0.05, 0.06, 0.05])}, {"auc": base})["auc"]

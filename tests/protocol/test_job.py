@@ -33,6 +33,7 @@ from protocol.job import (
 )
 from protocol.stakes import Stakes
 from protocol.table import Source
+from protocol.workload import workload
 
 Values = dict[str, Any]
 
@@ -317,3 +318,12 @@ def test_keys_added_later_leave_the_digest_of_a_job_that_does_not_use_them():
     """The main job's, as it was before there were points in time, directions, other labels and bin tables."""
     main_job = Path(experiments.__file__).parent / "scenarios" / "csx.toml"
     assert load_job(main_job).sha256 == "e4da352a8f2f95477868ad6a522eca6f6b33dc6d7f82ae0cd96a00a2f8687a7c"
+
+
+SCENARIOS = sorted((Path(experiments.__file__).parent / "scenarios").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_every_scenario_can_be_read_and_planned(path):
+    job = load_job(path)
+    assert all(workload(job, partner).equations > 0 for partner in job.partners)

@@ -19,6 +19,7 @@ from bank_node.evaluation.wording import figure, metric_name, percent, rate_text
 from experiments.pages.pictures import compare_plot, frontier_plot, multiples, shapley_plot
 from experiments.sweeps.document import Run, Rung, SweepResult
 from experiments.sweeps.point import Point
+from experiments.value.card import Card
 from experiments.value.document import METRICS, Value
 
 _WHOLE = 1000
@@ -74,6 +75,11 @@ def value_page(value: Value) -> str:
         priced={p: own for p, own in value.partners.items() if own.price},
         grouped={p: own for p, own in value.partners.items() if own.families},
     )
+
+
+def card_page(card: Card, title: Text, synthetic: bool) -> str:
+    """A partner's own `card.html`."""
+    return render("card.html.j2", kicker="lab_card", title=title, synthetic=synthetic, c=card)
 
 
 def compare_page(reports: dict[str, Report]) -> str:

@@ -10,8 +10,9 @@ from bank_node.evaluation.money import money_of
 from bank_node.evaluation.scores import Key, Scored, read_scores
 from experiments.again import Finished, finished
 from experiments.launch import Progress
-from experiments.pages.render import value_page
+from experiments.pages.render import card_page, value_page
 from experiments.spending import require_fit, spending, tell
+from experiments.value.card import cards, write_card
 from experiments.value.document import METRICS, VALUE_FILE, CoalitionWorth, PartnerValue, Price, Value
 from experiments.value.shapley import (
     MOST_EXACT,
@@ -47,7 +48,7 @@ class Game:
 
 
 def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool, progress: Progress) -> Value:
-    """Value the partners of a finished run, and leave value.json and value.html in its folder value/.
+    """Value the partners of a finished run: value.json and value.html in its folder value/, a card in each partner's.
 
     prices: beside the scenario's. sample: orders that are sampled, 0 for all coalitions up to six partners.
     families: whether groups of columns are valued, too: a training each.
@@ -68,6 +69,8 @@ def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool
     found = _value(run, facts, game, keys, estimates, stakes, len(scored.label), list(without))
     write_whole(folder / "value" / VALUE_FILE, found.to_json().encode(), 0o644)
     write_whole(folder / "value" / PAGE_FILE, value_page(found).encode(), 0o644)
+    for partner, card in cards(run).items():
+        write_card(card, run.parties[partner].folder, card_page(card, found.title, found.synthetic))
     return found
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bank_node.evaluation.money import money
 from bank_node.evaluation.scores import Scored
 from experiments.run import run
+from experiments.value.card import Card
 from experiments.value.document import METRICS, Value, read_value
 from experiments.value.shapley import coalitions, error_of_sampling, exact, orders, sampled
 from experiments.value.trainings import families_of
@@ -103,6 +104,24 @@ def test_two_partners_are_valued_from_the_runs_own_ladder_with_families_and_pric
             assert own.shapley[metric].low <= own.shapley[metric].value <= own.shapley[metric].high
             assert own.sampling_error[metric] == 0
     assert ended.json["shapley"]["telecom"]["auc"]["value"] == found.partners["telecom"].shapley["auc"].value
+
+
+def test_every_partner_has_a_card_for_its_eyes_alone(finished: Path) -> None:
+    value(finished, {}, 0, False, lambda *_: None)
+    for partner, names in (("telecom", {"calls", "towers", "brand"}), ("bureau", {"loans", "inquiries"})):
+        folder = finished / "nodes" / partner
+        card = Card.model_validate_json((folder / "card.json").read_text(encoding="utf-8"))
+        assert card.partner == partner
+        assert card.coverage == pytest.approx(0.9, abs=0.01)
+        assert card.held == 500
+        assert card.age_days is None
+        assert {column.name for column in card.columns} == names
+        assert all((folder / name).stat().st_mode & 0o077 == 0 for name in ("card.json", "card.html"))
+        found = {column.name: column for column in card.columns}
+        if partner == "telecom":
+            assert found["calls"].band in ("medium", "strong")
+            assert found["towers"].missing == pytest.approx(0.15, abs=0.06)
+        assert all(0 <= column.drift < 0.5 for column in card.columns)
 
 
 def test_sampled_orders_train_what_they_meet_and_a_second_time_nothing(finished: Path, tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from bank_node.evaluation.facts import Text
 from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.report import write_report
 from experiments.pages.index import index_page
-from experiments.pages.render import compare_page, frontier_page, sweep_page, value_page
+from experiments.pages.render import card_page, compare_page, frontier_page, sweep_page, value_page
 from experiments.sweeps.document import Run, SweepResult, _rung
 from experiments.sweeps.point import Point
+from experiments.value.card import Card, CardColumn
 from experiments.value.document import METRICS, CoalitionWorth, PartnerValue, Price, Value
 from protocol.job import Title
 from protocol.stakes import Stakes
@@ -25,6 +26,10 @@ def write_pages(folder: Path) -> dict[str, Path]:
         "value": value_page(sample_value("exact")),
         "value-sampled": value_page(sample_value("sampled")),
     }
+    columns = [CardColumn(name="<b>calls", missing=0.1, band="weak", drift=0.02)]
+    card = Card(partner="telecom", held=9, coverage=0.9, coverage_bads=0.8, coverage_goods=0.9, age_days=12.0,
+                age_days_90=40.0, columns=columns)  # fmt: skip
+    texts["card"] = card_page(card, Text(en="A sample", zh="样例"), False)
     report = write_report(folder / "run", page=True)
     texts["compare"] = compare_page({"one": report, "another <b>": report})
     texts["index"] = index_page(folder)[0]

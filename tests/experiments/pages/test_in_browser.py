@@ -26,7 +26,7 @@ BROWSER = next(
     None,
 )
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000")
-PAGES = ("run", "sweep", "frontier", "value", "value-sampled", "compare", "index")
+PAGES = ("run", "sweep", "frontier", "value", "value-sampled", "card", "compare", "index")
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium; FEDWARN_CHROMIUM names one elsewhere")
 

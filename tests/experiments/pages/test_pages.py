@@ -10,7 +10,7 @@ from experiments import pages
 from tests.bank_node.evaluation.test_page import _outline
 from tests.experiments.pages.samples import write_pages
 
-NAMES = ("sweep", "frontier", "value", "value-sampled", "compare", "index")
+NAMES = ("sweep", "frontier", "value", "value-sampled", "card", "compare", "index")
 
 
 @pytest.fixture(scope="module")
@@ -44,5 +44,5 @@ def test_every_sentence_of_the_laboratory_is_used_and_none_is_the_reports() -> N
     assert all(key.startswith("lab_") for key in own)
     assert set(own) <= set(messages.catalogue())
     text = "".join(p.read_text(encoding="utf-8") for p in folder.glob("*") if p.suffix in (".py", ".j2"))
-    built = ("lab_price_", "lab_value_", "lab_kind_")
+    built = ("lab_price_", "lab_value_", "lab_kind_", "lab_band_")
     assert [k for k in own if not k.startswith(built) and f'"{k}"' not in text and f"@{k}@" not in text] == []

@@ -25,9 +25,9 @@ def _source(number: int) -> Party:
 
 
 POPULATIONS: Final[Mapping[str, Population]] = {
-    "beijing-real-estate": _with(("precision@0.05", 0.04), real_estate=Party(0.72, REAL_ESTATE, _SKEW)),
+    "beijing-real-estate": _with(("precision@0.05", 0.04), real_estate=Party(0.68, REAL_ESTATE, _SKEW)),
     "tax-bureau": _with(("auc", 0.04), tax_bureau=Party(0.95, TAX, _SKEW)),
-    "procurement": _with(("auc", 0.02), procurement=Party(0.70, PROCUREMENT, _SKEW)),
+    "procurement": _with(("auc", 0.02), procurement=Party(0.66, PROCUREMENT, _SKEW)),
     "three-partners": _with(
         ("auc", 0.05),
         tax_bureau=Party(0.7, TAX, _SKEW),
@@ -35,8 +35,8 @@ POPULATIONS: Final[Mapping[str, Population]] = {
         courts=Party(0.6, COURTS, _SKEW),
     ),
     "thirty-partners": _with(("auc", 0.05), **{f"source_{k:02d}": _source(k) for k in range(1, 31)}),
-    "drift": _with(("auc", 0.01), tax_bureau=Party(0.95, TAX, _SKEW, fade=1.0, shift=0.8)),
-    "poor-overlap": _with(("auc", 0.01), tax_bureau=Party(0.95, TAX, _SKEW)),
+    "drift": _with(("auc", 0.01), tax_bureau=Party(0.95, TAX, _SKEW, fade=0.8, shift=0.8)),
+    "poor-overlap": _with(("auc", 0.015), tax_bureau=Party(0.95, TAX, _SKEW)),
     "no-signal": _with(("auc", 0.0), platform=Party(0.0, tuple(Told(t.name, t.shape, 0.0) for t in PROCUREMENT))),
 }
 """By name, as a scenario's `source = {kind = "generated", generator = NAME}` gives it."""

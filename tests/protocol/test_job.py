@@ -320,10 +320,12 @@ def test_keys_added_later_leave_the_digest_of_a_job_that_does_not_use_them():
     assert load_job(main_job).sha256 == "e4da352a8f2f95477868ad6a522eca6f6b33dc6d7f82ae0cd96a00a2f8687a7c"
 
 
-SCENARIOS = sorted((Path(experiments.__file__).parent / "scenarios").glob("*.toml"))
+FILES = sorted((Path(experiments.__file__).parent / "scenarios").glob("*.toml"))
+SCENARIOS = [path for path in FILES if 'kind = "generated"' not in path.read_text(encoding="utf-8")]
+"""Those on tables that exist; the others make theirs first."""
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_every_scenario_can_be_read_and_planned(path):
+def test_every_scenario_of_real_tables_can_be_read_and_planned(path):
     job = load_job(path)
     assert all(workload(job, partner).equations > 0 for partner in job.partners)

@@ -1,5 +1,6 @@
 """Boosted trees against XGBoost, engine against engine, and within the contract."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,8 @@ from protocol.algorithms.boosting import Opening, SplitQuery, Sums, SumsQuery
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, RefusedError
-from tests.conformance.oracle import make, margins_of, oracle, require_alike
-from tests.laboratory import categories, some_columns
+from tests.conformance.oracle import differ_by_a_tie, make, margins_of, oracle, require_alike
+from tests.laboratory import categories, numbers, some_columns
 
 # -- XGBoost as the oracle --------------------------------------------------------------------------------------
 
@@ -46,6 +47,28 @@ def check_against_xgboost(seed, n, d_bank, d_partner, missing, coverage, depth, 
 def test_grows_the_trees_of_xgboost():
     check_against_xgboost()
     assert TIES["tied"] < TIES["trees"] / 10, f"ties must not hide differences: {TIES}"
+
+
+def test_a_tie_of_equal_covers_is_told_from_another_tree(tmp_path):
+    """Two columns divide the rows into parts of the same sizes with the same bads, though other rows."""
+    first = np.repeat([0.0, 1.0], 40)
+    y = np.r_[np.repeat([1.0, 0.0], [30, 10]), np.repeat([1.0, 0.0], [10, 30])]
+    second = first.copy()
+    second[[0, 40]] = [1.0, 0.0]  # a bad row of either part changes sides
+    third = np.tile([0.0, 1.0], 40)
+    columns = [numbers(f"x{k}", values) for k, values in enumerate((first, second, third))]
+    lab = Laboratory(y, columns[:1], {"telecom": columns[1:]}, {"telecom": np.arange(80)}, tmp_path)
+    params = BoostingParams(n_estimators=1, max_depth=2, min_child_weight=0.0)
+    trained = lab.train(params, 0)
+    booster = oracle(lab, params, 0, margins_of(lab, trained))
+    dump = booster.get_dump(with_stats=True, dump_format="json")[0]
+    alike = json.loads(dump)
+    assert not differ_by_a_tie(lab, trained, trained.model.trees[0], alike)
+    exchanged = json.loads(dump)
+    exchanged["split"] = {"f0": "f1", "f1": "f0"}[exchanged["split"]]
+    assert differ_by_a_tie(lab, trained, trained.model.trees[0], exchanged)
+    exchanged["gain"] *= 1.01
+    assert not differ_by_a_tie(lab, trained, trained.model.trees[0], exchanged)
 
 
 # -- engines ----------------------------------------------------------------------------------------------------

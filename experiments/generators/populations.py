@@ -34,7 +34,7 @@ POPULATIONS: Final[Mapping[str, Population]] = {
         real_estate=Party(0.7, REAL_ESTATE, _SKEW),
         courts=Party(0.6, COURTS, _SKEW),
     ),
-    "thirty-partners": _with(("auc", 0.05), **{f"source_{k:02d}": _source(k) for k in range(1, 31)}),
+    "thirty-partners": _with(("auc", 0.025), **{f"source_{k:02d}": _source(k) for k in range(1, 31)}),
     "drift": _with(("auc", 0.01), tax_bureau=Party(0.95, TAX, _SKEW, fade=0.8, shift=0.8)),
     "poor-overlap": _with(("auc", 0.015), tax_bureau=Party(0.95, TAX, _SKEW)),
     "no-signal": _with(("auc", 0.0), platform=Party(0.0, tuple(Told(t.name, t.shape, 0.0) for t in PROCUREMENT))),

@@ -54,7 +54,7 @@ def _ray(address: str) -> Any:
         raise UsageError("sweep", "Ray is not installed", "install the extra flower, or leave --ray out") from None
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError("sweep", f"there is no Ray cluster at {address} ({type(error).__name__})",
                          "correct --ray, or start the cluster") from None  # fmt: skip
     return ray

@@ -67,6 +67,7 @@ def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool
     more = {(f"without {p}: {name}", ""): score for (p, name), score in without.items()}
     estimates = _estimates(with_more(scored, more), facts, stakes)
     found = _value(run, facts, game, keys, estimates, stakes, len(scored.label), list(without))
+    (folder / "value").mkdir(exist_ok=True)
     write_whole(folder / "value" / VALUE_FILE, found.to_json().encode(), 0o644)
     write_whole(folder / "value" / PAGE_FILE, value_page(found).encode(), 0o644)
     for partner, card in cards(run).items():

@@ -1,5 +1,6 @@
 """Shapley values: weights against all orders of joining, efficiency to 1e-9; whole runs with families and prices."""
 
+import shutil
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def test_every_partner_has_a_card_for_its_eyes_alone(finished: Path) -> None:
 
 
 def test_sampled_orders_train_what_they_meet_and_a_second_time_nothing(finished: Path, tmp_path: Path) -> None:
-    found = value(finished, {}, 1, False, lambda *_: None)
+    shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("value"))
+    found = value(tmp_path / "run", {}, 1, False, lambda *_: None)
     _sums(found)
     assert (found.method, found.trained) == ("sampled", 3)
     with pytest.raises(UsageError, match="nobody"):

@@ -13,6 +13,8 @@ from bank_node.evaluation.wording import signed
 from experiments.pages.render import render
 from experiments.sweeps.document import SWEEP_FILE, read_sweep
 from experiments.value.document import VALUE_FILE, read_value
+from protocol.command import TALK
+from protocol.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,21 @@ def _below(folder: Path, root: Path) -> Iterator[Entry]:
     if (folder / SWEEP_FILE).is_file():
         yield _sweep(folder, root, where)
     elif (folder / REPORT_FILE).is_file():
-        report = read_report(folder)
-        page = _page(folder / PAGE_FILE, root)
-        yield Entry("run", where, page, report.title, report.synthetic, report.headline.sentence)
-        if (folder / "value" / VALUE_FILE).is_file():
-            yield _value(folder, root, where)
+        try:
+            yield from _run(folder, root, where)
+        except UsageError as of_another_version:
+            TALK.say(f"{where} is left out: {of_another_version}")
     else:
         for below in sorted(path for path in folder.iterdir() if path.is_dir()):
             yield from _below(below, root)
+
+
+def _run(folder: Path, root: Path, where: str) -> Iterator[Entry]:
+    report = read_report(folder)
+    page = _page(folder / PAGE_FILE, root)
+    yield Entry("run", where, page, report.title, report.synthetic, report.headline.sentence)
+    if (folder / "value" / VALUE_FILE).is_file():
+        yield _value(folder, root, where)
 
 
 def _sweep(folder: Path, root: Path, where: str) -> Entry:

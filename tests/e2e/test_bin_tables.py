@@ -12,11 +12,14 @@ from tests.e2e.test_runs import fedwarn, run
 OWN_BINS = {"kind": "equal-width", "max_bin": 10, "special": [0.25]}
 JOINED = {"max_bin": 12, "merge": "monotone", "max_bins": 4}
 BY_CHI = {"merge": "chi-merge", "min_share": 0.1, "level": 0.9}
+ONE_RUNG = {"ladder": [["bank", "telecom", "bureau"]], "engine": "plaintext"}
 
 
 @pytest.mark.parametrize(("asked", "binning"), [(True, {}), (True, OWN_BINS), (True, JOINED), (False, BY_CHI)])
 def test_bin_tables_equal_the_plain_computation(tmp_path, asked, binning):
-    job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": asked}, binning=binning)
+    rungs = {**ONE_RUNG, "engine": "blind" if binning else "plaintext"}
+    report = {"bootstrap": 50, "bin_tables": asked, "placebo": False}
+    job = scenario(tmp_path, report=report, binning=binning, run=rungs)
     report = run(job, tmp_path / "out", "--transport", "in-process")
     assert bool(report["bin_tables"]) == asked
     done = fedwarn("check", "woe", tmp_path / "out", "--json")
@@ -33,7 +36,8 @@ def test_bin_tables_equal_the_plain_computation(tmp_path, asked, binning):
 
 
 def test_a_partner_tells_the_names_and_bins_that_it_allows_and_no_others(tmp_path):
-    job = edit(scenario(tmp_path, report={"bootstrap": 50, "bin_tables": True}), _name)
+    report = {"bootstrap": 50, "bin_tables": True, "placebo": False}
+    job = edit(scenario(tmp_path, report=report, run=ONE_RUNG), _name)
     report = run(job, tmp_path / "out", "--transport", "in-process")
     telecom = {t["column"]: [b["name"] for b in t["bins"]] for t in report["bin_tables"]["telecom"]}
     assert telecom.keys() == {"Calls a day", "Make of handset", "column 2"}
@@ -54,8 +58,10 @@ def _name(values):
 @pytest.mark.parametrize("decimals", [0, 2])
 def test_a_partner_is_told_information_values_only_where_both_contracts_say_so(tmp_path, decimals):
     contract = {"min_rows_per_bin": 5, "max_iv_decimals": decimals}
-    job = scenario(tmp_path, report={"bootstrap": 50, "bin_tables": True, "placebo": False}, contract=contract)
-    report = run(job, tmp_path / "out", "--transport", "in-process", "--engine", "plaintext")
+    job = scenario(
+        tmp_path, report={"bootstrap": 50, "bin_tables": True, "placebo": False}, contract=contract, run=ONE_RUNG
+    )
+    report = run(job, tmp_path / "out", "--transport", "in-process")
     state = tmp_path / "out/nodes/telecom/state"
     kept = list((state / "information_values").glob("*.json")) if decimals else []
     assert (state / "information_values").exists() == bool(decimals)

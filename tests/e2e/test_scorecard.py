@@ -112,7 +112,7 @@ def test_a_column_without_bads_and_a_constant_one_are_no_trouble(tmp_path):
         models=[{"kind": "scorecard", "params": {"min_iv": 0.0}}],
         binning={"merge": "chi-merge", "max_bins": 3},
         contract={"min_rows_per_bin": 5, "min_glm_columns": 1},
-        run={"ladder": [["bank"], ["bank", "telecom"]]},
+        run={"ladder": [["bank", "telecom"]], "engine": "plaintext"},
         report={"bootstrap": 50, "placebo": False},
     )  # fmt: skip
     text = (tmp_path / "table.csv").read_text().splitlines()

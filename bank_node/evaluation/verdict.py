@@ -6,8 +6,10 @@ the run has them and on the test rows otherwise. Several rungs are several chanc
 | verdict | when |
 |---|---|
 | worth_buying | p after Holm's correction is below 5%, and the uplift is at least the smallest worth having |
-| shown_worthless | the whole 95% interval lies below the smallest uplift worth having |
+| shown_worthless | the whole 95% interval lies below the smallest uplift worth having, and permuted rows cost nothing |
 | not_shown | otherwise; and always when permuted rows appear to help |
+
+Where permuted rows cost accuracy (noise on a small sample), a loss does not show that a partner's data are worthless.
 
 `detectable` is the uplift that a sample of this size would have shown in four cases of five.
 Sources: Holm, Scandinavian Journal of Statistics 6, 1979; Bloom, Evaluation Review 19, 1995 (detectable effects).
@@ -30,6 +32,9 @@ ERROR: Final = 1 - LEVEL
 POWER: Final = 0.8
 _SMALLEST_P: Final = 0.0001
 _NORMAL = NormalDist()
+
+Trust = Literal["full", "of gains", "none"]
+"""What the placebos leave of a run's verdicts."""
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -59,20 +64,23 @@ def verdicts(
     judged = [rung for rung in rungs if not rung.placebo and rung.name != _base(rungs, rung, label_party).name]
     changes = [_change(rung, name) for rung in judged]
     corrected = holm([change.p for change in changes])
-    trusted = not any(_appears_to_help(placebo) for placebo in placebos)
+    trust = _trust(placebos)
     found = []
     for rung, change, p in zip(judged, changes, corrected, strict=True):
         base = _base(rungs, rung, label_party)
         wanted = worthwhile if task == "binary" else worthwhile * base.metrics[name].value
-        found.append(_verdict(rung, base, name, change, p, wanted, len(judged), trusted))
+        found.append(_verdict(rung, base, name, change, p, wanted, len(judged), trust))
     return found
 
 
 def _verdict(
-    rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, comparisons: int, trusted: bool
+    rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, comparisons: int, trust: Trust
 ) -> Verdict:
     gain, low, high = _as_gain(name, change)
-    kind = _kind(gain, low, high, p, wanted) if trusted else "not_shown"
+    kind = _kind(gain, low, high, p, wanted)
+    doubted = trust == "none" or (trust == "of gains" and kind == "shown_worthless")
+    said = ("untrusted" if trust == "none" else "costly") if doubted else kind
+    kind = "not_shown" if doubted else kind
     needed = detectable(low, high, comparisons)
     return Verdict(
         rung=rung.name,
@@ -89,7 +97,7 @@ def _verdict(
         worthwhile=wanted,
         detectable=needed,
         verdict=kind,
-        sentence=_sentence(kind, rung, base, name, change, p, wanted, needed, comparisons, trusted),
+        sentence=_sentence(said, rung, base, name, change, p, wanted, needed, comparisons),
     )
 
 
@@ -116,13 +124,20 @@ def _base(rungs: Sequence[Rung], rung: Rung, label_party: str) -> Rung:
     return base_of([other for other in rungs if other.model == rung.model], label_party)
 
 
-def _appears_to_help(placebo: Placebo) -> bool:
-    return placebo.high < 0 if placebo.metric in LOWER_IS_BETTER else placebo.low > 0
+def _trust(placebos: Sequence[Placebo]) -> Trust:
+    """Where permuted rows appear to help, none; where they cost accuracy, of gains alone."""
+    gains = [
+        (-placebo.high, -placebo.low) if placebo.metric in LOWER_IS_BETTER else (placebo.low, placebo.high)
+        for placebo in placebos
+    ]
+    if any(low > 0 for low, _ in gains):
+        return "none"
+    return "of gains" if any(high < 0 for _, high in gains) else "full"
 
 
 def _sentence(
-    kind: str, rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, needed: float,
-    comparisons: int, trusted: bool,
+    said: str, rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, needed: float,
+    comparisons: int,
 ) -> Text:  # fmt: skip
     values: dict[str, str | int | Text] = {
         "rung": joined(rung.parties),
@@ -137,4 +152,4 @@ def _sentence(
         "comparisons": comparisons,
         "how": say("over_folds" if rung.folds_uplift else "on_test_rows"),
     }
-    return say(f"verdict_{kind}" if trusted else "verdict_untrusted", **values)
+    return say(f"verdict_{said}", **values)

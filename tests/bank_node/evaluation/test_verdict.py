@@ -73,6 +73,13 @@ def test_nothing_is_worth_buying_where_permuted_rows_help(report: Report) -> Non
     assert _judged(report, 0.03, 0.01, 1e-6, (-0.02, -0.001)).verdict == "worth_buying"
 
 
+def test_nothing_is_shown_worthless_where_permuted_rows_cost_accuracy(report: Report) -> None:
+    found = _judged(report, -0.02, 0.01, 1e-4, placebo=(-0.03, -0.01))
+    assert found.verdict == "not_shown"
+    assert "may understate" in found.sentence.en
+    assert _judged(report, 0.03, 0.01, 1e-6, placebo=(-0.03, -0.01)).verdict == "worth_buying"
+
+
 def test_every_rung_of_a_run_has_one_in_report_and_page(run: Path, report: Report) -> None:
     assert [v.rung for v in report.verdicts] == ["bank+bureau", "bank+telecom", "all"]
     assert all(v.comparisons == 3 and v.p <= v.p_holm <= 3 * v.p for v in report.verdicts)

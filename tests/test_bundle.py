@@ -89,14 +89,25 @@ def test_it_asks_for_what_it_imports_and_nothing_else():
     asked = tomllib.loads((ROOT / "bundle" / "pyproject.toml").read_text())["project"]["dependencies"]
     named = {re.split(r"[<>=]", requirement)[0] for requirement in asked}
     known = packages_distributions()
-    only_on_flower = {"flwr", "click"}  # the extra; click is what typer raises there
-    others = imported() - set(sys.stdlib_module_names) - set(PACKAGES) - only_on_flower
+    only_with_an_extra = {"flwr", "click", "tenseal", "heu"}  # click is what typer raises on Flower
+    others = imported() - set(sys.stdlib_module_names) - set(PACKAGES) - only_with_an_extra
     assert "bank_node" not in others
     assert "experiments" not in others
     brought_by_pydantic = {"pydantic_core"}
     assert {name for top in others for name in known[top]} - brought_by_pydantic == named
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert set(asked) <= set(core)
+
+
+def test_its_extras_are_those_of_the_whole():
+    extras, whole = (
+        tomllib.loads((ROOT / path).read_text())["project"]["optional-dependencies"]
+        for path in ("bundle/pyproject.toml", "pyproject.toml")
+    )
+    assert extras.keys() == {"ckks", "paillier", "flower"}
+    assert extras["ckks"] == whole["ckks"]
+    assert extras["paillier"] == whole["paillier"]
+    assert extras["flower"] == [asked.replace("[simulation]", "") for asked in whole["flower"]]
 
 
 def pinned(lock: str) -> set[str]:

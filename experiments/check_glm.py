@@ -108,7 +108,7 @@ class _Joined:
         asked = self._job.models[self._job.model_names.index(rung.model)]
         params = linear_params(asked)
         assert params is not None
-        kept = np.array([not term.collinear for term in rung.linear.terms])
+        kept = np.array([not (term.collinear or term.left_out) for term in rung.linear.terms])
         coefficients, p = self._fit(self._columns(model, asked)[self._train][:, kept], params, model.scale)
         ours = np.array([term.coefficient for term in rung.linear.terms])[kept] / model.scale
         worst = float(np.abs(ours - coefficients).max())

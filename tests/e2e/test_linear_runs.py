@@ -17,14 +17,14 @@ from bank_node.models.export import exported
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
 from bank_node.rows import open_rows
-from experiments.check import CHECKS
+from experiments.check import CHECKS, check_glm
 from experiments.run import run as run_here
 from experiments.verify import verify
 from partner_node.config import load_config as load_partner
 from partner_node.service import PartnerService
 from protocol.ledger import read_ledger
 from protocol.transport.in_process import InProcess
-from tests.e2e.commands import call
+from tests.e2e.commands import call, edit
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
 
@@ -183,3 +183,25 @@ def test_an_interrupted_fit_goes_on_to_the_same_model(runs, tmp_path, monkeypatc
     ledgers = [read_ledger(out / "nodes/telecom/state/ledger.sqlite").summary() for out in both]
     sent = [{row["kind"]: row["count"] for row in rows if row["sender"] == "telecom"} for rows in ledgers]
     assert sent[0]["glm.partial_scores"] == sent[1]["glm.partial_scores"]
+
+
+def test_coefficients_are_those_of_the_joined_table(runs):
+    found = check_glm(runs["plaintext"], lambda *_: None)
+    assert found["max_abs_coef"] < 1e-4
+    assert found["max_abs_p"] < 1e-3
+    assert found["rungs"] == 4
+
+
+def test_columns_that_were_left_out_are_not_held_against_the_joined_table(tmp_path):
+    contract = {"min_rows_per_bin": 5, "min_rows_per_node": 20, "min_glm_columns": 1, "score_releases": 200}
+    selection = {"method": "forward", "p_enter": 0.2}
+    job = edit(
+        scenario(tmp_path, models=MODELS, contract=contract, report={"bootstrap": 20}),
+        lambda values: values.update(selection=selection),
+    )
+    run(job, tmp_path / "out", "--transport", "in-process", "--engine", "plaintext")
+    rungs = _report(tmp_path / "out")["rungs"]
+    assert any(term["left_out"] for rung in rungs for term in rung["linear"]["terms"])
+    found = check_glm(tmp_path / "out", lambda *_: None)
+    assert found["max_abs_coef"] < 1e-4
+    assert found["max_abs_p"] < 1e-3

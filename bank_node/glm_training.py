@@ -17,13 +17,14 @@ from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
 from bank_node.bin_tables import name_of
+from bank_node.evaluation.stability import index_of_counts
 from bank_node.models.linear import OwnTerm
 from bank_node.standing import Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule, shape_of
 from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
-from protocol.algorithms.woe import Evidence, stability_index
+from protocol.algorithms.woe import Evidence
 from protocol.errors import DataError, UsageError
 from protocol.job import Binning, Selection
 from protocol.messages import F64, I64
@@ -88,7 +89,7 @@ def weighed(
         stability = None
         if tested is not None:
             later = Evidence(tested[j][: len(groups)], np.zeros(len(groups), dtype=np.int64)).joined(groups)
-            stability = stability_index(joined.rows, later.rows)
+            stability = index_of_counts(joined.rows, later.rows)
         missing = float(one.rows[shape.ordinary : shape.size].sum()) / held
         single = float(one.rows[: shape.size].max()) / held
         out.append(Weighed(joined.iv, joined.woe[groups], missing, single, stability))

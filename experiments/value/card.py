@@ -109,7 +109,7 @@ def _columns(run: Finished, table: Table, parts: Parts, theirs: Table, rows: I64
     for j, (name, shape) in enumerate(zip(binned.names, binned.shapes, strict=True)):
         bins = np.where(rows >= 0, binned.bins[rows, j], 0)
         counts = [np.bincount(bins[part], minlength=shape.size) for part in (train, train & bad, test)]
-        drift = index_of_counts(counts[0].astype(np.float64), counts[2].astype(np.float64))
+        drift = index_of_counts(counts[0], counts[2])
         column = next(c for c in theirs.columns if c.name == name)
         missing = float(_missing(column)[rows[rows >= 0]].mean())
         iv = Evidence(counts[0], counts[1]).iv

@@ -138,9 +138,3 @@ class Evidence:
 def _share(counts: I64) -> F64:
     share: F64 = np.where(counts > 0, counts, EMPTY) / max(1, int(counts.sum()))
     return share
-
-
-def stability_index(before: I64, after: I64) -> float:
-    """Between the counts of two samples over the same bins: sum of (a - b) ln(a / b); `EMPTY` stands for a zero."""
-    a, b = _share(before), _share(after)
-    return float(((a - b) * np.log(a / b)).sum())

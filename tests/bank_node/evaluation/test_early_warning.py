@@ -108,8 +108,9 @@ def test_rows_that_repeat_a_customer_add_nothing_to_what_is_known(seed):
 
 
 def test_the_stability_index_by_hand():
-    then, now = np.array([50.0, 50.0, 0.0]), np.array([30.0, 70.0, 0.0])
+    then, now = np.array([50, 50, 0]), np.array([30, 70, 0])
     assert index_of_counts(then, now) == pytest.approx(-0.2 * np.log(0.6) + 0.2 * np.log(1.4))
+    assert np.isfinite(index_of_counts(then, np.zeros(3, dtype=np.int64)))
     values = np.arange(100.0)
     assert stability_index(values, values) == 0
     assert stability_index(values, values + 30) > 0.25

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bank_node.early_warning import months_after
 from protocol.dates import Grid
 from protocol.draws import draw
 
@@ -27,6 +28,7 @@ def write_loans(path: Path, loans: int = 300, months: int = 30, seed: int = 7) -
     points = (
         Grid("month", date(2022, 1, 31), date(2022 + months // 12 + 1, 12, 31)).points[:months].astype("datetime64[D]")
     )
+    ends = months_after(points, PERFORMANCE)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
@@ -43,7 +45,7 @@ def write_loans(path: Path, loans: int = 300, months: int = 30, seed: int = 7) -
                 strain = max(0.0, PERFORMANCE - ahead) / PERFORMANCE if defaults else 0.0
                 late = max(0.0, PERFORMANCE / 2 - ahead) / (PERFORMANCE / 2) if defaults else 0.0
                 noise = draws.normal(size=4)
-                bad = event is not None and event <= _months_after(points[month], PERFORMANCE)
+                bad = event is not None and event < ends[month]
                 rows.writerow(
                     [
                         f"L{loan:05d}", points[month], int(bad), "" if event is None else event, opened,
@@ -54,9 +56,3 @@ def write_loans(path: Path, loans: int = 300, months: int = 30, seed: int = 7) -
                     ]
                 )  # fmt: skip
     return path
-
-
-def _months_after(day: np.datetime64, months: int) -> np.datetime64:
-    """The last day of the month that comes so many months after a month's end."""
-    last: np.datetime64 = (day.astype("datetime64[M]") + months + 1).astype("datetime64[D]") - 1
-    return last

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markupsafe import Markup
 
 from bank_node.evaluation.calibrated import FIGURES
@@ -26,15 +26,10 @@ from bank_node.evaluation.plots_of_quality import quality_plots
 from bank_node.evaluation.plots_of_reliability import reliability_plots
 from bank_node.evaluation.plots_of_time import plots_of_time
 from bank_node.evaluation.scores import Scored
-from bank_node.evaluation.svg import spans
+from bank_node.evaluation.templates import environment
 from bank_node.evaluation.uplift import base_of
 from bank_node.evaluation.wording import (
-    figure,
-    metric_name,
-    percent,
-    rate_text,
     short_name,
-    signed,
     watched,
     watched_change,
 )
@@ -79,18 +74,8 @@ def _plots(report: Report, scored: Scored) -> dict[str, str]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=select_autoescape(default_for_string=True, default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": lambda key, **values: Markup(spans(say(key, **values))),
-        "both": lambda text: Markup(spans(text)),
-        "text": say,
-        "metric_name": metric_name,
+    made = environment(__package__)
+    made.globals |= {
         "short_name": short_name,
         "p_value": _p_value,
         "other_seconds": other_seconds,
@@ -98,18 +83,12 @@ def _environment() -> Environment:
         "watched": watched,
         "watched_change": watched_change,
     }
-    environment.filters |= {
-        "percent": percent,
-        "rate": rate_text,
-        "whole": lambda number: f"{number:,}",
+    made.filters |= {
         "money": lambda number: f"{number:,.0f}",
         "plus": lambda number: f"{number:+,}".replace("-", "−") if number else "0",
-        "short": lambda number: f"{number:.4g}",
         "seconds": lambda number: f"{number:.2f}",
-        "figure": lambda value, name: figure(name, value),
-        "signed": lambda value, name: signed(name, value),
     }
-    return environment
+    return made
 
 
 def _p_value(uplift: Uplift) -> Text:

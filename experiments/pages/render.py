@@ -5,7 +5,7 @@ from importlib.resources import files
 from statistics import fmean, pstdev
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markupsafe import Markup
 
 import bank_node.evaluation
@@ -14,8 +14,8 @@ from bank_node.evaluation.document import Rung as ReportRung
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
-from bank_node.evaluation.svg import spans
-from bank_node.evaluation.wording import figure, metric_name, percent, rate_text, signed
+from bank_node.evaluation.templates import environment
+from bank_node.evaluation.wording import signed
 from experiments.pages.pictures import compare_plot, frontier_plot, multiples, shapley_plot
 from experiments.sweeps.document import Run, Rung, SweepResult
 from experiments.sweeps.point import Point
@@ -139,29 +139,13 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=select_autoescape(default_for_string=True, default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": lambda key, **values: Markup(spans(say(key, **values))),
-        "both": lambda text: Markup(spans(text)),
-        "text": say,
-        "metric_name": metric_name,
-        "signed": _signed,
-    }
-    environment.filters |= {
-        "percent": percent,
-        "rate": rate_text,
+    made = environment(__package__)
+    made.globals |= {"signed": _signed}
+    made.filters |= {
         "whole": lambda number: f"{number:,.15g}",
-        "short": lambda number: f"{number:.4g}",
-        "figure": lambda value, name: figure(name, value),
         "signed": lambda value, name: _signed(name, value),
     }
-    return environment
+    return made
 
 
 def _signed(name: str, value: float) -> str:

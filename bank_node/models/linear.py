@@ -5,14 +5,13 @@ wherever they are computed. A term of a partner says what stands for its bins, i
 stands for a row that it does not hold; which column it is, beyond its number, only the partner knows.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from bank_node.models.canonical import Canonical
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule
 from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE, of_bins, standardised
 from protocol.he.base import I32
@@ -60,7 +59,7 @@ class PartnerTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"column {self.column + 1}"
 
 
-class LinearModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fitted model. margin = scale * (intercept + sum of coefficient * value + partners' rounded scores).
 
     intercept: in millionths. decimals: to which each partner's scores are rounded. parties: the bank first.
@@ -74,20 +73,6 @@ class LinearModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     decimals: dict[str, int]
     own: tuple[OwnTerm, ...]
     theirs: tuple[PartnerTerm, ...]
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the model, with every float written exactly."""
-        return hashlib.sha256(self.to_json()).hexdigest()
-
-    def to_json(self) -> bytes:
-        """Canonical JSON: sorted keys, floats in their shortest exact form."""
-        return json.dumps(msgspec.to_builtins(self), sort_keys=True, separators=(",", ":")).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> "LinearModel":
-        """The model of `to_json`. Raises: msgspec.ValidationError if it is not one."""
-        return msgspec.json.decode(text, type=cls)
 
     @property
     def own_columns(self) -> dict[str, str]:

@@ -5,12 +5,11 @@ first use; what column and threshold stand behind it only the partner knows. `sh
 key, nonce, session or engine.
 """
 
-import hashlib
-import json
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from bank_node.models.canonical import Canonical
 from protocol.algorithms.boosting import Split
 
 SCHEMA: Final = 1
@@ -47,7 +46,7 @@ class BankSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     others: tuple[str, ...] = ()
 
 
-class TreeModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TreeModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Trees over the handles of several parties. base: margin of a row before the first tree.
 
     With K classes there are K margins, and tree t adds to that of class t mod K.
@@ -59,24 +58,6 @@ class TreeModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     parties: tuple[str, ...]
     bank_splits: tuple[BankSplit, ...]
     trees: tuple[tuple[TreeNode, ...], ...]
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the trees, with every float written exactly."""
-        return hashlib.sha256(self.to_json()).hexdigest()
-
-    def to_json(self) -> bytes:
-        """Canonical JSON: sorted keys, floats in their shortest exact form."""
-        return json.dumps(msgspec.to_builtins(self), sort_keys=True, separators=(",", ":")).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> "TreeModel":
-        """The model of `to_json`. Raises: msgspec.ValidationError if it is not one."""
-        return msgspec.json.decode(text, type=cls)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copied and pickled as JSON: which defaults are left out of it goes by identity, which a copy would lose."""
-        return TreeModel.from_json, (self.to_json(),)
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain that each party's splits have brought; sums to 1 unless there is no split."""

@@ -45,8 +45,8 @@ def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
 def _terms(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[Term]:
     """Every coefficient, under the name that a reader knows its column by."""
     names = ["", *_own_names(training, fitted, params), *_their_names(training, trained, fitted, params)]
-    figures = zip(names, figures_of(fitted, params), strict=True)
-    return [Term(**{**vars(found), "column": name}) for name, found in figures]
+    found = figures_of(fitted, params)
+    return [term.model_copy(update={"column": name}) for name, term in zip(names, found, strict=True)]
 
 
 def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list[str]:

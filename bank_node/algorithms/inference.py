@@ -5,36 +5,18 @@ partners' columns are in a model, the block between them is not known (curvature
 likelihood-ratio tests of each partner's columns together stand in place of p-values.
 """
 
-from dataclasses import dataclass
 from math import erfc, exp, lgamma, log, sqrt
 
 import numpy as np
 
 from bank_node.algorithms.glm import FittedGlm
 from bank_node.algorithms.normal import two_sided
+from bank_node.evaluation.facts import Term
 from protocol.algorithms.glm_parameters import GlmParams
 
 
-@dataclass(frozen=True)
-class TermFigures:
-    """One coefficient, in units of the margin. column: its name, "" of the intercept.
-
-    error: its standard error; p: of a two-sided test that it is 0; inflation: of its variance by the other columns.
-    None: not known; of a column left at 0, since others tell it already (`collinear`), or for what else is `left_out`.
-    """
-
-    party: str
-    column: str
-    coefficient: float
-    error: float | None
-    p: float | None
-    inflation: float | None
-    collinear: bool = False
-    left_out: str = ""
-
-
-def figures_of(fitted: FittedGlm, params: GlmParams) -> list[TermFigures]:
-    """Of the intercept and every term, in the model's order."""
+def figures_of(fitted: FittedGlm, params: GlmParams) -> list[Term]:
+    """Of the intercept and every term, in the model's order, in units of the margin. column: its name in the model."""
     model, active = fitted.model, fitted.active
     penalty = np.full(len(active), params.reg_lambda)
     penalty[0] = 0.0
@@ -52,8 +34,18 @@ def figures_of(fitted: FittedGlm, params: GlmParams) -> list[TermFigures]:
         left_out = "" if reasons[j] == "collinear" else reasons[j]
         value = model.coefficient(number)
         p = two_sided(value / errors[j]) if active[j] and fitted.curvature.complete else None
-        known = _known(errors[j]), p, _known(inflation[j])
-        out.append(TermFigures(party, column, value, *known, not active[j] and not left_out, left_out))
+        out.append(
+            Term(
+                party=party,
+                column=column,
+                coefficient=value,
+                error=_known(errors[j]),
+                p=p,
+                inflation=_known(inflation[j]),
+                collinear=not active[j] and not left_out,
+                left_out=left_out,
+            )
+        )
     return out
 
 

@@ -15,6 +15,7 @@ from protocol.he.blind.secret_kit import BlindSecretKit
 from protocol.he.blind.wide_evaluator import WideEvaluator
 from protocol.he.blind.wide_kit import WideSecretKit
 from protocol.he.integers import IntegerEvaluator, IntegerKit
+from protocol.he.keyed import Cipher, KeyedIntegerKit, KeyedKit
 from protocol.he.parameters import CKKS, CLASSICAL_BITS, INTEGERS, ONE_HOT, PAILLIER_BITS, N
 from protocol.he.plaintext import (
     PlaintextEvaluator,
@@ -101,15 +102,18 @@ def secret_kit(
     require(engine, party)
     if engine == "blind":
         return BlindSecretKit(party, master, seed, hint, n)
+    return PlaintextKit(party, n) if engine == "plaintext" else KeyedKit(_cipher(engine, party, n, keys))
+
+
+def _cipher(engine: str, party: str, n: int, keys: KeyPair) -> Cipher:
+    """What the engines with a pair of keys do with vectors and sums."""
     if engine == "ckks":
-        from protocol.he.ckks.secret_kit import CkksKit
+        from protocol.he.ckks.secret_kit import CkksCipher
 
-        return CkksKit(party, n, keys)
-    if engine == "paillier":
-        from protocol.he.paillier.secret_kit import PaillierKit
+        return CkksCipher(party, n, keys)
+    from protocol.he.paillier.secret_kit import PaillierCipher
 
-        return PaillierKit(party, n, keys)
-    return PlaintextKit(party, n)
+    return PaillierCipher(party, n, keys)
 
 
 def evaluator(
@@ -138,15 +142,7 @@ def integer_kit(
     require(engine, party)
     if engine == "blind":
         return WideSecretKit(party, master, seed, hint, n)
-    if engine == "ckks":
-        from protocol.he.ckks.secret_kit import CkksIntegerKit
-
-        return CkksIntegerKit(party, n, keys)
-    if engine == "paillier":
-        from protocol.he.paillier.secret_kit import PaillierIntegerKit
-
-        return PaillierIntegerKit(party, n, keys)
-    return PlaintextIntegerKit(party, n)
+    return PlaintextIntegerKit(party, n) if engine == "plaintext" else KeyedIntegerKit(_cipher(engine, party, n, keys))
 
 
 def integer_evaluator(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import heu.numpy as hnp
@@ -10,16 +10,15 @@ import numpy as np
 from heu import phe
 
 from protocol.errors import IntegrityError
-from protocol.he.base import MAX_PRODUCT, KeyPair, PaillierNumbers, Sealed
-from protocol.he.integers import SealedIntegers, require_room
-from protocol.he.octets import from_words, unpadded, words_of
+from protocol.he.base import KeyPair, PaillierNumbers
+from protocol.he.octets import from_words, unpadded
 from protocol.he.paillier.packing import batches, groups_of, joined, parted
 from protocol.he.paillier.scheme import ENCODER, quiet, read, write
-from protocol.messages import I64, U8, U64
+from protocol.messages import I64, U64
 
 
 @dataclass(frozen=True)
-class PaillierKit:
+class PaillierCipher:
     """The bank's half. n: length of the row space. keys: made by `new_keys`."""
 
     party: str
@@ -30,22 +29,16 @@ class PaillierKit:
     def _kit(self) -> Any:
         return _secret_kit(self.keys.public, self.keys.secret)
 
-    def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
-        """Encrypt B vectors, shape (B, n); HEU draws fresh randomness for each number."""
-        return Sealed(self._sealed(vectors, labels), np.zeros((len(labels), 0), dtype=np.int8))
-
-    def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
-        """M[rows]·u + noise, exact, shape (B, len(rows))."""
-        return self._opened(len(sealed.secrets), len(rows), answer)
-
-    def _sealed(self, vectors: I64, labels: Sequence[str]) -> PaillierNumbers:
+    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> PaillierNumbers:
+        """The numbers of many vectors side by side; HEU draws fresh randomness for each. whole: makes no difference."""
         if vectors.shape != (len(labels), self.n):
             raise ValueError("one vector of the row space's length a label")
         with quiet():
             parts = [self._kit.encryptor().encrypt(hnp.array(joined(batch), ENCODER)) for batch in batches(vectors)]
         return PaillierNumbers(parts=tuple(write(part) for part in parts))
 
-    def _opened(self, count: int, rows: int, answer: U64) -> I64:
+    def opened(self, count: int, rows: int, answer: U64) -> I64:
+        """Decrypted and parted, exact."""
         out = np.zeros((count, rows), dtype=np.int64)
         texts, parts = from_words(answer), list(batches(out))
         if len(texts) != len(parts):
@@ -65,28 +58,6 @@ class PaillierKit:
         return IntegrityError(
             self.party, "answered with another number of sums than asked", "run the same version on both sides"
         )
-
-
-@dataclass(frozen=True)
-class PaillierIntegerKit:
-    """The bank's half for whole numbers. As `PaillierKit`."""
-
-    party: str
-    n: int
-    keys: KeyPair = field(repr=False)
-
-    @cached_property
-    def _kit(self) -> PaillierKit:
-        return PaillierKit(self.party, self.n, self.keys)
-
-    def seal(self, vectors: I64, labels: Sequence[str], largest: int = MAX_PRODUCT) -> SealedIntegers:
-        """Encrypt B vectors, shape (B, n). Raises: RefusedError: a sum could overflow."""
-        require_room(self.party, vectors, largest)
-        return SealedIntegers(self._kit._sealed(vectors, labels), np.zeros((len(labels), 0), dtype=np.int8))
-
-    def open(self, sealed: SealedIntegers, rows: I64, answer: U8) -> I64:
-        """M[rows]·u, exact, shape (B, len(rows))."""
-        return self._kit._opened(len(sealed.secrets), len(rows), words_of(answer, self.party))
 
 
 @lru_cache(maxsize=2)

@@ -7,14 +7,41 @@ substitution). Only SHA-256, HMAC, AES and GMAC come from libraries. Slow, exact
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-N, Q, DELTA, CUT = 4096, 1 << 104, 1 << 62, 40
-SLOT = 152  # bits a coefficient in Kronecker substitution: 104 + 12 for the sum, 32 for small multipliers, a sign
-
 Polynomial = list[int]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """One row of the parameter table, and how its residues become bytes.
+
+    slot: bits a coefficient in Kronecker substitution. parts: of a query, by what it is named: (bits shifted off, bytes
+    kept) of every residue. flood: bits of each of the three integers in E, and bytes that each is drawn from.
+    """
+
+    n: int
+    log2_q: int
+    delta: int
+    cut: int
+    slot: int
+    parts: tuple[tuple[int, int], ...]
+    flood: tuple[int, int]
+
+    @property
+    def q(self) -> int:
+        return 1 << self.log2_q
+
+
+TREES = Ring(
+    n=4096, log2_q=104, delta=62, cut=40,
+    slot=152,  # 104 + 12 for the sum, 32 for small multipliers, a sign
+    parts=((40, 8), (0, 5)), flood=(60, 8),
+)  # fmt: skip
+N, Q, DELTA, CUT, SLOT = TREES.n, TREES.q, 1 << TREES.delta, TREES.cut, TREES.slot
 
 
 def digest(*parts: bytes) -> bytes:
@@ -81,68 +108,76 @@ def adjoint(a: Polynomial) -> Polynomial:
     return [a[0]] + [-a[-t] for t in range(1, len(a))]
 
 
-def public_seed(alignment: str, parties: Sequence[str], nonces: Sequence[bytes]) -> bytes:
-    parameters = b"blind N=4096 log2_q=104 eta=21"
+def public_seed(alignment: str, parties: Sequence[str], nonces: Sequence[bytes], ring: Ring = TREES) -> bytes:
+    parameters = f"blind N={ring.n} log2_q={ring.log2_q} eta=21".encode()
     return digest(b"fedwarn.v1 seed", parameters, alignment.encode(), *(p.encode() for p in parties), *nonces)
 
 
-def public(seed: bytes, blocks: int) -> list[Polynomial]:
+def public(seed: bytes, blocks: int, ring: Ring = TREES) -> list[Polynomial]:
     """a', a_1 .. a_J."""
-    octets = stream(derive(seed, "public randomness"), 13 * N * (blocks + 1))
-    flat = [int.from_bytes(octets[13 * k : 13 * k + 13], "little") for k in range(N * (blocks + 1))]
-    return [flat[N * j : N * j + N] for j in range(blocks + 1)]
+    n, size = ring.n, ring.log2_q // 8
+    octets = stream(derive(seed, "public randomness"), size * n * (blocks + 1))
+    flat = [int.from_bytes(octets[size * k : size * k + size], "little") for k in range(n * (blocks + 1))]
+    return [flat[n * j : n * j + n] for j in range(blocks + 1)]
 
 
-def blocks_of(n: int) -> int:
-    return -(-n // N)
+def blocks_of(n: int, ring: Ring = TREES) -> int:
+    return -(-n // ring.n)
 
 
 class Partner:
-    """matrix: rows of M as lists of n zeros and ones. name: SHA-256 that names the matrix."""
+    """matrix: rows of M as lists of n integers. name: SHA-256 that names the matrix."""
 
-    def __init__(self, key: bytes, seed: bytes, matrix: list[list[int]], name: bytes) -> None:
-        self.key, self.seed, self.matrix, self.name = key, seed, matrix, name
+    def __init__(self, key: bytes, seed: bytes, matrix: list[list[int]], name: bytes, ring: Ring = TREES) -> None:
+        self.key, self.seed, self.matrix, self.name, self.ring = key, seed, matrix, name, ring
         self.hint_id = digest(b"fedwarn.v1 hint", seed, name)
-        self.masks = [ternary(self._row("rho", r), N) for r in range(len(matrix))]
+        self.masks = [ternary(self._row("rho", r), ring.n) for r in range(len(matrix))]
 
     def _row(self, purpose: str, row: int) -> bytes:
         return derive(self.key, purpose, self.name, self.seed, row.to_bytes(8, "little"))
 
     def hint(self) -> list[Polynomial]:
-        """H, whole residues; `>> CUT` is what is sent."""
-        first, *rest = [adjoint(a) for a in public(self.seed, blocks_of(len(self.matrix[0])))]
+        """H, whole residues; `>> cut` is what is sent."""
+        ring, n = self.ring, self.ring.n
+        first, *rest = [adjoint(a) for a in public(self.seed, blocks_of(len(self.matrix[0]), ring), ring)]
         out = []
         for r, row in enumerate(self.matrix):
-            total = [x + y for x, y in zip(product(first, self.masks[r]), errors(self._row("rho'", r), N), strict=True)]
+            masked = product(first, self.masks[r], ring.slot)
+            total = [x + y for x, y in zip(masked, errors(self._row("rho'", r), n), strict=True)]
             for j, a in enumerate(rest):
-                block = row[N * j : N * j + N]
-                part = product(a, block + [0] * (N - len(block)))
+                block = row[n * j : n * j + n]
+                part = product(a, block + [0] * (n - len(block)), ring.slot)
                 total = [x + y for x, y in zip(total, part, strict=True)]
-            out.append([value % Q for value in total])
+            out.append([value % ring.q for value in total])
         return out
 
     def flooding(self, label: str, query: bytes) -> list[int]:
-        drawn = words(derive(self.key, "flood", self.hint_id, label.encode(), query), 3 * len(self.matrix))
-        low = [word % (1 << 60) for word in drawn]
-        return [sum(low[3 * r : 3 * r + 3]) - 3 * (1 << 59) for r in range(len(self.matrix))]
+        """E a row: three uniform integers, centred."""
+        (bits, size), rows = self.ring.flood, len(self.matrix)
+        octets = stream(derive(self.key, "flood", self.hint_id, label.encode(), query), 3 * size * rows)
+        drawn = [int.from_bytes(octets[size * k : size * k + size], "little") % (1 << bits) for k in range(3 * rows)]
+        return [sum(drawn[3 * r : 3 * r + 3]) - 3 * (1 << bits - 1) for r in range(rows)]
 
-    def answer(self, b: list[int], label: str, noise: list[int]) -> list[int]:
+    def answer(self, b: list[int], label: str, noise: list[int] | None = None) -> list[int]:
         """beta of all rows, whole residues."""
-        n = len(self.matrix[0])
-        high = b"".join((value >> CUT).to_bytes(8, "little") for value in b)
-        low = b"".join((value % (1 << CUT)).to_bytes(5, "little") for value in b)
-        flood = self.flooding(label, tag(derive(self.key, "queries", self.hint_id), high, low))
+        n, ring = len(self.matrix[0]), self.ring
+        noise = noise or [0] * len(self.matrix)
+        parts = [
+            b"".join((value >> shift & (1 << 8 * size) - 1).to_bytes(size, "little") for value in b)
+            for shift, size in ring.parts
+        ]
+        flood = self.flooding(label, tag(derive(self.key, "queries", self.hint_id), *parts))
         out = []
         for r, row in enumerate(self.matrix):
-            total = sum(value for value, one in zip(b[:n], row, strict=True) if one)
+            total = sum(value * entry for value, entry in zip(b[:n], row, strict=True))
             total += sum(value * mask for value, mask in zip(b[n:], self.masks[r], strict=True))
-            out.append((total + flood[r] + DELTA * noise[r]) % Q)
+            out.append((total + flood[r] + (noise[r] << ring.delta)) % ring.q)
         return out
 
 
 class Bank:
-    def __init__(self, master: bytes, seed: bytes, n: int) -> None:
-        self.master, self.seed, self.n = master, seed, n
+    def __init__(self, master: bytes, seed: bytes, n: int, ring: Ring = TREES) -> None:
+        self.master, self.seed, self.n, self.ring = master, seed, n, ring
 
     def key(self, vector: list[int], label: str) -> bytes:
         octets = b"".join(value.to_bytes(8, "little", signed=True) for value in vector)
@@ -150,22 +185,24 @@ class Bank:
         return derive(self.master, "query", self.seed, label.encode(), content)
 
     def secret(self, vector: list[int], label: str) -> list[int]:
-        return ternary(derive(self.key(vector, label), "secret"), N)
+        return ternary(derive(self.key(vector, label), "secret"), self.ring.n)
 
     def seal(self, vector: list[int], label: str, secret: list[int] | None = None) -> list[int]:
         """b_1 .. b_J cut to n entries, then b'."""
-        key, s = self.key(vector, label), secret or self.secret(vector, label)
-        first, *rest = public(self.seed, blocks_of(self.n))
-        body = [c for a in rest for c in product(a, s)][: self.n]
-        body = [c + e + DELTA * u for c, e, u in zip(body, errors(derive(key, "error"), self.n), vector, strict=True)]
-        last = [c + e for c, e in zip(product(first, s), errors(derive(key, "error'"), N), strict=True)]
-        return [value % Q for value in body + last]
+        key, s, ring = self.key(vector, label), secret or self.secret(vector, label), self.ring
+        first, *rest = public(self.seed, blocks_of(self.n, ring), ring)
+        body = [c for a in rest for c in product(a, s, ring.slot)][: self.n]
+        drawn = errors(derive(key, "error"), self.n)
+        body = [c + e + (u << ring.delta) for c, e, u in zip(body, drawn, vector, strict=True)]
+        small = errors(derive(key, "error'"), ring.n)
+        last = [c + e for c, e in zip(product(first, s, ring.slot), small, strict=True)]
+        return [value % ring.q for value in body + last]
 
 
-def open_whole(beta: list[int], hint: list[Polynomial], s: list[int]) -> list[int]:
+def open_whole(beta: list[int], hint: list[Polynomial], s: list[int], ring: Ring = TREES) -> list[int]:
     """M·u + noise from whole residues of answer and hint."""
-    out = []
+    out, bits = [], ring.log2_q - ring.delta
     for value, row in zip(beta, hint, strict=True):
-        inner = (value - sum(h * t for h, t in zip(row, s, strict=True)) + DELTA // 2) % Q // DELTA
-        out.append(inner - (1 << 42) if inner >> 41 else inner)
+        inner = (value - sum(h * t for h, t in zip(row, s, strict=True)) + (1 << ring.delta - 1)) % ring.q >> ring.delta
+        out.append(inner - (1 << bits) if inner >> bits - 1 else inner)
     return out

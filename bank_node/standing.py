@@ -32,9 +32,8 @@ from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_kit, new_keys, require, secret_kit
 from protocol.he.integers import IntegerKit
-from protocol.he.parameters import INTEGERS
+from protocol.he.parameters import INTEGERS, ONE_HOT, Parameters
 from protocol.he.streams import derive, digest, fresh_key
-from protocol.messages import U64
 from protocol.role import Exchange, ask, drive
 from protocol.table import Table
 
@@ -138,18 +137,20 @@ class Standing:
         """A partner ready to be trained with. Asks for a hint only if none is kept for these bins."""
         asked = {partner: LayoutQuery(alignment=alignment.alignment, cutting=cutting)}
         layout = drive(ask(asked, Layout), self.exchange)[partner]
-        if layout.rows != alignment.rows:
-            raise DataError(
-                partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`"
-            )
-        seed, hint, keys = self._hint(partner, alignment, layout)
+        _require_rows(partner, layout.rows, alignment.rows)
+
+        def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
+            query = HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public)
+            return drive(ask({partner: query}, Hint), self.exchange)[partner].hint
+
+        seed, kept, keys = self._hint(layout.layout, partner, hint, alignment.alignment, layout.nonce, ONE_HOT)
         master = derive(self._master, "engine", self.config.engine.encode())
         return PartnerView(
             name=partner,
             layout=layout.layout,
             columns=layout.columns,
             positions=alignment.positions,
-            kit=secret_kit(self.config.engine, partner, master, seed, hint, layout.rows, keys),
+            kit=secret_kit(self.config.engine, partner, master, seed, kept, layout.rows, keys),
             known=load_known(self.known_file(layout.layout), layout.rows),
             split_rows=self.config.split_rows,
         )
@@ -161,41 +162,35 @@ class Standing:
         """
         asked = {partner: Design(layout=layout, columns=columns)}
         designed = drive(ask(asked, Designed), self.exchange)[partner]
-        path = self._folder("hints") / f"{designed.design}-{self.config.engine}.npz"
-        if not path.exists():
-            nonce, keys = fresh_key(), new_keys(self.config.engine, self.config.party)
-            self.progress("hint", 0, 1)
-            engine = self.config.engine
-            query = {partner: DesignHintQuery(design=designed.design, engine=engine, nonce=nonce, keys=keys.public)}
-            hint = drive(ask(query, DesignHint), self.exchange)[partner].hint
-            self.progress("hint", 1, 1)
-            nonces = [nonce, designed.nonce]
-            seed = public_seed(designed.design, [self.config.party, partner], nonces, INTEGERS)
-            _save_hint(path, seed, hint, keys)
-        seed, hint, keys = _kept_hint(path)
-        if designed.rows != rows:
-            raise DataError(
-                partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`"
-            )
+        _require_rows(partner, designed.rows, rows)
+
+        def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
+            query = DesignHintQuery(design=designed.design, engine=self.config.engine, nonce=nonce, keys=public)
+            return drive(ask({partner: query}, DesignHint), self.exchange)[partner].hint
+
+        seed, kept, keys = self._hint(designed.design, partner, hint, designed.design, designed.nonce, INTEGERS)
         master = derive(self._master, "engine", self.config.engine.encode())
-        return designed.design, integer_kit(self.config.engine, partner, master, seed, hint, rows, keys)
+        return designed.design, integer_kit(self.config.engine, partner, master, seed, kept, rows, keys)
 
     def known_file(self, layout: str) -> Path:
         """Where the revealed splits of a layout are kept."""
         return self._folder("known") / f"{layout}.npz"
 
-    def _hint(self, partner: str, alignment: BankAlignment, layout: Layout) -> tuple[bytes, U64, KeyPair]:
-        """The public seed and the hint of a layout, and the keys under it, kept from before or asked for now."""
-        path = self._folder("hints") / f"{layout.layout}-{self.config.engine}.npz"
+    def _hint(
+        self, name: str, partner: str, ask_for: Callable[[bytes, bytes], npt.NDArray[Any]], seeded: str,
+        theirs: bytes, ring: Parameters,
+    ) -> tuple[bytes, npt.NDArray[Any], KeyPair]:  # fmt: skip
+        """The public seed and the hint of a layout or design, and the keys under it, kept from before or asked for now.
+
+        ask_for: the hint, by the bank's nonce and public keys. seeded: what the seed names. theirs: the partner's.
+        """
+        path = self._folder("hints") / f"{name}-{self.config.engine}.npz"
         if not path.exists():
             nonce, keys = fresh_key(), new_keys(self.config.engine, self.config.party)
             self.progress("hint", 0, 1)
-            asked = {partner: HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=keys.public)}
-            hint = drive(ask(asked, Hint), self.exchange)[partner].hint
+            hint = ask_for(nonce, keys.public)
             self.progress("hint", 1, 1)
-            nonces = [nonce, layout.nonce]
-            seed = public_seed(alignment.alignment, [self.config.party, partner], nonces)
-            _save_hint(path, seed, hint, keys)
+            _save_hint(path, public_seed(seeded, [self.config.party, partner], [nonce, theirs], ring), hint, keys)
         return _kept_hint(path)
 
     def _folder(self, name: str) -> Path:
@@ -242,6 +237,11 @@ def save_known(path: Path, known: KnownSplits) -> None:
         spent=np.array(known.spent),
         information_share=np.array(known.information_share),
     )
+
+
+def _require_rows(partner: str, told: int, aligned: int) -> None:
+    if told != aligned:
+        raise DataError(partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`")
 
 
 def _save_hint(path: Path, seed: bytes, hint: npt.NDArray[Any], keys: KeyPair) -> None:

@@ -257,14 +257,17 @@ class PartnerNode:
 
     def _hint(self, query: binning.HintQuery) -> binning.Hint:
         """Fix the public seed by the bank's nonce, and compute the hint."""
-        if query.engine != self.config.engine:
-            raise PeerError(self.config.bank, f"asks for engine {query.engine}", "set the same engine at both nodes")
+        self._require_engine(query.engine)
         facts = self._facts(query.layout)
         if query.keys:
             write_whole(self._keys_file(query.layout), query.keys)
         _write_json(self._layout_file(query.layout), {**facts, "bank_nonce": query.nonce.hex()})
         self._layouts.pop(query.layout, None)
         return binning.Hint(hint=self._answerer(query.layout).evaluator.hint())
+
+    def _require_engine(self, engine: str) -> None:
+        if engine != self.config.engine:
+            raise PeerError(self.config.bank, f"asks for engine {engine}", "set the same engine at both nodes")
 
     def _layout_file(self, name: str) -> Path:
         folder = own_folder(self.config.state / "layouts")
@@ -342,8 +345,7 @@ class PartnerNode:
 
     def _design_hint(self, query: glm.DesignHintQuery) -> glm.DesignHint:
         """Fix the public seed by the bank's nonce, and compute the hint."""
-        if query.engine != self.config.engine:
-            raise PeerError(self.config.bank, f"asks for engine {query.engine}", "set the same engine at both nodes")
+        self._require_engine(query.engine)
         kept = msgspec.structs.replace(self._kept_design(query.design), bank_nonce=query.nonce.hex())
         if query.keys:
             write_whole(self._design_file(query.design).with_suffix(".keys"), query.keys)

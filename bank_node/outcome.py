@@ -194,7 +194,7 @@ def card_of(training: Training, trained: TrainedRung) -> Scorecard | None:
         return None
     assert table.label is not None
     counted = Counted(
-        columns=training.own[job.cutting],
+        columns=training.own[job.cutting, 0],
         views={p: training.views[p, job.cutting] for p in trained.rung.partners},
         counts=training.counts[job.cutting],
         train=training.parts == "train",

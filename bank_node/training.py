@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -58,6 +59,7 @@ from protocol.role import Exchange, Replies, Requests, Script, ask, drive
 from protocol.table import Table, read_table
 from protocol.workload import workload
 
+View = TypeVar("View", PartnerView, DesignView)
 Progress = Callable[[str, int, int], None]
 """Told a phase ("align", "rung all"), how much of it is done, and how much there is."""
 
@@ -100,7 +102,7 @@ class Training:
     rungs: list[TrainedRung] = field(default_factory=list)
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     views: dict[tuple[str, Cutting], PartnerView] = field(default_factory=dict)
-    own: dict[Cutting, BankColumns] = field(default_factory=dict)
+    own: dict[tuple[Cutting, int], BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
     counts: dict[Cutting, Mapping[str, I64]] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
@@ -328,7 +330,7 @@ def _fit_rung(under: _Under, rung: Rung, params: GlmParams, encoded: Encoded, cl
         weights=np.ones(table.rows) if table.weight is None else table.weight,
         train=training.parts == "train",
         own=encoded.own,
-        partners=tuple(_permuted(training, rung, encoded.views[partner]) for partner in rung.partners),
+        partners=tuple(_in_rung(training, rung, encoded.views[partner]) for partner in rung.partners),
         progress=under.progress(rung),
         clock=clock,
     )
@@ -347,14 +349,6 @@ def _fit_rung(under: _Under, rung: Rung, params: GlmParams, encoded: Encoded, cl
         digest(msgspec.json.encode(encoded.own.terms)).hex(),
         absent,
     )  # fmt: skip
-
-
-def _permuted(training: Training, rung: Rung, view: DesignView) -> DesignView:
-    """As `_in_rung`, of a linear model's columns."""
-    if not rung.placebo:
-        return view
-    held = int((view.positions >= 0).sum())
-    return view.permuted(draw(training.job.run.seed, "placebo", view.name).permutation(held))
 
 
 def _train_rung(under: _Under, rung: Rung, params: BoostingParams, clock: Stopwatch) -> TrainedRung:
@@ -384,7 +378,7 @@ def _train_folds(training: Training, task: Task, params: BoostingParams, journal
     for fold in range(1, training.job.split.folds + 1):
         inside = training.folds == fold
         fitted = task.train & ~inside
-        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", _bin_own(training.table, params.cutting, fitted)
+        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", _own_columns(training, params.cutting, fold)
         apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
         boosted = drive(boost(apart), journal)
         predicted = task.objective.predict(boosted.margin)
@@ -417,27 +411,33 @@ def _task(
         min_rows_per_node=max((c.min_rows_per_node for c in contracts), default=0),
         histogram_noise=max((c.histogram_noise for c in contracts), default=0.0),
         columns=_own_columns(training, params.cutting),
-        partners=tuple(_in_rung(training, rung, partner, params.cutting) for partner in rung.partners),
+        partners=tuple(_in_rung(training, rung, training.views[p, params.cutting]) for p in rung.partners),
         progress=progress,
         clock=clock,
     )
 
 
-def _in_rung(training: Training, rung: Rung, partner: str, cutting: Cutting) -> PartnerView:
+def _in_rung(training: Training, rung: Rung, view: View) -> View:
     """The partner's view; in the placebo its rows are permuted, after alignment and by the bank alone."""
-    view = training.views[partner, cutting]
     if not rung.placebo:
         return view
-    return view.permuted(draw(training.job.run.seed, "placebo", partner).permutation(int(view.held.sum())))
+    held = int((view.positions >= 0).sum())
+    return view.permuted(draw(training.job.run.seed, "placebo", view.name).permutation(held))
 
 
-def _own_columns(training: Training, cutting: Cutting) -> BankColumns:
-    """The bank's columns, binned once for all rungs; those dropped are kept for the report."""
-    if cutting not in training.own:
-        table = training.table
-        columns = training.own[cutting] = _bin_own(table, cutting, training.parts == "train")
-        training.dropped[table.party] = tuple(c.name for c in table.columns if c.name not in columns.names)
-    return training.own[cutting]
+def _own_columns(training: Training, cutting: Cutting, fold: int = 0) -> BankColumns:
+    """The bank's columns, binned once for all rungs; those dropped are kept for the report.
+
+    fold: over the rows that are trained on outside of it; 0: over all that are.
+    """
+    if (cutting, fold) not in training.own:
+        table, fitted = training.table, training.parts == "train"
+        if fold:
+            fitted &= training.folds != fold
+        columns = training.own[cutting, fold] = _bin_own(table, cutting, fitted)
+        if not fold:
+            training.dropped[table.party] = tuple(c.name for c in table.columns if c.name not in columns.names)
+    return training.own[cutting, fold]
 
 
 def _bin_own(table: Table, cutting: Cutting, fitted: npt.NDArray[np.bool_]) -> BankColumns:

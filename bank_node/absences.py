@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.algorithms.boosting import Boosted, Task
-from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.partner_view import SPECIAL, UNTOLD, PartnerView
 from bank_node.algorithms.scoring import Told, absent, margins

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
 from bank_node.bin_tables import name_of, names_of_rule, names_of_shape

@@ -16,7 +16,7 @@ import numpy as np
 
 from bank_node import notes
 from bank_node.algorithms.boosting import Boosted
-from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.early_warning import watched_rows
 from bank_node.evaluation.early_warning.watched import WATCHED_FILE
 from bank_node.evaluation.facts import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.selection import Choice
 from bank_node.bin_tables import name_of
 from bank_node.evaluation.facts import Considered

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from bank_node.absences import absence_scores, absences_of_glm
 from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
-from bank_node.algorithms.glm import FittedGlm, GlmTask, fit_glm
+from bank_node.algorithms.glm import fit_glm
+from bank_node.algorithms.glm_task import FittedGlm, GlmTask
 from bank_node.algorithms.glm_view import DesignView
 from bank_node.algorithms.objective import RESPONSES, objective_of, require_labels
 from bank_node.algorithms.partner_view import PartnerView

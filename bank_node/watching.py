@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bank_node.absences import told_of
-from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.scorers import Part
 from bank_node.banding import find_cuts
 from bank_node.calibrating import calibrate

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.glm import FittedGlm, GlmTask, fit_glm
+from bank_node.algorithms.glm import fit_glm
+from bank_node.algorithms.glm_task import FittedGlm, GlmTask
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.woe import count_partners
 from bank_node.glm_training import design_of, encode_bank

@@ -9,7 +9,7 @@ from math import erfc, exp, lgamma, log, sqrt
 
 import numpy as np
 
-from bank_node.algorithms.glm import FittedGlm
+from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.normal import two_sided
 from bank_node.evaluation.facts import Term
 from protocol.algorithms.glm_parameters import GlmParams

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from bank_node.algorithms import telling
-from bank_node.algorithms.glm import partner_score
+from bank_node.algorithms.glm_scores import partner_score
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
 from experiments.glm_laboratory import GlmLaboratory

@@ -1,0 +1,69 @@
+"""The scores of all rows on the way of a fit: each partner is sent its coefficients, adds up its part, rounds it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bank_node.algorithms.glm_task import At, GlmTask, Released
+from bank_node.algorithms.glm_view import DesignView
+from protocol.algorithms.glm import (
+    LARGEST_COEFFICIENT,
+    MOST_DECIMALS,
+    VALUE,
+    Coefficients,
+    PartialScores,
+)
+from protocol.errors import DataError, IntegrityError
+from protocol.he.base import MAX_VALUE
+from protocol.messages import I64
+from protocol.role import Script, ask
+
+
+@dataclass
+class Scores:
+    """What partners have released in a fit. released: by partner, in order."""
+
+    task: GlmTask
+    released: dict[str, list[Released]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.released = {view.name: [] for view in self.task.partners}
+
+    def release(self, coefficients: I64, decimals: int) -> Script[At]:
+        """The scores of all rows by these coefficients: each partner adds up its part, and rounds it.
+
+        decimals: at most; fewer than a partner's contract admits make no score that a model could end with.
+        """
+        task = self.task
+        if int(np.abs(coefficients).max()) > LARGEST_COEFFICIENT:
+            raise DataError(
+                task.bank, "a coefficient of a glm grows without bound: its column tells some labels without error",
+                "leave out that column, or set reg_lambda",
+            )  # fmt: skip
+        parts = [coefficients[0] * VALUE + task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]]
+        asked = {}
+        for number, view in enumerate(task.partners):
+            values = tuple(coefficients[task.block(number)].tolist())
+            asked[view.name] = Coefficients(design=view.design, values=values, decimals=min(decimals, view.decimals))
+        with task.clock("network"):
+            replies = yield from ask(asked, PartialScores)
+        for view in task.partners:
+            sent, reply = asked[view.name], replies[view.name]
+            parts.append(partner_score(view, sent, reply))
+            self.released[view.name].append(Released(sent.values, sent.decimals, reply.scores))
+        final = all(view.decimals <= decimals for view in task.partners)
+        return At(coefficients, np.stack(parts), released=final)
+
+
+def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) -> I64:
+    """The partner's part of every row's score, in 1 / UNIT, shape (n,); of a row not held what stands for it.
+
+    Raises: IntegrityError: other decimals or rows than agreed, or scores that the coefficients cannot give.
+    """
+    step = 10 ** (MOST_DECIMALS - sent.decimals)
+    largest = sum(abs(b) for b in sent.values) * MAX_VALUE // step + 1
+    plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
+    if reply.decimals != sent.decimals or not plausible:
+        raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")
+    absent = sum(b * n for b, n in zip(sent.values, view.not_held.tolist(), strict=True))
+    return np.asarray(np.where(view.positions >= 0, reply.scores[view.positions] * step, absent), dtype=np.int64)

@@ -1,0 +1,140 @@
+"""What a fit of a generalised linear model is given, where it stands on the way, and what it ends with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.curvature import Curvature
+from bank_node.algorithms.families import Family
+from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.selection import Choice
+from bank_node.models.linear import LinearModel
+from bank_node.timing import Stopwatch
+from protocol.algorithms.boosting import Kept
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.messages import F64, I64
+
+Flags = npt.NDArray[np.bool_]
+Progress = Callable[[int, int], None]
+Choose = Callable[[F64, F64, Flags, float], Choice]
+
+
+@dataclass(frozen=True)
+class GlmTask:
+    """One fit. label: "job/rung/model/fold", the prefix of all query labels. train: the rows fitted on, shape (n,).
+
+    labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model. choose: decides from
+    information, slope, free columns and dispersion at the constant model which columns stay.
+    """
+
+    label: str
+    bank: str
+    params: GlmParams
+    labels: F64 = field(repr=False)
+    weights: F64 = field(repr=False)
+    train: Flags = field(repr=False)
+    own: OwnDesign
+    partners: tuple[DesignView, ...]
+    progress: Progress = lambda done, total: None
+    choose: Choose | None = None
+    clock: Stopwatch = field(default_factory=Stopwatch)
+
+    @cached_property
+    def rows(self) -> I64:
+        """The rows fitted on."""
+        return np.flatnonzero(self.train)
+
+    @cached_property
+    def scale(self) -> float:
+        """Coefficients of a linear model are in standard deviations of the label, or six decimals might not do."""
+        deviation = float(self.labels[self.train].std()) if self.params.family == "linear" else 1.0
+        return deviation or 1.0
+
+    @cached_property
+    def family(self) -> Family:
+        """The loss over the rows fitted on."""
+        return Family(self.params.family, self.labels[self.train] / self.scale, self.weights[self.train])
+
+    @cached_property
+    def numbers(self) -> F64:
+        """A one and the bank's columns, of the rows fitted on, shape (rows, 1 + d)."""
+        return self.own.numbers(self.rows)
+
+    @property
+    def starts(self) -> I64:
+        """Where intercept and bank end, and each partner's coefficients, among all: shape (1 + partners,)."""
+        sizes = [1 + len(self.own.terms), *(view.size for view in self.partners)]
+        return np.cumsum(sizes, dtype=np.int64)
+
+    @property
+    def parties(self) -> I64:
+        """Whose each column is, without the intercept: 0 the bank's, then each partner's number, shape (p - 1,)."""
+        sizes = [len(self.own.terms), *(view.size for view in self.partners)]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def block(self, number: int) -> slice:
+        """The coefficients of one partner, by its number."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a fit stands. coefficients: in millionths, shape (p,).
+
+    parts: of every row's score, in 1 / UNIT: the bank's, then each partner's, shape (1 + partners, n).
+    released: they are partial scores for these very coefficients.
+    """
+
+    coefficients: I64
+    parts: I64
+    released: bool = True
+
+    @property
+    def score(self) -> I64:
+        """Of every row, in 1 / UNIT, shape (n,)."""
+        return np.asarray(self.parts.sum(axis=0))
+
+    def towards(self, other: "At", share: float) -> "At":
+        """A point on the line to another."""
+        coefficients = np.rint((other.coefficients - self.coefficients) * share).astype(np.int64)
+        parts = np.rint((other.parts - self.parts) * share).astype(np.int64)
+        return At(self.coefficients + coefficients, self.parts + parts, released=False)
+
+
+@dataclass(frozen=True)
+class Released:
+    """One vector of partial scores. coefficients: in millionths. scores: of the row space, in 10^-decimals."""
+
+    coefficients: tuple[int, ...]
+    decimals: int
+    scores: I64 = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FittedGlm:
+    """What a fit ends with.
+
+    margin: of every row, shape (n,). parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
+    (1 + partners, n). curvature: at the end, at_start: at the constant model; active: coefficients not left at 0 for
+    being told by others. deviance: of the model, and of the constant one. steps: taken. released: by each
+    partner. queries: vectors sent to each.
+    """
+
+    model: LinearModel
+    margin: F64
+    curvature: Curvature
+    at_start: Curvature
+    active: Flags
+    deviance: float
+    null_deviance: float
+    dispersion: float
+    steps: int
+    converged: bool
+    queries: int
+    parts: I64
+    kept: Mapping[str, Kept]
+    released: Mapping[str, tuple[Released, ...]]
+    choice: Choice | None = None

@@ -16,15 +16,15 @@ from bank_node.models.pmml import pmml_of
 from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
 from bank_node.models.show_scorecard import scorecard_table
-from bank_node.rows import open_rows
-from bank_node.scoring import parties_absent, read_rows
-from bank_node.watch_list import WatchList
-from protocol.command import TALK, app
+from bank_node.scoring.rows import open_rows
+from bank_node.scoring.scoring import parties_absent, read_rows
+from bank_node.watching.watch_list import WatchList
 from protocol.errors import UsageError
-from protocol.files import write_whole
-from protocol.findings import as_dict, as_table
 from protocol.job import load_job
-from protocol.key_verb import keys
+from protocol.node.command import TALK, app
+from protocol.node.files import write_whole
+from protocol.node.findings import as_dict, as_table
+from protocol.node.key_verb import keys
 
 verbs = app(
     "The label holder's node: align with partners, train early-warning models with them under encryption, and report "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from protocol.node_settings import NodeSettings, load_node_settings
+from protocol.node.settings import NodeSettings, load_node_settings
 
 
 class PartnerAddress(BaseModel):

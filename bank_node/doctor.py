@@ -14,13 +14,13 @@ from bank_node.node import BankNode
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.checkup import differences, formats_of
 from protocol.errors import DataError, FedwarnError, PeerError
-from protocol.files import own_folder, write_whole
-from protocol.findings import Finding, checked, worst
-from protocol.footprint import at_bank
 from protocol.job import Job
-from protocol.node_checks import check_clock, check_footprint, check_own
+from protocol.job.workload import workload
+from protocol.node.checks import check_clock, check_footprint, check_own
+from protocol.node.files import own_folder, write_whole
+from protocol.node.findings import Finding, checked, worst
+from protocol.node.footprint import at_bank
 from protocol.table import Table
-from protocol.workload import workload
 
 SLOW_BYTES_A_S = 1e6
 LONG_LATENCY_S = 0.2

@@ -8,22 +8,22 @@ from bank_node.algorithms.alignment import align
 from bank_node.algorithms.checkup import CheckedUp, check_up
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
-from bank_node.outcome import write_outcome
-from bank_node.rows import Rows
-from bank_node.scoring import Scored, score
+from bank_node.outcome.outcome import write_outcome
+from bank_node.scoring.rows import Rows
+from bank_node.scoring.scoring import Scored, score
+from bank_node.scoring.streaming import score_rows
 from bank_node.standing import Progress, Standing
-from bank_node.streaming import score_rows
-from bank_node.training import Training, read_own_table, train
-from bank_node.watch_list import WatchList
+from bank_node.training.training import Training, read_own_table, train
+from bank_node.watching.watch_list import WatchList
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.checkup import formats_of
 from protocol.errors import UsageError
-from protocol.files import folder_name, own_folder
 from protocol.he.streams import permutation
 from protocol.job import Job
 from protocol.ledger import Ledger, export_receipt
 from protocol.messages import Message
+from protocol.node.files import folder_name, own_folder
 from protocol.role import drive
 from protocol.table import Table
 from protocol.transport.base import Transport

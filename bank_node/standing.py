@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from bank_node.config import BankConfig
-from bank_node.rows import Rows
+from bank_node.scoring.rows import Rows
 from protocol.algorithms import agreement
 from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
@@ -25,17 +25,17 @@ from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, Layout
 from protocol.algorithms.boosting import Split
 from protocol.algorithms.glm import Design, DesignColumn, Designed, DesignHint, DesignHintQuery
 from protocol.contract import Contract
-from protocol.dates import coded, grid_keys
 from protocol.errors import DataError
-from protocol.files import kept_key, own_folder, write_whole
 from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_kit, new_keys, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT, Parameters
 from protocol.he.streams import derive, digest, fresh_key
+from protocol.node.files import kept_key, own_folder, write_whole
 from protocol.role import Exchange, ask, drive
 from protocol.table import Table
+from protocol.table.dates import coded, grid_keys
 
 Progress = Callable[[str, int, int], None]
 """Told a phase, how much of it is done, and how much there is."""

@@ -11,7 +11,7 @@ def main() -> NoReturn:
     if not hasattr(protocol, "PROTOCOL_VERSION"):
         sys.exit("fedwarn: the package 'protocol' that Python finds is not ours; uninstall the other.")
     from experiments.cli import verbs
-    from protocol.command import main as run
+    from protocol.node.command import main as run
 
     run(verbs, "fedwarn")
 

@@ -9,19 +9,19 @@ from bank_node.evaluation.headline import headline_table
 from bank_node.evaluation.report import read_report
 from experiments import lab_verbs
 from experiments.benchmarks import BENCHMARKS
-from experiments.check import CHECKS
+from experiments.checking.check import CHECKS
+from experiments.checking.verify import receipts_held, require_verified
 from experiments.compare import compare as compare_runs
-from experiments.new_scenario import new_scenario
+from experiments.drafting.new_scenario import new_scenario
+from experiments.laboratory.warm import warm_kernels
 from experiments.pages.render import compare_page
-from experiments.prepare import prepare, write_demo
-from experiments.run import run as run_scenario
-from experiments.scenario import concrete
-from experiments.verify import receipts_held, require_verified
-from experiments.warm import warm_kernels
-from protocol.command import TALK, app
+from experiments.running.prepare import prepare, write_demo
+from experiments.running.run import run as run_scenario
+from experiments.running.scenario import concrete
 from protocol.errors import UsageError
-from protocol.files import write_whole
 from protocol.job import load_job
+from protocol.node.command import TALK, app
+from protocol.node.files import write_whole
 
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
 new = app("Begin something: a scenario for a table, or the parties' node folders of a scenario.")

@@ -15,9 +15,9 @@ from experiments.sweeps.plan import load_sweep
 from experiments.sweeps.sweep import Manner, sweep
 from experiments.value.document import Value
 from experiments.value.value import value
-from protocol.command import TALK
 from protocol.errors import UsageError
-from protocol.files import write_whole
+from protocol.node.command import TALK
+from protocol.node.files import write_whole
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder; what is done stays done.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")]

@@ -12,11 +12,11 @@ from math import log2
 import duckdb
 
 from experiments.data import ensure
-from protocol.command import TALK
 from protocol.contract import refuse
 from protocol.job import Job
-from protocol.scan import Scan
-from protocol.workload import workload
+from protocol.job.workload import workload
+from protocol.node.command import TALK
+from protocol.table.scan import Scan
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,24 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from partner_node.approving import approvals_table, as_row, decide, job_with
 from partner_node.config import load_config
 from partner_node.doctor import examine
-from partner_node.policy import APPROVALS, Approvals
-from partner_node.preview import as_dict as as_dict_of_preview
-from partner_node.preview import preview
-from partner_node.preview_page import sentences, tables
-from partner_node.service import PartnerService
-from protocol.command import TALK, app
+from partner_node.node.service import PartnerService
+from partner_node.policy.approving import approvals_table, as_row, decide, job_with
+from partner_node.policy.policy import APPROVALS, Approvals
+from partner_node.preview.page import sentences, tables
+from partner_node.preview.preview import as_dict as as_dict_of_preview
+from partner_node.preview.preview import preview
 from protocol.errors import IntegrityError, UsageError
-from protocol.files import own_folder
-from protocol.findings import as_dict, as_table
 from protocol.identity import load_identity
-from protocol.key_verb import keys
 from protocol.ledger import Disclosed, export_receipt, read_ledger
-from protocol.receipts import reconcile as compare_receipts
+from protocol.ledger.receipts import reconcile as compare_receipts
+from protocol.node.command import TALK, app
+from protocol.node.files import own_folder
+from protocol.node.findings import as_dict, as_table
+from protocol.node.key_verb import keys
+from protocol.node.warm import warm_kernels
 from protocol.transport.over_grpc import serve_grpc
-from protocol.warm import warm_kernels
 
 verbs = app(
     "The feature holder's node: answers one bank within its contract, and keeps a ledger of all that left.\n\n"

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocol.algorithms.binning import wrong_names
-from protocol.node_settings import NodeSettings, load_node_settings
+from protocol.node.settings import NodeSettings, load_node_settings
 
 
 class Policy(BaseModel):

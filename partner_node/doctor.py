@@ -8,12 +8,12 @@ from partner_node.algorithms.checkup import CHECKUP, BankSeen
 from partner_node.config import PartnerConfig
 from protocol.algorithms.checkup import differences, formats_of
 from protocol.errors import DataError
-from protocol.findings import Finding
-from protocol.footprint import at_partner
 from protocol.job import Job
-from protocol.node_checks import check_clock, check_footprint, check_own
+from protocol.job.workload import workload
+from protocol.node.checks import check_clock, check_footprint, check_own
+from protocol.node.findings import Finding
+from protocol.node.footprint import at_partner
 from protocol.table import Table
-from protocol.workload import workload
 
 
 def examine(config: PartnerConfig, job: Job | None) -> list[Finding]:

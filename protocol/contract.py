@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, Field
 
-from protocol.added_keys import WithAddedKeys
 from protocol.errors import RefusedError
+from protocol.settings.added_keys import WithAddedKeys
 
 
 class Contract(WithAddedKeys):

@@ -4,6 +4,8 @@ Every error names the party, the thing and the remedy in one sentence, and carri
 command ends with. Only a `TransportError` may be retried. No error ever holds a key or a raw value.
 """
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -66,3 +68,9 @@ BY_CODE: dict[int, type[FedwarnError]] = {
     cls.exit_code: cls for cls in (UsageError, DataError, PeerError, RefusedError, TransportError, IntegrityError)
 }
 """Lets a refusal cross the wire and be raised again with the same exit code."""
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """A hint at the closest name there is, or nothing."""
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" (nearest: {close[0]!r})" if close else ""

@@ -21,10 +21,10 @@ import partner_node.cli
 from bank_node.config import BankConfig, PartnerAddress
 from experiments.benchmarks import BENCHMARKS
 from partner_node.config import PartnerConfig, Policy
-from protocol.command import Interrupted
 from protocol.contract import Contract
 from protocol.errors import BY_CODE, FedwarnError
-from protocol.node_settings import NodeData
+from protocol.node.command import Interrupted
+from protocol.node.settings import NodeData
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from protocol import group
+from protocol.algorithms import group
 from protocol.algorithms.alignment import (
     PART,
     Aligned,
@@ -25,8 +25,8 @@ from protocol.algorithms.alignment import (
     TwiceBlinded,
     name,
 )
+from protocol.algorithms.group import Pending
 from protocol.errors import DataError, IntegrityError, PeerError
-from protocol.group import Pending
 from protocol.he.streams import fresh_key, permutation
 from protocol.messages import I64, U8, Message
 from protocol.role import Script, ask

@@ -23,14 +23,14 @@ from bank_node.api.listing import Listing
 from bank_node.api.rows import Rows, kind_of
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
-from bank_node.scoring import read_rows
-from bank_node.training import read_own_table
+from bank_node.scoring.scoring import read_rows
+from bank_node.training.training import read_own_table
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
-from protocol.errors import UsageError
+from protocol.errors import UsageError, nearest
 from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, Run, Split
 from protocol.messages import F64, I64
 from protocol.settings import check_settings
-from protocol.table import Source, Table, nearest, read_table
+from protocol.table import Source, Table, read_table
 
 _OWN: Final[dict[str, Any]] = {"partners": None, "validation_fraction": 0.0, "random_state": 7}
 _DEFAULTS: Final = {**{name: field.default for name, field in BoostingParams.model_fields.items()}, **_OWN}

@@ -10,10 +10,10 @@ import msgspec
 from bank_node.algorithms.boosting import Boosted
 from bank_node.models.folder import About, ModelFolder, load_model
 from bank_node.models.trees import TreeModel
-from bank_node.outcome import budgets, leakage, model_of
-from bank_node.training import TrainedRung, Training
+from bank_node.outcome.outcome import budgets, leakage, model_of
+from bank_node.training.training import TrainedRung, Training
 from protocol.errors import IntegrityError, UsageError
-from protocol.files import write_whole
+from protocol.node.files import write_whole
 
 NOTE: Final = "booster.json"
 ALONE: Final = "alone"

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from bank_node.standing import Progress
-from protocol.command import Talk
+from protocol.node.command import Talk
 
 _REDRAW_S: Final = 0.1
 

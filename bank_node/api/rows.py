@@ -14,9 +14,9 @@ import duckdb
 import numpy as np
 
 from protocol.errors import DataError
-from protocol.files import own_folder
-from protocol.scan import quoted, text
+from protocol.node.files import own_folder
 from protocol.table import Source, file_sha256
+from protocol.table.scan import quoted, text
 
 Rows = str | Path | Mapping[str, Any] | np.ndarray[Any, Any] | Any
 """A path to a CSV or Parquet file; columns by name; a structured array; or a DataFrame, of pandas or another library

@@ -4,12 +4,12 @@ from typing import Literal
 
 import numpy as np
 
-from bank_node.banding import find_cuts
 from bank_node.evaluation.facts import Facts
 from bank_node.evaluation.intervals import Metric, wilson_metric
 from bank_node.evaluation.scores import Key, Scored
 from bank_node.models.bands import BANDS, band_numbers, expected_loss, measured
 from bank_node.models.calibration import pd_of
+from bank_node.watching.banding import find_cuts
 from protocol.job import Bands
 from protocol.messages import F64
 

@@ -1,6 +1,6 @@
 """How well probabilities fit: of the score as it stands, and of each map to a probability of default, on the test rows.
 
-Maps are fitted on the validation rows alone (bank_node/calibrating.py), so that the test rows judge all alike.
+Maps are fitted on the validation rows alone (bank_node/watching/calibrating.py), so that the test rows judge all alike.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from bank_node.calibrating import Calibrations, groups_of, log_losses, quality
 from bank_node.evaluation.bootstrap import draws_of
 from bank_node.evaluation.facts import Facts
 from bank_node.evaluation.intervals import Metric, from_draws
 from bank_node.evaluation.scores import Key, Scored
+from bank_node.watching.calibrating import Calibrations, groups_of, log_losses, quality
 from protocol.messages import F64
 
 FIGURES = ("brier", "logloss", "ece")

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bank_node.models.scorecard import Scorecard
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
-from protocol.files import write_whole
 from protocol.job import Bands, EarlyWarning
+from protocol.node.files import write_whole
 
 FACTS_FILE = "facts.json"
 
@@ -122,7 +122,7 @@ class Term(Facts):
 class Considered(Facts):
     """A column that a linear model could have had, of a job with [selection]. None: not known.
 
-    iv, missing, single, stability: of it alone, see bank_node/glm_training.py. correlation: the largest with a column
+    iv, missing, single, stability: of it alone, see training/linear_columns.py. correlation: the largest with a column
     in the model, `beside`. inflation: of its variance, if it is in. left_out: by which check, "" if it is in.
     """
 

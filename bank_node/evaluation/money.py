@@ -13,8 +13,8 @@ import numpy as np
 from bank_node.evaluation.bootstrap import draws_of
 from bank_node.evaluation.metrics import Ranking, alerts
 from bank_node.evaluation.scores import Key, Scored
+from protocol.job.stakes import Stakes
 from protocol.messages import F64
-from protocol.stakes import Stakes
 
 
 def money(scored: Scored, key: Key, stakes: Stakes, weights: F64) -> F64:

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from bank_node.calibrating import groups_of
 from bank_node.evaluation.document import Report
 from bank_node.evaluation.drawing import COLOURS, GREY, INK, SQUARE, picture
 from bank_node.evaluation.intervals import wilson
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.scores import Scored
 from bank_node.models.calibration import pd_of
+from bank_node.watching.calibrating import groups_of
 from protocol.messages import F64
 
 

@@ -25,7 +25,7 @@ from bank_node.evaluation.verdict import verdicts
 from bank_node.evaluation.wording import joined, metric_name, relative_change, signed, uplift_sentence
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
-from protocol.files import write_whole
+from protocol.node.files import write_whole
 
 PAGE_FILE = "report.html"
 

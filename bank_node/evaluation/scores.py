@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.calibrating import Calibrations, calibrate
+from bank_node.watching.calibrating import Calibrations, calibrate
 from protocol.algorithms.parameters import Task
 from protocol.errors import DataError, UsageError
 from protocol.messages import F64, I64

@@ -19,7 +19,7 @@ from bank_node.models.scorecard import Scorecard
 from bank_node.models.trees import TreeModel
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
-from protocol.files import write_whole
+from protocol.node.files import write_whole
 
 SCHEMA: Final = 2
 TREES, LINEAR, ABOUT = "trees.json", "linear.json", "model.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.he.base import OneHot
 from protocol.he.engines import evaluator, secret_kit
 from protocol.he.noise import noise_of_query

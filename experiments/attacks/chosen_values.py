@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from experiments.attacks import Score
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.draws import draw
 from protocol.he.base import Integers
 from protocol.he.engines import integer_evaluator, integer_kit

@@ -26,7 +26,7 @@ from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
 from protocol.job import Job, load_job
-from protocol.ladder import Rung, rungs
+from protocol.job.ladder import Rung, rungs
 from protocol.messages import F64, I64
 from protocol.table import Column, Table
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bank_node.algorithms.alignment import align
 from partner_node.algorithms.alignment import AlignmentAnswerer
-from protocol import group
+from protocol.algorithms import group
 from protocol.algorithms.alignment import PartnerAlignment, Setting
 from protocol.messages import decode, encode
 from protocol.role import Replies, Requests, drive

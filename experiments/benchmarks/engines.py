@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from experiments.glm_laboratory import GlmLaboratory
 from experiments.laboratory import OPEN
-from experiments.warm import warm_kernels
+from experiments.laboratory.glm import GlmLaboratory
+from experiments.laboratory.warm import warm_kernels
 from protocol.algorithms.glm import product_rows
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams

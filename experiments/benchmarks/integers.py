@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.draws import draw
 from protocol.he.base import MAX_VALUE, Integers
 from protocol.he.engines import integer_evaluator, integer_kit

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from bank_node.evaluation.facts import read_facts
 from experiments.benchmarks.jobs import random_job
-from experiments.launch import train_between_processes
-from experiments.prepare import prepare, write_parties
+from experiments.running.launch import train_between_processes
+from experiments.running.prepare import prepare, write_parties
 
 LIMIT_MIB: Final = 4096
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.draws import draw
 from protocol.he.base import OneHot
 from protocol.he.engines import evaluator, secret_kit

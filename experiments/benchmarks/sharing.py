@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bank_node.parts import assign_parts
+from bank_node.training.parts import assign_parts
 from experiments.benchmarks.accuracy import metrics_of, positions_of
 from experiments.benchmarks.tree import CSX, scenario_columns
 from experiments.laboratory import Laboratory

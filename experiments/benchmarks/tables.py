@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.parts import assign_parts
+from bank_node.training.parts import assign_parts
 from experiments.benchmarks.accuracy import metrics_of, positions_of, with_gaps
 from experiments.benchmarks.tree import joined, scenario_columns, xgboost_model
 from experiments.laboratory import OPEN, Laboratory
 from protocol.job import Job, load_job
-from protocol.ladder import Rung, rungs
+from protocol.job.ladder import Rung, rungs
 from protocol.messages import F64, I64
 from protocol.table import Column, Table
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.data import ensure
 from experiments.laboratory import Laboratory
-from experiments.warm import warm_kernels
+from experiments.laboratory.warm import warm_kernels
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import UsageError

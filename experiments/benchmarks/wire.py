@@ -7,8 +7,8 @@ from typing import Any
 
 from bank_node.evaluation.facts import read_facts
 from experiments.benchmarks.jobs import csx_job
-from experiments.launch import train_between_processes, train_in_process
-from experiments.prepare import prepare, write_parties
+from experiments.running.launch import train_between_processes, train_in_process
+from experiments.running.prepare import prepare, write_parties
 
 _APART = ("total", "align", "hint")
 _RUNG = "all"

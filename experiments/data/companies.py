@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.dates import Grid
 from protocol.draws import draw
+from protocol.table.dates import Grid
 
 COLUMNS = ("company", "as_of", "bad", "turnover", "limit_use", "arrears", "headcount")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bank_node.early_warning import months_after
-from protocol.dates import Grid
+from bank_node.outcome.early_warning import months_after
 from protocol.draws import draw
+from protocol.table.dates import Grid
 
 COLUMNS = (
     "loan", "as_of", "bad", "defaulted_on", "opened_on", "balance", "turnover", "limit_use", "late_bills", "headcount",

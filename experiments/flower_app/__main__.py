@@ -14,7 +14,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # else Ray warns of a change to come
 
 from experiments.flower_app.simulation import simulate
-from protocol.command import TALK, app, main
+from protocol.node.command import TALK, app, main
 
 verbs = app("Train a run whose parties' folders are written on Flower's simulation engine.")
 

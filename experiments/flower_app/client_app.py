@@ -11,10 +11,10 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
-from partner_node.carried import partner_here
 from partner_node.config import load_config
-from protocol.files import folder_name
+from partner_node.node.carried import partner_here
 from protocol.job import load_job
+from protocol.node.files import folder_name
 from protocol.transport.over_flower import DELIVER, PARTY, named, packed, unpacked
 
 FindNode = Callable[[Context], Path | None]

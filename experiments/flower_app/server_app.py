@@ -11,11 +11,11 @@ from flwr.serverapp import ServerApp
 
 from bank_node.evaluation.report import write_report
 from experiments.flower_app.simulation import train_over
-from experiments.launch import Peaks
-from experiments.nodes import Nodes
-from experiments.run import run
-from protocol.command import TALK
+from experiments.running.launch import Peaks
+from experiments.running.nodes import Nodes
+from experiments.running.run import run
 from protocol.job import Job
+from protocol.node.command import TALK
 
 app = ServerApp()
 

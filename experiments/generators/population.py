@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.generators.shapes import Shape, amount
-from protocol.dates import Grid
 from protocol.draws import draw
 from protocol.messages import F64, I64
+from protocol.table.dates import Grid
 
 Columns = dict[str, npt.NDArray[Any]]
 _FIRST = date(2023, 1, 31)

@@ -13,8 +13,8 @@ from bank_node.evaluation.wording import signed
 from experiments.pages.render import render
 from experiments.sweeps.document import SWEEP_FILE, read_sweep
 from experiments.value.document import VALUE_FILE, read_value
-from protocol.command import TALK
 from protocol.errors import UsageError
+from protocol.node.command import TALK
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from bank_node.evaluation.report import read_report
 from experiments.sweeps.folders import RunFolder, State
 from experiments.sweeps.plan import Plan, label_of, short_label, value_text
 from protocol.errors import UsageError
-from protocol.files import write_whole
 from protocol.job import Title
+from protocol.node.files import write_whole
 
 SWEEP_FILE: Final = "sweep.json"
 TABLE_FILE: Final = "sweep.csv"

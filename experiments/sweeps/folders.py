@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bank_node.evaluation.document import REPORT_FILE
-from experiments.unfinished import DEALT_FILE
+from experiments.running.unfinished import DEALT_FILE
 from protocol.errors import UsageError
-from protocol.files import write_whole
+from protocol.node.files import write_whole
 
 State = Literal["planned", "begun", "done", "failed"]
 DONE: Final = "done.json"

@@ -19,8 +19,8 @@ from experiments.sweeps.plan import Settings, plan, value_text
 from experiments.sweeps.point import Point
 from experiments.sweeps.sweep import PAGE_FILE, Manner, sweep
 from protocol.errors import UsageError
-from protocol.files import write_whole
 from protocol.job import BoostingModel, Job, Title, load_job
+from protocol.node.files import write_whole
 
 _PARAMS: Final = ("models", "0", "params")
 KNOBS: Final[dict[str, Sequence[Any]]] = {

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.run import run as run_scenario
+from experiments.running.run import run as run_scenario
 from experiments.sweeps.folders import RunFolder
 from protocol.errors import FedwarnError
-from protocol.files import machine_told
+from protocol.node.files import machine_told
 
 Progress = Callable[[str, int, int], None]
 FAILED_LOG = "failed.log"

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
-from experiments.scenario import load_scenario
+from experiments.running.scenario import load_scenario
 from protocol.errors import UsageError
 from protocol.job import Job, Title
 from protocol.settings import check_settings, parse_toml, resolve

@@ -11,10 +11,10 @@ from experiments.sweeps.document import SweepResult, collect, label_of_run, writ
 from experiments.sweeps.folders import RunFolder, clear, the_only_one
 from experiments.sweeps.local import run_locally
 from experiments.sweeps.plan import Plan, short_label, value_text, write_scenarios
-from protocol.command import TALK
 from protocol.errors import UsageError
-from protocol.files import write_whole
 from protocol.job import Job
+from protocol.node.command import TALK
+from protocol.node.files import write_whole
 
 PAGE_FILE = "index.html"
 

@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict
 
 from bank_node.config import load_config as load_bank
 from bank_node.evaluation.stability import index_of_counts
-from bank_node.parts import Parts, assign_parts
-from bank_node.training import read_own_table
-from experiments.again import Finished
-from experiments.joined import rows_behind
+from bank_node.training.parts import Parts, assign_parts
+from bank_node.training.training import read_own_table
+from experiments.checking.joined import rows_behind
+from experiments.running.again import Finished
 from partner_node.algorithms.binning import bin_table
 from protocol.algorithms.woe import Evidence
-from protocol.files import write_whole
 from protocol.messages import F64, I64
+from protocol.node.files import write_whole
 from protocol.table import Column, Table, read_table
 
 Band = Literal["none", "weak", "medium", "strong"]

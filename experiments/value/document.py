@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.intervals import Uplift
 from protocol.errors import UsageError
-from protocol.stakes import Stakes
+from protocol.job.stakes import Stakes
 
 VALUE_FILE: Final = "value.json"
 METRICS: Final = ("auc", "ks", "money")

@@ -8,12 +8,12 @@ from typing import Any
 
 from bank_node.evaluation.facts import RunFacts, read_facts
 from bank_node.evaluation.scores import Key, Scored, read_scores
-from experiments.again import Finished, train_again
-from experiments.launch import Progress
+from experiments.running.again import Finished, train_again
+from experiments.running.launch import Progress
 from experiments.value.shapley import Coalition
-from protocol.files import folder_name
 from protocol.job import Job
 from protocol.messages import F64
+from protocol.node.files import folder_name
 
 Families = dict[str, dict[str, tuple[str, ...]]]
 """By partner: groups of its columns, by name."""

@@ -8,9 +8,9 @@ from bank_node.evaluation.facts import RunFacts, Text, read_facts
 from bank_node.evaluation.intervals import Estimates, Uplift
 from bank_node.evaluation.money import money_of
 from bank_node.evaluation.scores import Key, Scored, read_scores
-from experiments.again import Finished, finished
-from experiments.launch import Progress
 from experiments.pages.render import card_page, value_page
+from experiments.running.again import Finished, finished
+from experiments.running.launch import Progress
 from experiments.spending import require_fit, spending, tell
 from experiments.value.card import cards, write_card
 from experiments.value.document import METRICS, VALUE_FILE, CoalitionWorth, PartnerValue, Price, Value
@@ -25,9 +25,9 @@ from experiments.value.shapley import (
 )
 from experiments.value.trainings import coalition_job, families_of, train_coalitions, train_without, with_more
 from protocol.errors import UsageError
-from protocol.files import write_whole
 from protocol.job import Job
-from protocol.stakes import Stakes
+from protocol.job.stakes import Stakes
+from protocol.node.files import write_whole
 
 PAGE_FILE = "value.html"
 NOBODY: Coalition = frozenset()

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from protocol import group
+from protocol.algorithms import group
 from protocol.algorithms.alignment import (
     Aligned,
     BlindedIds,
@@ -22,11 +22,11 @@ from protocol.algorithms.alignment import (
     TwiceBlinded,
     name,
 )
-from protocol.dates import EXACT, Grid, Moments, coded, latest, lay_out
 from protocol.errors import DataError, IntegrityError, PeerError
 from protocol.he.streams import KEY_BYTES, fresh_key, permutation
 from protocol.messages import I64, Message
 from protocol.table import Table
+from protocol.table.dates import EXACT, Grid, Moments, coded, latest, lay_out
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from protocol.algorithms.binning import ColumnShape, Cutting, NumberRule, Rule, apply_rule, fit_rule, shape_of, sizes_of
-from protocol.errors import DataError
+from protocol.errors import DataError, nearest
 from protocol.he.base import OneHot
 from protocol.he.streams import digest
 from protocol.messages import I64, U8
-from protocol.table import Column, nearest
+from protocol.table import Column
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
     Handles,

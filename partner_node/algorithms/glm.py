@@ -8,8 +8,8 @@ import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
-from partner_node.kept_terms import KeptTerm, KeptTerms
-from partner_node.models import changed_table
+from partner_node.kept.models import changed_table
+from partner_node.kept.terms import KeptTerm, KeptTerms
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (

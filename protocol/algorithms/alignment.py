@@ -20,9 +20,9 @@ in it; the partner learns the bank's number of rows and the number of matches, a
 shared: the row space is the matched rows in one fresh random order for all partners; both learn which of their
 own rows matched.
 
-At points in time (protocol/dates.py) one-sided aligns (id, point) on a grid that both nodes have in their settings:
-the partner blinds one row an id and point, and learns no date of the bank's. shared aligns ids, and the partner is
-then sent the date of each matched row.
+At points in time (protocol/table/dates.py) one-sided aligns (id, point) on a grid that both nodes have in their
+settings: the partner blinds one row an id and point, and learns no date of the bank's. shared aligns ids, and the
+partner is then sent the date of each matched row.
 
 Beyond that, both learn the other's number of rows. Under decisional Diffie-Hellman, in the random-oracle model,
 blinded ids are pseudorandom. Nothing keeps a party from listing ids that it does not hold.

@@ -86,7 +86,7 @@ class Formats(Message, frozen=True):
 
 
 def formats_of(ids: Sequence[bytes]) -> IdFormats:
-    """The formats of normalised ids (protocol/ids.py), a column."""
+    """The formats of normalised ids (protocol/table/ids.py), a column."""
     looked_at = ids[:: max(1, len(ids) // MOST_ROWS)]
     columns = zip(*(_BETWEEN.split(value) for value in looked_at), strict=True)
     return tuple(_formats(column) for column in columns)

@@ -4,9 +4,9 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.binning import MAX_BIN
 from protocol.algorithms.parameters import OBJECTIVES, Task
+from protocol.settings.added_keys import WithAddedKeys
 
 MOST_COLUMNS: Final = 30
 """Columns of one party in a model: products of two columns grow with their square."""

@@ -4,8 +4,8 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.binning import MAX_BIN, Cutting
+from protocol.settings.added_keys import WithAddedKeys
 
 Task = Literal["binary", "regression", "multiclass"]
 OBJECTIVES: Final[dict[str, Task]] = {

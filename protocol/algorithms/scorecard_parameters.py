@@ -2,9 +2,9 @@
 
 from pydantic import ConfigDict, Field
 
-from protocol.added_keys import WithAddedKeys
 from protocol.algorithms.glm_parameters import MOST_COLUMNS, GlmParams
 from protocol.algorithms.parameters import Task
+from protocol.settings.added_keys import WithAddedKeys
 
 
 class ScorecardParams(WithAddedKeys):

@@ -14,9 +14,9 @@ from typing import Final, NoReturn
 import grpc  # type: ignore[import-untyped]
 from cryptography import x509
 
-from protocol.certificates import dns_label, party_of, refuse_demo, refuse_expired
 from protocol.errors import FedwarnError, IntegrityError, PeerError, TransportError
 from protocol.identity import TlsMaterial
+from protocol.identity.certificates import dns_label, party_of, refuse_demo, refuse_expired
 from protocol.messages import Malformed
 from protocol.transport.address import Address, parse_address, port_in_use
 from protocol.transport.base import FanOut

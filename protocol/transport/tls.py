@@ -11,9 +11,9 @@ from typing import Final
 
 from cryptography import x509
 
-from protocol.certificates import dns_label, refuse_demo, refuse_expired, refuse_other
 from protocol.errors import PeerError, TransportError
 from protocol.identity import CERT_FILE, KEY_FILE, Described, TlsMaterial, describe
+from protocol.identity.certificates import dns_label, refuse_demo, refuse_expired, refuse_other
 from protocol.transport.address import Address
 
 _MEETING_S: Final = 5.0

@@ -13,7 +13,7 @@ import bank_node.algorithms.alignment as bank_half
 import protocol.algorithms.alignment as contract
 from bank_node.algorithms.alignment import DatedRows, align
 from partner_node.algorithms.alignment import AlignmentAnswerer, DatedRecords
-from protocol import group
+from protocol.algorithms import group
 from protocol.algorithms.alignment import (
     BankAlignment,
     BlindedIds,
@@ -29,11 +29,11 @@ from protocol.algorithms.alignment import (
     name,
     save,
 )
-from protocol.dates import EXACT
 from protocol.errors import DataError, IntegrityError, PeerError
-from protocol.ids import normalise_ids
 from protocol.messages import decode, encode
 from protocol.role import drive
+from protocol.table.dates import EXACT
+from protocol.table.ids import normalise_ids
 
 
 class Hall:

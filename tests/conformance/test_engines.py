@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bank_node.algorithms.woe import count_partners
-from experiments.glm_laboratory import GlmLaboratory
 from experiments.laboratory import JOB, OPEN, Laboratory
+from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.boosting import SumsQuery
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams

@@ -16,8 +16,8 @@ from bank_node.algorithms import telling
 from bank_node.algorithms.glm_scores import partner_score
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
-from experiments.glm_laboratory import GlmLaboratory
 from experiments.laboratory import OPEN
+from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.glm import Coefficients, CrossQuery, PartialScores, rounded
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import DataError, IntegrityError, RefusedError

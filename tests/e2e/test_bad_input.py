@@ -20,10 +20,10 @@ import typer
 import bank_node.cli
 import experiments.cli
 import partner_node.cli
-from protocol import command
-from protocol.authority import sign
-from protocol.files import own_folder
 from protocol.identity import create_demo_identities
+from protocol.identity.authority import sign
+from protocol.node import command
+from protocol.node.files import own_folder
 from tests.e2e.commands import ByHand, Ended, call, edit, end, half_written, refused, start, wait_for
 from tests.e2e.tables import scenario
 
@@ -425,7 +425,7 @@ def test_the_noise_does_not_fit_the_plaintext(hand):
 
 def test_a_bug_is_not_told_to_the_peer(hand):
     """It goes to the log, there as JSON, and its text to nobody else."""
-    bug = "import partner_node.node as n; n.PartnerNode.handle = lambda *_: {}['a secret']"
+    bug = "import partner_node.node.node as n; n.PartnerNode.handle = lambda *_: {}['a secret']"
     partner = hand.start_partner(prelude=f"import sys; sys.argv += ['--log-format', 'json']; {bug}")
     sentence = not_trained(hand, 4, "telecom: ", "an error of its own", "log")
     partner.terminate()

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from bank_node.algorithms.checkup import CheckedUp
 from bank_node.config import load_config as load_bank
 from bank_node.doctor import _checkup
-from experiments.prepare import write_demo
+from experiments.running.prepare import write_demo
 from partner_node.config import load_config as load_partner
 from partner_node.doctor import examine
 from protocol.algorithms.checkup import differences, formats_of
-from protocol.findings import Finding, as_dict, worst
-from protocol.footprint import Footprint
 from protocol.job import load_job
 from protocol.ledger import read_ledger
-from protocol.node_checks import check_clock, check_footprint
+from protocol.node.checks import check_clock, check_footprint
+from protocol.node.findings import Finding, as_dict, worst
+from protocol.node.footprint import Footprint
 from protocol.table import read_table
 from tests.e2e.commands import ByHand, edit
 from tests.e2e.tables import scenario
@@ -116,7 +116,7 @@ def test_a_certificate_near_its_end_a_clock_and_a_full_disk(hand, monkeypatch):
     config = load_partner(hand.node("telecom") / "node.toml")
     soon = (datetime.now(UTC) + timedelta(days=20)).isoformat()
     about = {"not_after": soon, "demo": False}
-    monkeypatch.setattr("protocol.node_checks.describe", lambda pem: about)
+    monkeypatch.setattr("protocol.node.checks.describe", lambda pem: about)
     (certificate,) = (f for f in examine(config, None) if f.check == "certificate")
     assert certificate.warning
     assert "renewed" in certificate.remedy

@@ -16,12 +16,12 @@ from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.rows import open_rows
-from experiments.check import CHECKS, check_glm
-from experiments.run import run as run_here
-from experiments.verify import verify
+from bank_node.scoring.rows import open_rows
+from experiments.checking.check import CHECKS, check_glm
+from experiments.checking.verify import verify
+from experiments.running.run import run as run_here
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.ledger import read_ledger
 from protocol.transport.in_process import InProcess
 from tests.e2e.commands import call, edit

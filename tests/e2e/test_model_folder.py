@@ -17,12 +17,12 @@ from bank_node.cli import export, show
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import ABOUT, TREES, ModelFolder, load_model
 from bank_node.node import BankNode
-from bank_node.scoring import read_rows
+from bank_node.scoring.scoring import read_rows
 from bank_node.standing import Standing
-from experiments.run import run
-from partner_node.budgets import Budgets
+from experiments.running.run import run
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
+from partner_node.policy.budgets import Budgets
 from protocol.algorithms.scoring import ScoringBits
 from protocol.errors import (
     DataError,

@@ -9,10 +9,10 @@ import pytest
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.scoring import Scored, parties_absent, read_rows
-from experiments.run import run
+from bank_node.scoring.scoring import Scored, parties_absent, read_rows
+from experiments.running.run import run
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.errors import DataError, IntegrityError, UsageError
 from protocol.transport.in_process import InProcess
 from tests.e2e.tables import scenario

@@ -7,16 +7,16 @@ from typing import Any
 import duckdb
 import pytest
 
-import bank_node.rows
+import bank_node.scoring.rows
+import bank_node.scoring.streaming
 import bank_node.standing
-import bank_node.streaming
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.rows import open_rows
-from experiments.run import run
+from bank_node.scoring.rows import open_rows
+from experiments.running.run import run
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.errors import DataError, FedwarnError, TransportError, UsageError
 from protocol.transport.in_process import InProcess
 from tests.e2e.tables import scenario
@@ -38,8 +38,8 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many parts of a few rows."""
-    monkeypatch.setattr(bank_node.rows, "PART", 53)
-    monkeypatch.setattr(bank_node.streaming, "PART", 53)
+    monkeypatch.setattr(bank_node.scoring.rows, "PART", 53)
+    monkeypatch.setattr(bank_node.scoring.streaming, "PART", 53)
     monkeypatch.setattr(bank_node.standing, "PART", 37)
 
 

@@ -13,17 +13,17 @@ import pytest
 from msgspec import UNSET, structs
 
 from bank_node.config import load_config as load_bank
-from bank_node.explaining import explain
 from bank_node.models.calibration import log_odds, pd_of
 from bank_node.models.folder import ModelFolder, load_model
 from bank_node.models.show import summary
 from bank_node.node import BankNode
-from bank_node.rows import open_rows
-from bank_node.watch_list import HEADER, WatchList
-from experiments.run import run
-from experiments.verify import verify
+from bank_node.scoring.rows import open_rows
+from bank_node.watching.explaining import explain
+from bank_node.watching.watch_list import HEADER, WatchList
+from experiments.checking.verify import verify
+from experiments.running.run import run
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.errors import UsageError
 from protocol.transport.in_process import InProcess
 from tests.e2e.commands import edit

@@ -11,8 +11,8 @@ import tomli_w
 from sklearn.datasets import load_breast_cancer, load_wine
 
 import bank_node.evaluation
-from experiments.run import run
-from experiments.verify import verify
+from experiments.checking.verify import verify
+from experiments.running.run import run
 
 SCHEMA = json.loads((Path(bank_node.evaluation.__file__).parent / "report.schema.json").read_text(encoding="utf-8"))
 LABEL = "CAST(u1 + u2 * 0.3 > 0.8 AS INTEGER)"

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import tomli_w
 
-from experiments.check import check_woe
+from experiments.checking.check import check_woe
+from experiments.checking.verify import verify
 from experiments.data.companies import write_companies
-from experiments.run import run
-from experiments.verify import verify
+from experiments.running.run import run
 from partner_node.config import load_config
-from partner_node.preview import preview
+from partner_node.preview.preview import preview
 from protocol.job import load_job
 from protocol.ledger import read_ledger
 

@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.verify import verify
+from experiments.checking.verify import verify
 from protocol.errors import DataError
 from protocol.job import Job, ReportSettings, Split
-from protocol.workload import workload
+from protocol.job.workload import workload
 from tests.experiments.test_any_table import LABEL, TREES, report_of, write
 
 SELECT = f"i AS id, {LABEL} AS y, u1 + u3 AS x, u2 AS z"

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import experiments
 from experiments.generators import POPULATIONS
-from experiments.scenario import concrete, load_scenario
+from experiments.running.scenario import concrete, load_scenario
 from protocol.errors import UsageError
 from tests.e2e.commands import call, refused
 

@@ -10,10 +10,10 @@ import pytest
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.scoring import read_rows
-from experiments.verify import verify
+from bank_node.scoring.scoring import read_rows
+from experiments.checking.verify import verify
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.errors import DataError, UsageError
 from protocol.transport.in_process import InProcess
 from tests.experiments.test_any_table import report_of, write

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import tomli_w
 
-from bank_node import rows as bank_rows
-from bank_node import standing, streaming
+from bank_node import standing
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
-from bank_node.rows import open_rows
-from bank_node.scoring import read_rows
+from bank_node.scoring.rows import open_rows
+from bank_node.scoring.scoring import read_rows, streaming
+from bank_node.scoring.scoring import rows as bank_rows
+from experiments.checking.verify import verify
 from experiments.data.companies import write_companies
-from experiments.run import run
-from experiments.verify import verify
+from experiments.running.run import run
 from partner_node.config import load_config as load_partner
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.algorithms.alignment import BankAlignment, PartnerAlignment, load
 from protocol.errors import DataError, UsageError
 from protocol.table import Source, Table, TableSpec, read_table

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from experiments.run import run
+from experiments.running.run import run
 from experiments.spending import require_fit, rows_of, spending
 from experiments.sweeps.document import read_sweep
 from experiments.sweeps.folders import RunFolder

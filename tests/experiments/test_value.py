@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bank_node.evaluation.money import money
 from bank_node.evaluation.scores import Scored
-from experiments.run import run
+from experiments.running.run import run
 from experiments.value.card import Card
 from experiments.value.document import METRICS, Value, read_value
 from experiments.value.shapley import coalitions, error_of_sampling, exact, orders, sampled
@@ -20,7 +20,7 @@ from experiments.value.trainings import families_of
 from experiments.value.value import value
 from protocol.errors import RefusedError, UsageError
 from protocol.job import load_job
-from protocol.stakes import Stakes
+from protocol.job.stakes import Stakes
 from tests.e2e.commands import call
 from tests.e2e.tables import scenario
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.verify import verify
+from experiments.checking.verify import verify
 from tests.e2e.commands import call, edit
 from tests.e2e.tables import scenario
 from tests.flower.deployed import APP, Site

@@ -14,10 +14,10 @@ import pytest
 from bank_node.config import load_config as load_bank
 from bank_node.connect import connected
 from experiments.flower_app.simulation import simulate
-from experiments.nodes import Nodes
-from experiments.prepare import prepare, write_parties
+from experiments.running.nodes import Nodes
+from experiments.running.prepare import prepare, write_parties
 from partner_node.config import load_config
-from partner_node.service import PartnerService
+from partner_node.node.service import PartnerService
 from protocol.he.blind.secret_kit import BlindSecretKit
 from protocol.identity import load_identity
 from protocol.job import Job, load_job

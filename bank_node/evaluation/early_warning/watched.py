@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 
 from bank_node.evaluation.scores import EVALUATED, IN_TIME, Key, loaded
-from protocol.dates import Moments
 from protocol.errors import DataError
 from protocol.messages import F64, I64
+from protocol.table.dates import Moments
 
 WATCHED_FILE: Final = "early_warning.csv"
 _COLUMNS: Final = {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bank_node.evaluation.report import write_report
-from experiments.verify import verify
+from experiments.checking.verify import verify
 from tests.bank_node.evaluation.simulated import simulate_run
 
 CASES: list[dict[str, Any]] = [

@@ -10,16 +10,16 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bank_node.early_warning import months_after
 from bank_node.evaluation.delong import delong
 from bank_node.evaluation.early_warning.alerts import AMBER, GREEN, RED, bands, migration
 from bank_node.evaluation.early_warning.figures import parts_of, values_of
 from bank_node.evaluation.early_warning.lead import leads
 from bank_node.evaluation.early_warning.watched import Watched
 from bank_node.evaluation.stability import index_of_counts, stability_index
+from bank_node.outcome.early_warning import months_after
+from experiments.checking.verify import verify
 from experiments.data.loans import write_loans
-from experiments.run import run
-from experiments.verify import verify
+from experiments.running.run import run
 from protocol.errors import DataError, UsageError
 from protocol.job import EarlyWarning, load_job
 

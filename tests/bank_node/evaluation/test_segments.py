@@ -11,7 +11,7 @@ from bank_node.evaluation.document import Report
 from bank_node.evaluation.intervals import Metric, wilson
 from bank_node.evaluation.report import write_report
 from bank_node.evaluation.segments import difference_of
-from experiments.verify import verify
+from experiments.checking.verify import verify
 from tests.bank_node.evaluation.simulated import simulate_run, simulate_segments
 
 

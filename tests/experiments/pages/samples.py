@@ -12,7 +12,7 @@ from experiments.sweeps.point import Point
 from experiments.value.card import Card, CardColumn
 from experiments.value.document import METRICS, CoalitionWorth, PartnerValue, Price, Value
 from protocol.job import Title
-from protocol.stakes import Stakes
+from protocol.job.stakes import Stakes
 from tests.bank_node.evaluation.simulated import simulate_run
 
 

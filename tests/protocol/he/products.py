@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.he.base import OneHot
 from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit

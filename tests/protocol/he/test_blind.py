@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.he import engines
 from protocol.he.base import PLAINTEXT_BITS, Ciphertext
 from protocol.he.blind.public import public_seed

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.errors import IntegrityError, RefusedError
 from protocol.he import engines
 from protocol.he.base import MAX_PRODUCT, MAX_VALUE, Cleartext, Integers

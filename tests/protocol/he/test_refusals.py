@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partner_node.budgets import FLOOD_BUDGET, Budgets
+from partner_node.policy.budgets import FLOOD_BUDGET, Budgets
 from protocol.errors import FedwarnError, IntegrityError, RefusedError, UsageError
 from protocol.he import engines
 from protocol.he.base import Ciphertext, Cleartext, OneHot

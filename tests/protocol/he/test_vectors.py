@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partner_node.budgets import FLOOD_BUDGET, Budgets
+from partner_node.policy.budgets import FLOOD_BUDGET, Budgets
 from protocol import errors
 from protocol.he import ring
 from protocol.he.base import Ciphertext, Cleartext, OneHot, Sealed

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from partner_node.budgets import FLOOD_BUDGET, Budgets
+from partner_node.policy.budgets import FLOOD_BUDGET, Budgets
 from protocol.errors import IntegrityError, RefusedError
 from protocol.he import parameters
 from protocol.he.base import MAX_PRODUCT, MAX_VALUE, Cleartext, Integers
@@ -280,7 +280,7 @@ def test_the_flood_budget_is_its_formula_spent_once_and_refused_by_name(
         cost = 10.5 * (norms[1] + norms[2] + 4 * N) * 2.0**-136
         assert made.budgets.flood_spent(hint_id) == pytest.approx(cost, rel=1e-12)
     first = made.evaluator.answer(body, ["label"], ALL[1:3])
-    monkeypatch.setattr("partner_node.budgets.FLOOD_BUDGET", 1.5 * cost)
+    monkeypatch.setattr("partner_node.policy.budgets.FLOOD_BUDGET", 1.5 * cost)
     with pytest.raises(RefusedError, match="flood budget"):
         made.evaluator.answer(_query(made, 2, "next"), ["next"], ALL)
     assert (made.evaluator.answer(body, ["label"], ALL[1:3]) == first).all()

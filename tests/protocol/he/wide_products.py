@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from partner_node.budgets import Budgets
+from partner_node.policy.budgets import Budgets
 from protocol.he.base import MAX_VALUE, Integers
 from protocol.he.blind.wide_evaluator import WideEvaluator
 from protocol.he.blind.wide_kit import WideSecretKit

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from protocol.authority import CA_FILE, create_authority, sign
 from protocol.identity import TlsMaterial, create_key_and_csr, install, load_identity
+from protocol.identity.authority import CA_FILE, create_authority, sign
 from protocol.messages import U8, Message, declared
 from protocol.transport.over_grpc import GrpcServer, serve_grpc
 from protocol.wire.envelope import Envelope

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.certificates import dns_label
 from protocol.errors import PeerError, TransportError, UsageError
 from protocol.identity import TlsMaterial, load_identity
+from protocol.identity.certificates import dns_label
 from protocol.transport.address import parse_address
 from protocol.transport.over_grpc import GrpcServer, GrpcTransport, serve_grpc
 from protocol.transport.persistent import TooSlow

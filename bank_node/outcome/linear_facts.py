@@ -1,0 +1,109 @@
+"""What a run says of its linear models: coefficients with their errors, tests of parties, what partial scores told."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bank_node.algorithms.glm_task import FittedGlm
+from bank_node.algorithms.inference import above, figures_of
+from bank_node.algorithms.telling import share_told
+from bank_node.evaluation.facts import Leakage, Linear, PartyTest, Term
+from bank_node.outcome.bin_tables import name_of, names_of_rule, names_of_shape
+from bank_node.training.training import TrainedRung, Training
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.job import linear_params
+
+
+def params_of(training: Training, trained: TrainedRung) -> GlmParams:
+    """The parameters of a linear model."""
+    params = linear_params(training.job.models[training.job.model_names.index(trained.model)])
+    assert params is not None
+    return params
+
+
+def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
+    """Of a rung under a linear model; None of trees."""
+    fitted = trained.fitted
+    if not isinstance(fitted, FittedGlm):
+        return None
+    params = params_of(training, trained)
+    return Linear(
+        family=params.family,
+        encoding="woe" if params.by_woe else "numeric",
+        joint=fitted.curvature.complete,
+        rows=int((training.parts == "train").sum()),
+        deviance=fitted.deviance,
+        null_deviance=fitted.null_deviance,
+        penalty=params.reg_lambda,
+        steps=fitted.steps,
+        converged=fitted.converged,
+        terms=_terms(training, trained, fitted, params),
+        tests=_tests(training, trained, fitted, params),
+    )
+
+
+def _terms(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[Term]:
+    """Every coefficient, under the name that a reader knows its column by."""
+    names = ["", *_own_names(training, fitted, params), *_their_names(training, trained, fitted, params)]
+    found = figures_of(fitted, params)
+    return [term.model_copy(update={"column": name}) for name, term in zip(names, found, strict=True)]
+
+
+def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list[str]:
+    called = training.job.parties[training.table.party].names
+    out = []
+    for term in fitted.model.own:
+        bins = names_of_rule(term.rule, np.arange(len(term.values))) if term.values and not params.by_woe else []
+        out.append(_with_bin(called.get(term.column, term.column), term.values, bins))
+    return out
+
+
+def _their_names(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[str]:
+    cutting = training.job.cutting_of(training.job.models[training.job.model_names.index(trained.model)])
+    shapes = {p: {s.number: s for s in training.views[p, cutting].columns} for p in trained.rung.partners}
+    out = []
+    for term in fitted.model.theirs:
+        shape = shapes[term.party][term.column]
+        bins = names_of_shape(shape, np.arange(len(term.values))) if term.values and not params.by_woe else []
+        out.append(_with_bin(name_of(shape), term.values, bins))
+    return out
+
+
+def _with_bin(name: str, values: Sequence[int], bins: Sequence[str]) -> str:
+    """A column; or, where it stands for one of its bins, which one."""
+    return f"{name}: {bins[int(np.argmax(values))]}" if bins else name
+
+
+def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[PartyTest]:
+    """Of every partner whose absence is a rung of its own; none under a penalty, or in the placebo."""
+    if params.reg_lambda or trained.rung.placebo:
+        return []
+    out = []
+    for partner in trained.rung.partners:
+        others = tuple(p for p in trained.rung.partners if p != partner)
+        for rung in training.rungs:
+            alike = (rung.model, rung.rung.partners, rung.rung.placebo) == (trained.model, others, False)
+            if alike and isinstance(rung.fitted, FittedGlm):
+                statistic = max(0.0, (rung.fitted.deviance - fitted.deviance) / fitted.dispersion)
+                degrees = int(fitted.active.sum() - rung.fitted.active.sum())
+                if degrees > 0:
+                    p = above(statistic, degrees)
+                    out.append(PartyTest(party=partner, degrees=degrees, statistic=statistic, p=p))
+    return out
+
+
+def with_releases(training: Training, trained: TrainedRung, partner: str, leakage: Leakage) -> Leakage:
+    """The same with what the partial scores told, of all rungs of the model so far: their columns are the same."""
+    if not isinstance(trained.fitted, FittedGlm):
+        return leakage
+    place = next(k for k, rung in enumerate(training.rungs) if rung is trained)
+    so_far = training.rungs[: place + 1]
+    fits = [t.fitted for t in so_far if t.model == trained.model and isinstance(t.fitted, FittedGlm)]
+    released = {(r.coefficients, r.decimals): r.scores for fit in fits for r in fit.released.get(partner, ())}
+    told, values = None, [term.values for term in trained.fitted.model.of(partner)]
+    if released and all(values):
+        held = training.alignments[partner].positions
+        scores = np.stack([s[held[held >= 0]] for s in released.values()])
+        coefficients = np.array([values for values, _ in released], dtype=np.int64)
+        told = share_told(values, coefficients, scores, [decimals for _, decimals in released])
+    return leakage.model_copy(update={"releases": len(released), "told_rows": told})

@@ -1,0 +1,1 @@
+"""Scoring new rows through a model folder, in a file of any length."""

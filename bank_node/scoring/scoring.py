@@ -1,0 +1,162 @@
+"""`bank-node score`: new rows through a model folder, with the partners that its splits need."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bank_node.algorithms.objective import RESPONSES
+from bank_node.algorithms.scorers import scorer_of
+from bank_node.config import BankConfig
+from bank_node.models.calibration import pd_of
+from bank_node.models.folder import Model, ModelFolder, own_columns
+from bank_node.standing import Progress, Standing
+from protocol.algorithms.alignment import BankAlignment
+from protocol.errors import DataError, RefusedError, TransportError, UsageError
+from protocol.messages import F64, I64
+from protocol.node.files import writing_whole
+from protocol.role import Exchange, drive
+from protocol.table import Column, Source, Table, read_table
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows in order of id, their prediction, and the parties whose columns each score rests on.
+
+    score: shape (n,), or a probability a class, shape (n, classes). pd: calibrated probabilities of default, shape
+    (n,), where the model was calibrated. points: of a scorecard, shape (n,).
+    """
+
+    ids: list[bytes]
+    score: F64
+    parties_used: list[str]
+    pd: F64 | None = None
+    points: F64 | None = None
+
+    def write(self, path: Path) -> None:
+        """id, score, parties_used, and probabilities of classes or of default; floats written exactly."""
+        with writing_whole(path) as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(self.header)
+            rows.writerows(self.lines())
+
+    @property
+    def header(self) -> list[str]:
+        """Names of the columns written."""
+        classes = self.score.shape[1] if self.score.ndim == 2 else 0
+        further = [f"score_{k}" for k in range(classes)] + ["pd"] * (self.pd is not None)
+        further += ["points"] * (self.points is not None)
+        return ["id", "score", "parties_used", *further]
+
+    def lines(self) -> Iterator[tuple[object, ...]]:
+        """A line a row."""
+        each = list(self.score.T) if self.score.ndim == 2 else []
+        each += [column for column in (self.pd, self.points) if column is not None]
+        score = self.score.argmax(axis=1) if self.score.ndim == 2 else self.score
+        ids = (i.decode() for i in self.ids)
+        return zip(ids, score.tolist(), self.parties_used, *(column.tolist() for column in each), strict=True)
+
+
+def parties_absent(given: Sequence[str], model: Model) -> set[str]:
+    """The partners to do without, from PARTNER=missing or PARTNER=fail. Raises: UsageError."""
+    choices = {}
+    for text in given:
+        party, _, choice = text.rpartition("=")
+        if party not in model.parties[1:] or choice not in ("missing", "fail"):
+            partners = ", ".join(model.parties[1:]) or "none"
+            raise UsageError("--absent", f"{text!r} is not PARTNER=missing or PARTNER=fail", f"partners are {partners}")
+        choices[party] = choice
+    return {party for party, choice in choices.items() if choice == "missing"}
+
+
+def read_rows(config: BankConfig, model: Model, data: Path) -> Table:
+    """The rows to score: ids, and the bank's columns that the model uses. Raises: UsageError, DataError."""
+    kind: str = "parquet" if data.suffix == ".parquet" else "csv"
+    spec = config.data.model_copy(update={"label": "", "weight": "", "amount": "", "time": "", "part": ""})
+    kinds = own_columns(model)
+    made = set(kinds)
+    columns = tuple(c for c in config.data.columns or () if c in made or any(m.rsplit(".", 1)[0] == c for m in made))
+    if config.data.columns is not None:
+        spec = spec.model_copy(update={"columns": columns})
+    source = Source.model_validate({"kind": kind, "path": data})
+    table = read_table(source, spec, config.party, to_train=False)
+    missing = made - {column.name for column in table.columns}
+    if missing:
+        raise DataError(
+            config.party, f"{data.name} lacks {sorted(missing)[0]!r}, which the model uses", "add the column"
+        )
+    for column in table.columns:
+        if kinds.get(column.name, column.kind) != column.kind:
+            thing = (
+                f"column {column.name!r} of {data.name} is a {column.kind}, and was a {kinds[column.name]} in training"
+            )
+            raise DataError(config.party, thing, "write it as it was then")
+    return table
+
+
+def partners_asked(config: BankConfig, folder: ModelFolder, without: set[str]) -> list[str]:
+    """The partners whose splits the model uses, but for those to do without.
+
+    Raises: UsageError, PeerError: the model is not this node's, or a partner is not among its settings.
+    """
+    folder.require_settings(config)
+    model, scorer = folder.model, scorer_of(folder.model)
+    asked = [p for p in model.parties if p != config.party and scorer.needs(p) and p not in without]
+    for partner in asked:
+        if partner not in config.partners:
+            raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
+    return asked
+
+
+def score(
+    config: BankConfig, folder: ModelFolder, table: Table, exchange: Exchange, without: set[str], progress: Progress
+) -> Scored:
+    """Score the rows. without: partners not to be asked, whose splits take their default directions.
+
+    Raises: FedwarnError of a partner that is needed and cannot be asked.
+    """
+    model, scorer = folder.model, scorer_of(folder.model)
+    asked = partners_asked(config, folder, without)
+    alignments: dict[str, BankAlignment] = {}
+    told = {p: scorer.absent(p, table.rows) for p in model.parties if p in without}
+    if asked:
+        standing = Standing(config, table, exchange, progress)
+        with absence_offered():
+            standing.agree(asked, job="", model=model.sha256)
+            for partner in asked:
+                folder.require_contract(partner, standing.contracts[partner])
+            alignments = standing.align(asked)
+            answers = drive(scorer.ask(folder.about.alignment, alignments), exchange)
+            told |= {p: answer.at(alignments[p].positions) for p, answer in answers.items()}
+    columns: Mapping[str, Column] = {column.name: column for column in table.columns}
+    used = parties_used(config.party, {p: a.positions for p, a in alignments.items()}, table.rows)
+    margin = scorer.margins(config.party, columns, told, table.rows)
+    return scored_of(folder, table.ids, margin, used)
+
+
+def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:
+    """What the model says of rows with these margins, shape (n,), or (n, classes)."""
+    score, calibration = RESPONSES[folder.model.objective](margin), folder.about.calibration
+    card = folder.scorecard
+    pd, points = pd_of(calibration, score) if calibration else None, card.scale.points(margin) if card else None
+    return Scored(ids, score, used, pd, points)
+
+
+@contextmanager
+def absence_offered() -> Iterator[None]:
+    """Name, in the error of a partner that is down or refuses, the way to do without it."""
+    try:
+        yield
+    except (TransportError, RefusedError) as error:
+        remedy = f"{error.remedy}; or score without it: --absent {error.party}=missing"
+        raise type(error)(error.party, error.thing, remedy) from error
+
+
+def parties_used(bank: str, places: dict[str, I64], rows: int) -> list[str]:
+    """The bank, and the partners that hold the row, joined by "|"."""
+    held = sum(((at >= 0).astype(np.int64) << k for k, at in enumerate(places.values())), np.zeros(rows, np.int64))
+    names = ["|".join((bank, *(p for k, p in enumerate(places) if mask >> k & 1))) for mask in range(1 << len(places))]
+    return [names[mask] for mask in held.tolist()]

@@ -1,0 +1,72 @@
+"""Scoring a file of any length: aligned once, answered once by each partner, then walked and written part by part.
+
+In memory are one part, where each row stands at each partner (eight bytes), and the partners' answers, whose size is
+that of their tables.
+"""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from bank_node.algorithms.scorers import Answer, Part, scorer_of
+from bank_node.algorithms.scoring import Told
+from bank_node.config import BankConfig
+from bank_node.models.folder import ModelFolder
+from bank_node.scoring.rows import PART, Rows
+from bank_node.scoring.scoring import absence_offered, parties_used, partners_asked, scored_of
+from bank_node.standing import Progress, Standing
+from bank_node.watching.watch_list import WatchList
+from protocol.algorithms.alignment import BankAlignment
+from protocol.messages import I64
+from protocol.node.files import writing_whole
+from protocol.role import Exchange, drive
+from protocol.table import Table
+
+
+def score_rows(
+    config: BankConfig, folder: ModelFolder, rows: Rows, out: Path, exchange: Exchange, without: set[str],
+    progress: Progress, watch: WatchList | None = None,
+) -> None:  # fmt: skip
+    """Write `Scored.write`'s columns for every row, in the order of the file; the output is there whole or not at all.
+
+    without: partners not to be asked. watch: is shown every part, too.
+    Raises: FedwarnError of a partner that is needed and cannot be asked.
+    """
+    model, scorer = folder.model, scorer_of(folder.model)
+    asked = partners_asked(config, folder, without)
+    alignments: dict[str, BankAlignment] = {}
+    answers: Mapping[str, Answer] = {}
+    if asked:
+        standing = Standing(config, Table(config.party, [], ()), exchange, progress)
+        with absence_offered():
+            standing.agree(asked, job="", model=model.sha256)
+            for partner in asked:
+                folder.require_contract(partner, standing.contracts[partner])
+            alignments = standing.align_rows(asked, rows)
+            answers = drive(scorer.ask(folder.about.alignment, alignments), exchange)
+    with writing_whole(out) as file:
+        lines = csv.writer(file, lineterminator="\n")
+        for first, count in rows.parts(PART):
+            part, places = (
+                rows.table(first, count),
+                {p: a.positions[first : first + count] for p, a in alignments.items()},
+            )
+            told = _told(config.party, folder, count, answers, places)
+            columns = {column.name: column for column in part.columns}
+            margin = scorer.margins(config.party, columns, told, count)
+            scored = scored_of(folder, part.ids, margin, parties_used(config.party, places, count))
+            if watch is not None:
+                watch.add(part.ids, scored.score, part.amount, columns, told)
+            if not first:
+                lines.writerow(scored.header)
+            lines.writerows(scored.lines())
+            progress("score", first + count, rows.rows)
+
+
+def _told(
+    bank: str, folder: ModelFolder, rows: int, answers: Mapping[str, Answer], places: dict[str, I64]
+) -> dict[str, Told | Part]:
+    """Of one part. A partner that was not asked is not held by any row."""
+    scorer = scorer_of(folder.model)
+    told = {p: scorer.absent(p, rows) for p in folder.model.parties if p != bank and scorer.needs(p)}
+    return told | {p: answer.at(places[p]) for p, answer in answers.items()}

@@ -1,0 +1,1 @@
+"""Training: which rows, which columns, and every rung of the ladder under every model."""

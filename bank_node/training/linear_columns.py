@@ -1,0 +1,273 @@
+"""Linear models in a training: which columns they have and how these are encoded, then a fit a rung.
+
+The encoding is that of the training rows, and the same on every rung: a design of a partner, and its hint, serve them
+all. In the placebo the same encoded columns are permuted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.merging import joined_bins
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
+from bank_node.evaluation.stability import index_of_counts
+from bank_node.models.linear import OwnTerm
+from bank_node.outcome.bin_tables import name_of
+from bank_node.standing import Standing
+from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule, shape_of
+from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.woe import Evidence
+from protocol.errors import DataError, UsageError, nearest
+from protocol.job import Binning, Selection
+from protocol.messages import F64, I64
+from protocol.table import Column, Table
+
+Flags = npt.NDArray[np.bool_]
+_NAME: Final = "column "
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What all rungs of one linear model share. views: of every partner.
+
+    columns: the bank's that it could have had. checks: by party, of all its columns; none without a 0/1 label.
+    """
+
+    own: OwnDesign
+    views: Mapping[str, DesignView]
+    columns: Sequence[str] = ()
+    checks: Mapping[str, Sequence["Weighed"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Picking:
+    """How columns are picked. binning: how their bins are joined, None: not at all. selection: checks of each alone.
+
+    tested: rows of the test part, where they were counted, shape (n,).
+    """
+
+    binning: Binning | None = None
+    selection: Selection | None = None
+    tested: Flags | None = None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A column's bins as weights of evidence, and what is checked of it alone.
+
+    iv: of its bins, joined if asked. woe: of each fine bin, shape (k,). missing, single: shares of its training rows
+    that are missing, or lie in the largest fine bin, which no more than so many with one value do. stability: index
+    between training and test rows, None where these were not counted.
+    """
+
+    iv: float
+    woe: F64
+    missing: float
+    single: float
+    stability: float | None
+
+
+def weighed(
+    found: Sequence[Evidence], shapes: Sequence[ColumnShape], binning: Binning | None, tested: Sequence[I64] | None
+) -> list[Weighed]:
+    """Weights of evidence of every column. binning: how its bins are joined, None: not at all.
+
+    tested: rows of the test part a fine bin, a column.
+    """
+    out = []
+    for j, (one, shape) in enumerate(zip(found, shapes, strict=True)):
+        groups = np.arange(len(one.rows)) if binning is None else joined_bins(one, shape, binning)
+        joined, held = one.joined(groups), max(1, int(one.rows[: shape.size].sum()))
+        stability = None
+        if tested is not None:
+            later = Evidence(tested[j][: len(groups)], np.zeros(len(groups), dtype=np.int64)).joined(groups)
+            stability = index_of_counts(joined.rows, later.rows)
+        missing = float(one.rows[shape.ordinary : shape.size].sum()) / held
+        single = float(one.rows[: shape.size].max()) / held
+        out.append(Weighed(joined.iv, joined.woe[groups], missing, single, stability))
+    return out
+
+
+def failed(one: Weighed, selection: Selection | None, min_iv: float) -> str:
+    """The check of a column alone that it does not pass, "" if it passes all."""
+    if selection is not None:
+        if one.missing > selection.max_missing:
+            return "missing"
+        if one.single > selection.max_single:
+            return "single"
+        if selection.max_stability and one.stability is not None and one.stability > selection.max_stability:
+            return "stability"
+    return "iv" if one.iv < min_iv else ""
+
+
+def weigh_bank(
+    table: Table, columns: BankColumns, params: GlmParams, train: Flags, picking: Picking
+) -> list[Weighed] | None:
+    """The bank's columns; None without a 0/1 label."""
+    bad = _bads(table, params)
+    if bad is None:
+        return None
+    shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
+    tested = None if picking.tested is None else tested_at_bank(columns, picking.tested)
+    return weighed(evidence_of_bank(columns, train, bad), shapes, picking.binning, tested)
+
+
+def weigh_partner(
+    view: PartnerView, table: Table, params: GlmParams, train: Flags, counts: I64 | None, picking: Picking
+) -> list[Weighed] | None:
+    """A partner's columns; None without a 0/1 label. counts: rows, bads and perhaps tested rows a bin."""
+    bad = _bads(table, params)
+    if bad is None or counts is None:
+        return None
+    tested = None if picking.tested is None else tested_at_partner(view, counts, picking.tested)
+    return weighed(evidence_of_partner(view, counts, train, bad), view.columns, picking.binning, tested)
+
+
+def encode_bank(
+    table: Table, columns: BankColumns, params: GlmParams, train: Flags, picking: Picking = Picking()
+) -> OwnDesign:
+    """The bank's terms. Raises: DataError, UsageError: a column named is not there, or too many are."""
+    found = weigh_bank(table, columns, params, train, picking)
+    offered = list(columns.names)
+    shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
+    chosen = _chosen(table.party, params, [offered], _widths(shapes, params), found, 1, picking.selection)
+    named = {column.name: column for column in table.columns}
+    terms = [term for j in chosen for term in _own_terms(named[offered[j]], columns.rules[j], found, j, params, train)]
+    _require_few(table.party, len(terms), params)
+    if not terms:
+        raise DataError(table.party, "has no column for a glm: none varies", "give columns that vary")
+    return OwnDesign(tuple(terms), np.stack([term.encode(named[term.column]) for term in terms], axis=1))
+
+
+def design_of(
+    view: PartnerView,
+    table: Table,
+    params: GlmParams,
+    train: Flags,
+    counts: I64 | None,
+    least: int,
+    picking: Picking = Picking(),
+) -> tuple[tuple[DesignColumn, ...], I64]:
+    """A partner's columns, and what stands for each where a row is not held, in thousandths.
+
+    counts: rows and bads a bin, of a 0/1 label. least: columns that its contract asks for.
+    """
+    found = weigh_partner(view, table, params, train, counts, picking)
+    offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns], [name_of(shape) for shape in view.columns]
+    columns: list[DesignColumn] = []
+    absent: list[int] = []
+    widths = _widths(view.columns, params)
+    for j in _chosen(view.name, params, offered, widths, found, least, picking.selection):
+        shape = view.columns[j]
+        if params.by_woe:
+            assert found is not None
+            values = _thousandths(found[j])
+            columns.append(DesignColumn(j, values[: shape.size]))
+            absent.append(values[-1] if len(values) > shape.size else 0)
+        else:
+            added = _dummies(j, shape.size) if shape.categorical else [DesignColumn(j)]
+            columns += added
+            absent += [0] * len(added)
+    _require_few(view.name, len(columns), params)
+    return tuple(columns), np.array(absent, dtype=np.int64)
+
+
+def open_design(
+    standing: Standing, view: PartnerView, alignment: BankAlignment, columns: tuple[DesignColumn, ...], absent: I64
+) -> DesignView:
+    """Lay a design out at the partner; its hint is asked for only if none is kept."""
+    design, kit = standing.design(view.name, view.layout, alignment.rows, columns)
+    return DesignView(
+        name=view.name,
+        design=design,
+        columns=columns,
+        numbers=tuple(view.columns[one.column].number for one in columns),
+        not_held=absent,
+        positions=alignment.positions,
+        rows=alignment.rows,
+        decimals=standing.contracts[view.name].score_decimals,
+        kit=kit,
+    )
+
+
+def _bads(table: Table, params: GlmParams) -> Flags | None:
+    """Which rows are bad, where the label is 0 or 1."""
+    assert table.label is not None
+    return table.label > 0 if params.task == "binary" else None
+
+
+def _widths(shapes: Sequence[ColumnShape], params: GlmParams) -> list[int]:
+    """Columns of a design that each column becomes: a category counts one a bin but the first."""
+    return [shape.size - 1 if shape.categorical and not params.by_woe else 1 for shape in shapes]
+
+
+def _chosen(
+    party: str, params: GlmParams, offered: Sequence[list[str]], widths: Sequence[int], found: Sequence[Weighed] | None,
+    least: int, selection: Selection | None,
+) -> list[int]:  # fmt: skip
+    """Places of the columns of a party: those named, or the strongest by information value, the strongest first.
+
+    offered: what they may be called, each way for all. widths: columns of the design that each becomes; one that no
+    longer fits is passed over.
+    """
+    places = {name: place for names in offered for place, name in enumerate(names)}
+    if party in params.columns:
+        for name in params.columns[party]:
+            if name not in places:
+                raise DataError(
+                    party, f"{name!r} of a glm's columns is not there, or does not vary{nearest(name, list(places))}",
+                    "correct the model's columns",
+                )  # fmt: skip
+        return [places[name] for name in params.columns[party]]
+    order = list(range(len(widths)))
+    if found is not None:
+        wrong = [failed(one, selection, params.min_iv) for one in found]
+        order.sort(key=lambda j: (wrong[j] not in ("", "iv"), -found[j].iv, j))
+        order = order[: max(wrong.count(""), least)]
+    chosen: list[int] = []
+    for j in order:
+        if sum(widths[k] for k in (*chosen, j)) <= params.max_columns:
+            chosen.append(j)
+    return chosen
+
+
+def _own_terms(
+    column: Column, rule: Rule, found: Sequence[Weighed] | None, place: int, params: GlmParams, train: Flags
+) -> list[OwnTerm]:
+    if params.by_woe:
+        assert found is not None
+        return [OwnTerm(column=column.name, rule=rule, values=_thousandths(found[place]))]
+    if isinstance(rule, CategoryRule):
+        size = rule.ordinary + rule.missing
+        return [OwnTerm(column=column.name, rule=rule, values=one.values) for one in _dummies(place, size)]
+    numbers = column.numbers[train]
+    there = numbers[~np.isnan(numbers)]
+    deviation = float(there.std()) if len(there) else 0.0
+    return [OwnTerm(column=column.name, rule=rule, mean=float(there.mean()), deviation=deviation)] if deviation else []
+
+
+def _thousandths(column: Weighed) -> tuple[int, ...]:
+    scaled = np.clip(np.rint(column.woe * VALUE), -LARGEST_VALUE, LARGEST_VALUE)
+    return tuple(int(v) for v in scaled)
+
+
+def _dummies(place: int, size: int) -> list[DesignColumn]:
+    """A column a bin but the first, which is the most frequent: 1 in that bin, else 0."""
+    return [DesignColumn(place, tuple(VALUE * (b == k) for b in range(size))) for k in range(1, size)]
+
+
+def _require_few(party: str, count: int, params: GlmParams) -> None:
+    most = params.most_columns(party) if params.by_woe else params.max_columns
+    if count > most:
+        raise UsageError(
+            party, f"a glm would have {count} of its columns, a category counting one a bin, and {most} are the most",
+            "name fewer under the model's columns, or raise max_columns",
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""`fedwarn new`: a first scenario for a table that nobody has described."""

@@ -1,0 +1,116 @@
+"""Generalised linear models of a bank and its partners in one process, from arrays: for tests and benchmarks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.glm import fit_glm
+from bank_node.algorithms.glm_task import FittedGlm, GlmTask
+from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.woe import count_partners
+from bank_node.training.linear_columns import design_of, encode_bank
+from experiments.laboratory import JOB, Laboratory, over_the_wire
+from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
+from partner_node.algorithms.woe import count_bins
+from protocol.algorithms.binning import Cutting
+from protocol.algorithms.glm import VALUE, DesignColumn
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.woe import BinCountsQuery
+from protocol.he.base import Integers
+from protocol.he.engines import integer_evaluator, integer_kit, new_keys
+from protocol.he.integers import IntegerEvaluator
+from protocol.he.streams import fresh_key
+from protocol.messages import F64, I64, Message
+from protocol.role import Replies, Requests, drive
+from protocol.table import Table
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass
+class GlmLaboratory(Laboratory):
+    """One fit at a time. fits: the partners' halves. encoded, designs: columns of the last fit."""
+
+    fits: dict[str, GlmAnswerer] = field(default_factory=dict)
+    encoded: OwnDesign | None = None
+    designs: dict[str, DesignView] = field(default_factory=dict)
+
+    def fit(self, params: GlmParams, train: Flags | None = None, rung: str = "all") -> FittedGlm:
+        """Bin, encode, compute hints, and fit. train: the rows fitted on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fitted = np.ones(len(self.y), dtype=bool) if train is None else train
+        cutting = Cutting(params.max_bin)
+        views = [self.view(name, cutting) for name in self.partners]
+        counts: Mapping[str, I64] = {}
+        if params.task == "binary":
+            counts = drive(count_partners(JOB, views, fitted, self.y > 0), self.exchange)
+        table = Table("bank", [], tuple(self.bank), label=self.y)
+        self.encoded = encode_bank(table, self.own(cutting), params, fitted)
+        for view in views:
+            least = self.contract.min_glm_columns
+            columns, absent = design_of(view, table, params, fitted, counts.get(view.name), least)
+            self.designs[view.name] = self._design(view.name, columns, absent)
+        task = GlmTask(
+            label=f"{JOB}/{rung}/glm/0",
+            bank="bank",
+            params=params,
+            labels=self.y,
+            weights=np.ones(len(self.y)) if self.weights is None else self.weights,
+            train=fitted,
+            own=self.encoded,
+            partners=tuple(self.designs.values()),
+        )
+        return drive(fit_glm(task), self.exchange)
+
+    def joined(self) -> F64:
+        """The columns of the last fit as if all were in one table, a one first: shape (n, p)."""
+        assert self.encoded is not None
+        parts = [np.ones((len(self.y), 1)), self.encoded.values / VALUE]
+        for name, design in self.designs.items():
+            at = self.positions[name]
+            parts.append(np.where((at >= 0)[:, None], self.fits[name].values[at], design.not_held) / VALUE)
+        return np.concatenate(parts, axis=1)
+
+    def exchange(self, requests: Requests) -> Replies:
+        """What carries messages to the partners, as bytes."""
+        return {party: over_the_wire(self._answer(party, over_the_wire(m))) for party, m in requests.items()}
+
+    def _answer(self, party: str, message: Message) -> Message:
+        if isinstance(message, BinCountsQuery):
+            return count_bins(self.answerers[party], message)
+        return self.fits[party].handle(message)
+
+    def _design(self, name: str, columns: tuple[DesignColumn, ...], absent: I64) -> DesignView:
+        """Both ends of one partner's design."""
+        layout, seed, key = self.answerers[name], fresh_key(), fresh_key()
+        keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
+        require_columns(name, self.contract, columns)
+        terms = terms_of("bank", layout.table, self.partners[name], columns)
+
+        def build(matrix: Integers) -> IntegerEvaluator:
+            return integer_evaluator(self.engine, "bank", key, matrix, seed, layout.budgets, keys.public)
+
+        self.fits[name] = GlmAnswerer(
+            design=name,
+            layout_name=name,
+            layout=layout,
+            terms=terms,
+            values=values_of(terms, self.partners[name], name),
+            order=np.arange(layout.matrix.n),
+            build=build,
+            keep=lambda model, terms: None,
+        )
+        hint = self.fits[name].evaluator.hint()
+        return DesignView(
+            name=name,
+            design=name,
+            columns=columns,
+            numbers=tuple(layout.table.shapes[one.column].number for one in columns),
+            not_held=absent,
+            positions=self.positions[name].astype(np.int64),
+            rows=layout.matrix.n,
+            decimals=self.contract.score_decimals,
+            kit=integer_kit(self.engine, name, fresh_key(), seed, hint, layout.matrix.n, keys),
+        )

@@ -1,0 +1,147 @@
+"""A bank and its partners in one process, from arrays: without files, alignment or sessions.
+
+What tests of the algorithms and benchmarks start from. The roles are the real ones, and every message between them
+becomes bytes and back; partners answer at the same time, in threads, as they would in processes of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
+from bank_node.algorithms.objective import objective_of
+from bank_node.algorithms.partner_view import KnownSplits, PartnerView
+from partner_node.algorithms.binning import bin_table
+from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.policy.budgets import Budgets
+from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
+from protocol.algorithms.boosting import Opening
+from protocol.algorithms.parameters import BoostingParams
+from protocol.contract import Contract
+from protocol.he.base import NO_KEYS, KeyPair
+from protocol.he.engines import evaluator, new_keys, secret_kit
+from protocol.he.streams import fresh_key
+from protocol.messages import F64, I64, Message, decode, encode
+from protocol.role import Replies, Requests, drive
+from protocol.table import Column
+
+OPEN = Contract(
+    min_rows_per_bin=0,
+    min_rows_per_node=0,
+    max_equations_share=1e9,
+    max_information_share=1.0,
+    histogram_noise=0.0,
+)
+"""A contract without limits or noise, under which equalities are exact."""
+
+JOB = "job"
+
+
+@dataclass
+class Laboratory:
+    """One training at a time over the parties given.
+
+    y: labels, shape (n,). bank: its columns. partners: columns by name. positions: where each of the bank's rows
+    stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets. weights: of the rows,
+    shape (n,). directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
+    """
+
+    y: F64
+    bank: Sequence[Column]
+    partners: Mapping[str, Sequence[Column]]
+    positions: Mapping[str, I64]
+    folder: Path
+    contract: Contract = OPEN
+    engine: str = "plaintext"
+    split_rows: str = "all"
+    noise_key: bytes = b"n" * 32
+    weights: F64 | None = None
+    directions: Mapping[str, int] = field(default_factory=dict)
+    keys: KeyPair = NO_KEYS
+    answerers: dict[str, BoostingAnswerer] = field(default_factory=dict)
+
+    def train(
+        self, params: BoostingParams, seed: int = 0, fitted: npt.NDArray[np.bool_] | None = None, rung: str = "all"
+    ) -> Boosted:
+        """Bin, compute hints, and train. fitted: the rows trained on; the others are for early stopping."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        train = np.ones(len(self.y), dtype=bool) if fitted is None else fitted
+        with ThreadPoolExecutor(max(1, len(self.partners))) as threads:
+            views = tuple(threads.map(lambda name: self.view(name, params.cutting), self.partners))
+            self.task = self._task(params, seed, train, views, rung)
+
+            def exchange(requests: Requests) -> Replies:
+                replies = {p: threads.submit(self._reply, p, message) for p, message in requests.items()}
+                return {party: reply.result() for party, reply in replies.items()}
+
+            return drive(boost(self.task), exchange)
+
+    def _reply(self, party: str, message: Message) -> Message:
+        return over_the_wire(self.answerers[party].handle(over_the_wire(message)))
+
+    def _task(
+        self,
+        params: BoostingParams,
+        seed: int,
+        train: npt.NDArray[np.bool_],
+        views: tuple[PartnerView, ...],
+        rung: str,
+    ) -> Task:
+        columns = self.own(params.cutting)
+        weights = np.ones(len(self.y)) if self.weights is None else self.weights
+        return Task(
+            label=f"{JOB}/{rung}/boosting/0",
+            bank="bank",
+            objective=objective_of(params, self.y, weights),
+            train=train,
+            validation=~train,
+            params=params,
+            seed=seed,
+            min_rows_per_node=self.contract.min_rows_per_node,
+            histogram_noise=self.contract.histogram_noise,
+            columns=columns,
+            partners=views,
+        )
+
+    def own(self, cutting: Cutting) -> BankColumns:
+        """The bank's columns, binned over all rows."""
+        rules = tuple(fit_rule(column, cutting, 1) for column in self.bank)
+        bins = [apply_rule(rule, column) for rule, column in zip(rules, self.bank, strict=True)]
+        return BankColumns(tuple(column.name for column in self.bank), rules, np.stack(bins, axis=1))
+
+    def view(self, name: str, cutting: Cutting) -> PartnerView:
+        """Both ends of one partner, aligned by `positions`."""
+        own = {c.name: self.directions[c.name] for c in self.partners[name] if c.name in self.directions}
+        table = bin_table(name, self.partners[name], cutting, self.contract.min_rows_per_bin, own)
+        rows, positions = len(table.bins), self.positions[name].astype(np.int64)
+        matrix, seed = table.aligned(np.arange(rows)), fresh_key()
+        keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
+        budgets = Budgets(self.folder / f"{name}.sqlite", name)
+        engine = evaluator(self.engine, "bank", fresh_key(), matrix, seed, budgets, keys.public)
+        matched = int((positions >= 0).sum())
+        self.answerers[name] = BoostingAnswerer(
+            party=name,
+            state=BoostingState("bank", "data", "alignment", matched, rows),
+            table=table,
+            matrix=matrix,
+            evaluator=engine,
+            contract=self.contract,
+            budgets=budgets,
+            split_rows=self.split_rows,
+            enforced=True,
+            noise_key=self.noise_key,
+            keep=lambda model, payload: None,
+        )
+        opening = Opening(job=JOB, layout=name, rows=matched, equations=0, equations_a_tree=1)
+        self.answerers[name].handle(opening)
+        kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows, keys)
+        return PartnerView(name, name, table.shapes, positions, kit, KnownSplits(rows), self.split_rows)
+
+
+def over_the_wire(message: Message) -> Message:
+    """The message as it comes out of its bytes."""
+    return decode(message.KIND, encode(message))

@@ -1,0 +1,1 @@
+"""A partner's node: where a message meets the role that answers it."""

@@ -1,0 +1,80 @@
+"""A partner's node with its sessions and its ledger: what a transport serves."""
+
+from partner_node.algorithms.alignment import AlignmentState
+from partner_node.config import PartnerConfig
+from partner_node.kept.cache import Cache
+from partner_node.node.node import PartnerNode
+from protocol.ledger import Ledger
+from protocol.messages import Message
+from protocol.node.files import machine_told, own_folder
+from protocol.wire.envelope import Envelope, Mark
+from protocol.wire.session import PartnerSessions
+
+
+class PartnerService:
+    """Envelopes in, envelopes out; every message is entered in the ledger. Use as a context manager."""
+
+    def __init__(self, config: PartnerConfig, cache: Cache | None = None) -> None:
+        """Read the table, open budgets and ledger. cache: of a node that is made anew again and again.
+
+        Raises: DataError, UsageError.
+        """
+        self._bank = config.bank
+        self._ledger = Ledger(own_folder(config.state) / "ledger.sqlite", config.party)
+        try:
+            self._node = PartnerNode(config, cache)
+        except BaseException:
+            self._ledger.close()
+            raise
+        self._sessions = PartnerSessions(config.party, self._handle, self._received, self._sent)
+
+    def __enter__(self) -> "PartnerService":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close budgets, approvals and ledger."""
+        self._node.close()
+        self._ledger.close()
+
+    def serve(self, peer: str, envelope: Envelope) -> Envelope:
+        """The reply to one envelope of an authenticated peer."""
+        return self._sessions.serve(peer, envelope)
+
+    def rest(self) -> None:
+        """Let another process serve, until `wake`."""
+        self._ledger.rest()
+
+    def wake(self) -> bool:
+        """Whether this node may go on: nobody else has served since it came to rest. Raises: UsageError: one does."""
+        return self._ledger.wake()
+
+    def latest(self) -> tuple[Mark, Envelope] | None:
+        """The request answered last, and the reply to it."""
+        return self._sessions.latest()
+
+    def recall(self, request: Mark, reply: Envelope) -> None:
+        """Know the last exchange with the bank again."""
+        self._sessions.recall(self._bank, request, reply)
+
+    @property
+    def aligning(self) -> AlignmentState:
+        """The alignment under way."""
+        return self._node.aligning
+
+    @aligning.setter
+    def aligning(self, state: AlignmentState) -> None:
+        self._node.aligning = state
+
+    def _handle(self, peer: str, message: Message) -> Message:
+        """The node's reply; a full disk here is told to the bank as such."""
+        with machine_told(self._node.config.party):
+            return self._node.handle(peer, message)
+
+    def _received(self, peer: str, envelope: Envelope, message: Message) -> None:
+        self._ledger.record("received", peer, envelope, message)
+
+    def _sent(self, peer: str, envelope: Envelope, message: Message) -> None:
+        self._ledger.record("sent", peer, envelope, message)

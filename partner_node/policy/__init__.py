@@ -1,0 +1,1 @@
+"""What a partner permits: jobs that a person approved, and budgets for life."""

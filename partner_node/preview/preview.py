@@ -1,0 +1,270 @@
+"""`partner-node preview`: what a job would take out of this partner, before anybody says yes to it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from partner_node.algorithms.alignment import dated_records
+from partner_node.algorithms.binning import BinnedTable, bin_table
+from partner_node.config import PartnerConfig
+from partner_node.policy.budgets import Budgets
+from partner_node.policy.policy import APPROVALS, Approvals
+from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
+from partner_node.preview.reach import Bins, Reach, reach
+from protocol.algorithms.alignment import PartnerAlignment, load
+from protocol.algorithms.binning import Cutting
+from protocol.contract import Contract
+from protocol.errors import PeerError, RefusedError
+from protocol.job import Job
+from protocol.job.workload import Workload, workload
+from protocol.node.files import own_folder
+from protocol.table import Table, read_table
+
+
+class UsedColumn(msgspec.Struct, frozen=True):
+    """A feature of the table, as a job would use it. bins: with `missing`, by cutting asked; 0 = dropped.
+
+    told: what the bank is told of it: nothing, "name", or "name and bins".
+    """
+
+    name: str
+    bins: dict[str, int]
+    told: str
+
+
+class Equations(msgspec.Struct, frozen=True):
+    """The equation budget. planned: by this job at most. left: after it. limit: for `rows` matched rows."""
+
+    spent: int
+    planned: int
+    limit: int
+    left: int
+    rows: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Information of one binning. thresholds: there are. revealed: so far. admitted: in all at most, after the job.
+
+    bins: how its columns are cut. share_now, share_after: of 1; the latter in the worst case.
+    """
+
+    bins: str
+    thresholds: int
+    revealed: int
+    admitted: int
+    share_now: float
+    share_after: float
+    limit: float
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """A clause of the contract: ours, the job's, the one that holds, and whose is the stricter ("" if alike)."""
+
+    name: str
+    ours: float
+    job: float
+    holds: float
+    stricter: str
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """All that a partner should know of a job. refused: why it would end, in sentences. notes: what was assumed."""
+
+    job: str
+    name: str
+    party: str
+    bank: str
+    approval: str
+    account: str
+    files: int
+    rows: int
+    bank_rows: int
+    columns: list[UsedColumn]
+    leaving: list[Leaving]
+    equations: Equations
+    information: list[Told]
+    score_releases: dict[str, int]
+    clauses: list[Clause]
+    refused: list[str]
+    notes: list[str]
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A job at a partner: what all figures are computed from."""
+
+    config: PartnerConfig
+    job: Job
+    table: Table
+    plan: Workload
+    contract: Contract
+    tables: dict[Cutting, BinnedTable]
+    budgets: Budgets
+    bank_rows: int
+    matches: int
+
+
+def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
+    """What the job would take. bank_rows: of the bank's table; of the last alignment, or as many as ours, if None.
+
+    Raises: UsageError, DataError: the table cannot be read.
+    """
+    table = read_table(config.data.source, config.data, config.party)
+    contract, plan = config.contract.stricter(job.contract), workload(job, config.party)
+    tables = {c: bin_table(config.party, table.columns, c, contract.min_rows_per_bin) for c in plan.cuttings}
+    aligned = _last_alignment(config, job)
+    theirs = bank_rows or (aligned.bank_rows if aligned else table.rows)
+    matches = min(aligned.matches if aligned else table.rows, theirs)
+    budgets = Budgets(own_folder(config.state) / "budgets.sqlite", config.party)
+    try:
+        return _preview(_Case(config, job, table, plan, contract, tables, budgets, theirs, matches), aligned is None)
+    finally:
+        budgets.close()
+
+
+def _preview(case: _Case, unaligned: bool) -> Preview:
+    config, job = case.config, case.job
+    equations, state = _equations(case), _approval(config, job)
+    sizes = _sizes(case)
+    refused = [*_settings_that_differ(case), *_budget_that_does_not_fit(config, equations)]
+    codes = [PeerError.exit_code if _settings_that_differ(case) else RefusedError.exit_code] if refused else [0]
+    return Preview(
+        job=job.sha256, name=job.name, party=config.party, bank=job.bank, approval=state,
+        account=config.policy.account, files=len(case.budgets.files(config.policy.account)),
+        rows=case.table.rows, bank_rows=case.bank_rows, columns=_columns(case), leaving=leaving(case.plan, sizes),
+        equations=equations, information=_information(case, splits_asked(case.plan, sizes)),
+        score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
+        clauses=_clauses(config, job),
+        refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
+    )  # fmt: skip
+
+
+def _sizes(case: _Case) -> Sizes:
+    """One-sided, the space of rows is the partner's own; shared, it is the bank's rows that any partner matched."""
+    config, job = case.config, case.job
+    ids = len(dated_records(case.table, config.grid)[0])
+    space = ids if config.alignment == "one-sided" else case.bank_rows
+    return Sizes(ids, space, case.bank_rows, len(job.partners), case.tables, config.engine)
+
+
+def _approval(config: PartnerConfig, job: Job) -> str:
+    if config.policy.approve == "auto":
+        return "not needed"
+    approvals = Approvals(config.state / APPROVALS, config.party)
+    try:
+        return next((a.state for a in approvals.all() if a.job == job.sha256), "none yet")
+    finally:
+        approvals.close()
+
+
+def _columns(case: _Case) -> list[UsedColumn]:
+    bins = {
+        cutting.text: {name: shape.size for name, shape in zip(table.names, table.shapes, strict=True)}
+        for cutting, table in case.tables.items()
+    }
+    return [
+        UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}, _told(case.config, c.name))
+        for c in case.table.columns
+    ]
+
+
+def _told(config: PartnerConfig, column: str) -> str:
+    if column not in config.policy.names:
+        return ""
+    return "name and bins" if column in config.policy.tell_bins else "name"
+
+
+def _equations(case: _Case) -> Equations:
+    config, split = case.config, case.job.split
+    known = split.kind != "column"
+    rows = round(case.matches * (1 - split.test - split.validation)) if known else case.matches
+    spent = case.budgets.equations(config.bank, config.policy.account)
+    done = case.budgets.equations(config.bank, config.policy.account, f"{case.job.sha256}/")
+    planned = max(0, case.plan.equations - done)
+    limit = int(case.contract.max_equations_share * min(rows, case.table.rows))
+    return Equations(spent, planned, limit, limit - spent - planned, rows)
+
+
+def _information(case: _Case, asked: dict[Cutting, int]) -> list[Told]:
+    config, account = case.config, case.config.policy.account
+    out = []
+    for cutting, table in case.tables.items():
+        told = case.budgets.revealed(config.bank, account, table.digest, None)
+        others = case.budgets.other_shares(config.bank, account, table.digest)
+        total = case.budgets.other_shares(config.bank, account, b"")
+        limit = case.contract.max_information_share
+        found: Reach = reach(_bins(table), limit, others, asked[cutting], len({split for split, _ in told}))
+        out.append(
+            Told(cutting.text, found.thresholds, len(told), found.admitted, total, max(total, found.share_after), limit)
+        )
+    return out
+
+
+def _bins(table: BinnedTable) -> list[Bins]:
+    """How many rows of the table lie in each bin, a column."""
+    out = []
+    for j, shape in enumerate(table.shapes):
+        counts = np.bincount(table.bins[:, j], minlength=shape.size).astype(np.int64)
+        out.append(Bins(counts[: shape.ordinary], int(counts[shape.ordinary :].sum()), shape.categorical))
+    return out
+
+
+def _clauses(config: PartnerConfig, job: Job) -> list[Clause]:
+    holds = config.contract.stricter(job.contract).clauses
+    theirs = job.contract.clauses
+    out = []
+    for name, ours in config.contract.clauses.items():
+        stricter = "" if ours == theirs[name] else config.party if holds[name] == ours else job.bank
+        out.append(Clause(name, ours, theirs[name], holds[name], stricter))
+    return out
+
+
+def _settings_that_differ(case: _Case) -> list[str]:
+    ours, theirs = case.config, case.job.run
+    pairs = {name: (getattr(ours, name), getattr(theirs, name)) for name in ("engine", "alignment", "split_rows")}
+    return [f"{name} is {a} here and {b} in the job: the run would end" for name, (a, b) in pairs.items() if a != b]
+
+
+def _budget_that_does_not_fit(config: PartnerConfig, equations: Equations) -> list[str]:
+    if equations.left >= 0 or config.policy.equation_budget == "counted":
+        return []
+    return [
+        f"the job plans {equations.planned} equations, and {max(0, equations.limit - equations.spent)} of "
+        f"{equations.limit} are left: it would be refused (contract clause max_equations_share)"
+    ]
+
+
+def _notes(case: _Case, unaligned: bool) -> list[str]:
+    """What a reader must know to take the figures for what they are."""
+    listed = case.job.parties[case.config.party].columns
+    named = {c.name for c in case.table.columns}
+    unlisted = sorted(n for n in named if n not in listed and n.rpartition(".")[0] not in listed)
+    absent = sorted(c for c in listed if c not in named and not any(n.startswith(f"{c}.") for n in named))
+    notes = ["the bank's own contract is in its node.toml; of each clause the stricter value holds"]
+    if unaligned:
+        notes.append("not aligned yet: all rows are taken to match, and the bank to have as many (--bank-rows)")
+    if unlisted:
+        notes.append(f"the job does not list {', '.join(map(repr, unlisted))}, and node.toml offers it all the same")
+    if absent:
+        notes.append(f"the job lists {', '.join(map(repr, absent))}, which this table does not have")
+    if case.job.split.kind == "column":
+        notes.append("the share of rows trained on is in a column of the bank's: all matched rows are counted")
+    if case.config.policy.equation_budget == "counted":
+        notes.append("the equation budget is only counted here ([policy] equation_budget)")
+    return notes
+
+
+def _last_alignment(config: PartnerConfig, job: Job) -> PartnerAlignment | None:
+    """The alignment made last with the bank, if there is one."""
+    files: list[Path] = sorted((config.state / "alignments").glob("*.npz"), key=lambda p: p.stat().st_mtime)
+    return load(PartnerAlignment, files[-1], config.party) if files else None
+
+
+def as_dict(found: Preview) -> dict[str, Any]:
+    """For --json."""
+    values: dict[str, Any] = msgspec.to_builtins(found)
+    return values

@@ -1,0 +1,43 @@
+"""The job, as both sides read it: its sections, its ladder, and what it asks of each partner."""
+
+from protocol.job.job import (
+    Bands,
+    Binning,
+    BoostingModel,
+    EarlyWarning,
+    GlmModel,
+    Job,
+    JobData,
+    JobModel,
+    JobParty,
+    ReportSettings,
+    Run,
+    ScorecardModel,
+    Selection,
+    Split,
+    Title,
+    linear_params,
+    load_job,
+    names_budgets,
+)
+
+__all__ = [
+    "Bands",
+    "Binning",
+    "BoostingModel",
+    "EarlyWarning",
+    "GlmModel",
+    "Job",
+    "JobData",
+    "JobModel",
+    "JobParty",
+    "ReportSettings",
+    "Run",
+    "ScorecardModel",
+    "Selection",
+    "Split",
+    "Title",
+    "linear_params",
+    "load_job",
+    "names_budgets",
+]

@@ -1,0 +1,239 @@
+"""What the three commands have in common: options that hold everywhere, one sentence an error, and exit codes.
+
+    --json               one JSON object last on stdout
+    --quiet              no progress, no talk
+    --log-format json    log lines as JSON objects
+    --version            of the software and of the protocol
+    --until-stdin-closes end when whoever holds the other end of stdin is gone (protocol/node/lifeline.py)
+
+Data go to stdout, talk goes to stderr. A command returns what `--json` prints; everything else it says through the
+`Talk` it asks for.
+"""
+
+import json
+import logging
+import signal
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+try:
+    from typer.exceptions import TyperException
+except ImportError:  # before 0.25 typer raises click's, and that is what Flower's pins leave
+    from click.exceptions import ClickException as TyperException  # type: ignore[assignment]
+
+from protocol import PROTOCOL_VERSION, __version__
+from protocol.errors import FedwarnError, UsageError
+from protocol.node.files import machine_told
+from protocol.node.lifeline import end_with_stdin
+
+EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."
+USAGE: Final = 2
+_WIDEST: Final = 10_000
+"""Columns of a table that goes into a file or a pipe."""
+
+
+class Interrupted(FedwarnError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130
+
+
+@dataclass
+class Talk:
+    """How this command talks: quiet or not, JSON or not. out: stdout for tables; err: stderr.
+
+    told_to_stop: a signal has come. Libraries in C turn the KeyboardInterrupt that they are struck by into errors of
+    their own (SystemError, a query cancelled); whatever fails after the signal fails by it.
+    """
+
+    quiet: bool = False
+    as_json: bool = False
+    log_format: str = "text"
+    told_to_stop: bool = False
+
+    def __post_init__(self) -> None:
+        self.out = Console(quiet=self.as_json)
+        self.err = Console(stderr=True, quiet=self.quiet, highlight=False)
+
+    def show(self, table: Table) -> None:
+        """A table on stdout, as wide as it needs where there is no terminal to cut it at."""
+        wide = self.out.options.update(max_width=_WIDEST)
+        whole = None if self.out.is_terminal else Measurement.get(self.out, wide, table).maximum
+        self.out.print(table, width=whole, crop=False)
+
+    def say(self, text: str) -> None:
+        """One line of talk."""
+        self.err.print(text, soft_wrap=True)
+
+    def progress(self) -> "Bars":
+        """Progress bars, or a line a phase where there is no terminal."""
+        return Bars(self.err)
+
+
+TALK: Final = Talk()
+"""This process's; `main` sets it before the command runs."""
+
+
+class Bars:
+    """Progress by phase. Use as a context manager, and call with (phase, done, total)."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._said = console, ""
+        columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+        self._bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=False)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if not self._console.is_terminal:
+            if phase != self._said:
+                self._console.print(phase)
+            self._said = phase
+            return
+        if phase not in self._tasks:
+            self._tasks[phase] = self._bars.add_task(phase, total=total)
+        self._bars.update(self._tasks[phase], completed=done, total=total)
+
+
+def app(help_text: str) -> typer.Typer:
+    """A command of several verbs."""
+    return typer.Typer(
+        no_args_is_help=True,
+        help=help_text,
+        epilog=EVERYWHERE,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="markdown",
+    )
+
+
+def main(verbs: typer.Typer, name: str) -> NoReturn:
+    """Run one command line, and exit as docs/operations.md says. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    sys.exit(run(verbs, name, sys.argv[1:]))
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    TALK.told_to_stop = True
+    raise KeyboardInterrupt
+
+
+def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    try:
+        rest = _everywhere(arguments)
+        if rest is None:
+            return 0
+        with machine_told(name):
+            result = typer.main.get_command(verbs).main(args=rest, prog_name=name, standalone_mode=False)
+        if TALK.as_json and isinstance(result, dict):
+            print(json.dumps(result, ensure_ascii=False, default=str))
+        if isinstance(result, dict):
+            return int(result.get("exit_code", 0))
+        if result == Interrupted.exit_code:  # typer has caught Ctrl-C and returns its code
+            raise KeyboardInterrupt
+        return int(result or 0)
+    except FedwarnError as error:
+        return _tell(_stopped(name) if TALK.told_to_stop else error)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except TyperException as error:
+        thing = error.format_message().rstrip(".")
+        return _tell(UsageError(name, thing, f"see `{name} --help`")) if thing else USAGE  # no verb: help was shown
+    except (KeyboardInterrupt, typer.Abort):
+        return _tell(_stopped(name))
+    except BrokenPipeError:
+        return 0
+    except Exception:
+        return _tell(_stopped(name)) if TALK.told_to_stop else _bug(name)
+
+
+def _stopped(name: str) -> Interrupted:
+    return Interrupted(name, "it was interrupted", "run it again")
+
+
+def _everywhere(arguments: list[str]) -> list[str] | None:
+    """Take the options that hold everywhere out of the command line; None if there is nothing left to do."""
+    rest, log_format, given = [], "text", iter(arguments)
+    quiet = as_json = version = False
+    for argument in given:
+        if argument == "--":
+            rest += [argument, *given]
+        elif argument == "--json":
+            as_json = True
+        elif argument == "--quiet":
+            quiet = True
+        elif argument == "--version":
+            version = True
+        elif argument == "--until-stdin-closes":
+            end_with_stdin()
+        elif argument.split("=")[0] == "--log-format":
+            log_format = argument.partition("=")[2] or next(given, "")
+        else:
+            rest.append(argument)
+    TALK.__init__(quiet, as_json, log_format, TALK.told_to_stop)  # type: ignore[misc]
+    if log_format not in ("text", "json"):
+        raise UsageError("--log-format", f"{log_format!r} is no format", "give text or json")
+    if version:
+        about = {"version": __version__, "protocol": PROTOCOL_VERSION}
+        print(json.dumps(about) if as_json else f"fedwarn {__version__}, protocol {PROTOCOL_VERSION}")
+        return None
+    _log_as(log_format, quiet)
+    return rest
+
+
+def _log_as(log_format: str, quiet: bool) -> None:
+    handler = logging.StreamHandler()
+    if log_format == "json":
+        handler.setFormatter(_JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING if quiet else logging.INFO, force=True)
+
+
+class _JsonLines(logging.Formatter):
+    """A log line as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _tell(error: FedwarnError) -> int:
+    """One sentence on stderr; with --json also an object on stdout."""
+    code: int = getattr(error, "code", error.exit_code)
+    with suppress(OSError):  # stderr may be a file on the disk that is full
+        if sentence := str(error):
+            print(sentence, file=sys.stderr)
+    if TALK.as_json:
+        said = {"party": error.party, "thing": error.thing, "remedy": error.remedy, "exit_code": code}
+        print(json.dumps({"error": said}, ensure_ascii=False))
+    return code
+
+
+def _bug(name: str) -> int:
+    """A bug of ours: its traceback goes to a file, and the sentence says which."""
+    with tempfile.NamedTemporaryFile("w", prefix=f"{name}-", suffix=".log", delete=False) as file:
+        traceback.print_exc(file=file)
+    return _tell(FedwarnError(name, "it failed by a bug of its own", f"please report it with {file.name}"))

@@ -1,0 +1,19 @@
+"""The verb `keys`, which both nodes have."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from protocol.identity import create_key_and_csr
+from protocol.node.command import TALK
+
+
+def keys(
+    party: Annotated[str, typer.Argument(help="This node's name, as its peers will pin it.")],
+    folder: Annotated[Path, typer.Option(help="Where key.pem and request.csr go.")] = Path("identity"),
+) -> dict[str, Any]:
+    """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
+    request = create_key_and_csr(folder, party)
+    TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
+    return {"request": str(request)}

@@ -1,0 +1,82 @@
+"""What the settings of a bank's and a partner's node have in common: node.toml."""
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from protocol.contract import Contract
+from protocol.settings import load_toml, resolve
+from protocol.table import Source, TableSpec
+from protocol.table.dates import EXACT, Grid, Periods
+
+
+class NodeData(TableSpec, Periods):
+    """The node's table. source: the file; the rest says what its columns are, and the grid of points in time."""
+
+    source: Source
+
+
+class NodeSettings(BaseModel):
+    """Settings of any node. Paths are relative to the file.
+
+    party: its name. identity: folder of ca.pem, cert.pem, key.pem. state: folder of keys, ledger and all that must
+    outlive a run. engine, alignment, split_rows: as agreed; both nodes must name the same. demo: accept
+    demonstration certificates. contract: the clauses it stands by; between two nodes the stricter one holds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_: int = Field(default=1, alias="schema")
+    party: str
+    identity: Path = Path("identity")
+    state: Path = Path("state")
+    engine: Literal["blind", "plaintext", "ckks", "paillier"] = "blind"
+    alignment: Literal["one-sided", "shared"] = "one-sided"
+    split_rows: Literal["all", "node"] = "all"
+    demo: bool = False
+    data: NodeData
+    contract: Contract = Contract()
+
+    @model_validator(mode="after")
+    def _rows_may_be_named(self) -> "NodeSettings":
+        if self.split_rows == "node" and self.alignment != "shared":
+            raise ValueError('split_rows "node" names rows to the partner, and needs alignment "shared"')
+        return self
+
+    @model_validator(mode="after")
+    def _dates_agree(self) -> "NodeSettings":
+        data = self.data
+        if data.wrong_grid():
+            raise ValueError(f"data.{data.wrong_grid()}")
+        if data.as_of and self.alignment == "one-sided" and data.grid is None:
+            raise ValueError('data.as_of with alignment "one-sided" needs data.first and data.last, as in the job')
+        return self
+
+    @property
+    def grid(self) -> Grid | None:
+        """The points in time at which records are laid out; None without dates, or where exact dates are sent."""
+        return self.data.grid if self.data.as_of and self.alignment == "one-sided" else None
+
+    @property
+    def dating(self) -> str:
+        """What two nodes must have alike: the grid, `EXACT`, or "" without dates."""
+        if not self.data.as_of:
+            return ""
+        return self.grid.text if self.grid else EXACT
+
+
+N = TypeVar("N", bound=NodeSettings)
+
+
+def load_node_settings(model: type[N], path: Path) -> N:
+    """Read node.toml. Raises: UsageError."""
+    settings = load_toml(model, path)
+    source = settings.data.source.model_copy(update={"path": resolve(settings.data.source.path, path)})
+    return settings.model_copy(
+        update={
+            "identity": resolve(settings.identity, path),
+            "state": resolve(settings.state, path),
+            "data": settings.data.model_copy(update={"source": source}),
+        }
+    )

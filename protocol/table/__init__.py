@@ -1,0 +1,26 @@
+"""Tables: what a party holds, read by DuckDB; the ids of its rows, and their dates."""
+
+from protocol.table.scan import Sentinel, Source
+from protocol.table.table import (
+    I32,
+    Column,
+    Table,
+    TableSpec,
+    feature_names,
+    file_sha256,
+    mostly_unique_names,
+    read_table,
+)
+
+__all__ = [
+    "I32",
+    "Column",
+    "Sentinel",
+    "Source",
+    "Table",
+    "TableSpec",
+    "feature_names",
+    "file_sha256",
+    "mostly_unique_names",
+    "read_table",
+]

@@ -10,8 +10,9 @@ import msgspec
 
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm_parameters import GlmParams
-from protocol.job.job import BoostingModel, GlmModel, Job
+from protocol.job.job import Job
 from protocol.job.ladder import rungs
+from protocol.job.models import BoostingModel, GlmModel
 
 BINS: Final = "bins"
 """What bin tables are called among the models of a plan; they come last, and are opened first."""

@@ -6,7 +6,7 @@ does not use it trains.
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class WithAddedKeys(BaseModel):
@@ -19,3 +19,9 @@ class WithAddedKeys(BaseModel):
         fields = type(self).model_fields
         unused = {k for k in self.ADDED if getattr(self, k) == fields[k].default}
         return {k: v for k, v in handler(self).items() if k not in unused}
+
+
+class Section(WithAddedKeys):
+    """A section that refuses keys that it does not know, and does not change once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

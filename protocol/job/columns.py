@@ -1,0 +1,102 @@
+"""Whose columns are whose: what a job says of columns, held against what the parties have."""
+
+import re
+from typing import TYPE_CHECKING
+
+from protocol.algorithms.binning import wrong_names
+from protocol.errors import nearest
+from protocol.job.models import BoostingModel
+
+if TYPE_CHECKING:
+    from protocol.job.job import Job
+
+
+def require_columns(job: "Job") -> None:
+    """A column is one party's feature, once; and what splits figures up is not a partner's."""
+    owner: dict[str, str] = {}
+    for name, party in job.parties.items():
+        for column in party.columns:
+            if column in job.special:
+                thing = "id, label, time, as_of, weight, amount, split, event or vintage"
+                raise ValueError(f"column {column!r} of {name} is {thing}, no feature")
+            dealt = party.source is None
+            if dealt and owner.setdefault(column, name) != name:
+                raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
+            if party.columns.count(column) > 1:
+                raise ValueError(f"column {column!r} is given to {name} twice")
+    for column in job.report.segments:
+        if column in job.special or owner.get(column, job.bank) != job.bank:
+            raise ValueError(f"report.segments has {column!r}, which is a partner's, or the id, label or the like")
+        if job.report.segments.count(column) > 1:
+            raise ValueError(f"report.segments has {column!r} twice")
+
+
+def require_directions(job: "Job") -> None:
+    """Each party declares the directions of its own columns, and of no other's."""
+    for name, party in job.parties.items():
+        for column in party.monotone:
+            if name == job.bank:
+                raise ValueError("the bank's directions stand in monotone_constraints, under a model's params")
+            _require_own(job, name, column, "monotone")
+    for model in job.boosting_models:
+        for column in model.params.monotone_constraints:
+            _require_own(job, job.bank, column, "monotone_constraints")
+
+
+def require_names(job: "Job") -> None:
+    """Each party names its own columns, each by another name."""
+    for name, party in job.parties.items():
+        for column in party.names:
+            _require_own(job, name, column, "names")
+        if wrong_names(party.names):
+            raise ValueError(f"names of {name} {wrong_names(party.names)}")
+        if party.tell_bins and name == job.bank:
+            raise ValueError("tell_bins is for partners: the bank's own bins are shown")
+        for column in party.tell_bins:
+            if column not in party.names:
+                raise ValueError(f"tell_bins of {name} has {column!r}, which its names give no name")
+
+
+def require_interactions(job: "Job") -> None:
+    """Groups name columns of the bank, or parties."""
+    for model in job.boosting_models:
+        for name in (name for group in model.params.interaction_constraints for name in group):
+            if name in job.parties and name in job.parties[job.bank].columns:
+                raise ValueError(f"{name!r} in interaction_constraints is both a party and a column; rename one")
+            if name not in job.parties:
+                _require_own(job, job.bank, name, "interaction_constraints")
+
+
+def require_glm_columns(job: "Job") -> None:
+    """The bank's columns by name, a partner's by number or the name that it tells: only it knows its own."""
+    known = {name: set(party.names.values()) for name, party in job.parties.items()}
+    for model in (m for m in job.models if not isinstance(m, BoostingModel)):
+        for party, columns in model.params.columns.items():
+            if party not in job.parties:
+                raise ValueError(f"{party!r} in a model's columns is no party{nearest(party, list(job.parties))}")
+            for name in columns:
+                if party == job.bank:
+                    _require_own(job, party, name, "a model's columns")
+                elif not re.fullmatch("column [1-9][0-9]*", name) and name not in known[party]:
+                    what = 'a partner\'s are numbered, as "column 3", or go by a name that it tells'
+                    raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
+
+
+def require_stakes(job: "Job") -> None:
+    """Prices and families are of partners, and families of their columns, each in one at most."""
+    for name in (*job.value.prices, *job.value.families):
+        if name not in job.partners:
+            raise ValueError(f"value names {name!r}, which is no partner{nearest(name, list(job.partners))}")
+    for party, families in job.value.families.items():
+        columns = [column for family in families.values() for column in family]
+        for column in columns:
+            _require_own(job, party, column, "value.families")
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"value.families of {party} name a column twice")
+
+
+def _require_own(job: "Job", party: str, column: str, key: str) -> None:
+    """A column of the party, or a part of a date that it has."""
+    columns = job.parties[party].columns
+    if column not in columns and column.rpartition(".")[0] not in columns:
+        raise ValueError(f"{key} names {column!r}, which is no column of {party}{nearest(column, list(columns))}")

@@ -1,0 +1,73 @@
+"""Where rows come from: the table, what each party brings, and which rows are trained on and tested."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from protocol.settings.added_keys import Section
+from protocol.table import Sentinel, Source
+from protocol.table.dates import Periods
+
+
+class JobData(Section, Periods):
+    """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean.
+
+    as_of: the date of a row; partners answer by what they knew then. period, first, last: the grid of points in time.
+    """
+
+    ADDED: ClassVar = ("period", "first", "last")
+
+    source: Source | None = None
+    id: tuple[str, ...] = Field(min_length=1)
+    as_of: str = ""
+    label: str
+    time: str = ""
+    weight: str = ""
+    amount: str = ""
+    missing: tuple[Sentinel, ...] = ("",)
+    categorical: Literal["auto"] | tuple[str, ...] = "auto"
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+        return (*self.id, *(c for c in (self.label, self.time, self.as_of, self.weight, self.amount) if c))
+
+
+class JobParty(Section):
+    """[parties.X]: its columns. coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
+
+    source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
+    is told, the bank learns which of its column numbers have one. names: what a report calls a column; a partner's
+    other columns go by number. tell_bins: a partner's named columns of which the bank is told what lies in a bin.
+    """
+
+    ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins")
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    coverage: float = Field(default=1.0, gt=0, le=1)
+    strangers: float = Field(default=0.0, ge=0, le=10)
+    source: Source | None = None
+    id: tuple[str, ...] = ()
+    as_of: str = ""
+    monotone: dict[str, Literal[-1, 1]] = Field({})
+    names: dict[str, str] = Field({})
+    tell_bins: tuple[str, ...] = ()
+
+
+class Split(Section):
+    """[split]: which rows are trained on, judged for early stopping, and tested.
+
+    folds: of the training rows, besides. By time: embargo, days before a later part whose rows take no part; in_time,
+    share of the rows left to train on that are drawn to be tested beside the newest.
+    """
+
+    ADDED: ClassVar = ("embargo", "folds")
+
+    kind: Literal["random", "time", "column"] = "random"
+    column: str = ""
+    test: float = Field(default=0.25, gt=0, lt=1)
+    validation: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = 7
+    embargo: float = Field(default=0.0, ge=0)
+    in_time: float = Field(default=0.1, ge=0, lt=1)
+    folds: int = Field(default=0, ge=0, le=20)

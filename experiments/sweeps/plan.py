@@ -128,12 +128,12 @@ def flat(table: Mapping[str, Any], above: Path_ = ()) -> Settings:
 def put(values: dict[str, Any], settings: Settings) -> None:
     """Set keys in a scenario; a number in a path counts in an array, `*` is all of it.
 
-    Three names stand for more: `seeds` sets both seeds, `partners` keeps these alone, `overlap` is every partner's
+    Three names stand for more: `seeds` sets all seeds, `partners` keeps these alone, `overlap` is every partner's
     coverage. Raises: UsageError: a path leads nowhere.
     """
     for path, value in settings.items():
         if path == ("seeds",):
-            put(values, {("run", "seed"): value, ("split", "seed"): value})
+            put(values, dict.fromkeys(_seeds(values), value))
         elif path == ("partners",):
             _keep_partners(values, value)
         elif path == ("overlap",):
@@ -186,6 +186,12 @@ def _put(place: Any, path: Path_, whole: Path_, value: Any) -> None:
         raise UsageError("sweep", f"{label_of(whole)!r} leads into a value", "name a key of the scenario")
 
 
+def _seeds(values: dict[str, Any]) -> list[Path_]:
+    """Every seed of a scenario: a table that is made up is another sample with each."""
+    made_up = values.get("data", {}).get("source", {}).get("kind") == "generated"
+    return [("run", "seed"), ("split", "seed"), *([("data", "source", "seed")] if made_up else [])]
+
+
 def _partners(values: dict[str, Any]) -> list[str]:
     bank = values.get("label_party") or next(iter(values["parties"]))
     return [party for party in values["parties"] if party != bank]
@@ -217,9 +223,14 @@ def _distinct(values: Iterator[Any]) -> list[Any]:
     return list({json.dumps(value, default=str): value for value in values}.values())
 
 
+def _rank(path: Path_) -> int:
+    """What stands for more comes first: coverage is of the partners kept, and one seed may differ from the rest."""
+    return ("partners", "seeds").index(path[0]) if path[0] in ("partners", "seeds") else 2
+
+
 def _planned(base: dict[str, Any], settings: Settings) -> Planned:
     values = deepcopy(base)
-    ordered = sorted(settings, key=lambda path: path[0] != "partners")  # coverage of partners that are kept
+    ordered = sorted(settings, key=_rank)
     put(values, {path: settings[path] for path in ordered})
     text = json.dumps(values, sort_keys=True, default=str)
     told = ",".join(f"{short_label(path, settings)}={value_text(value)}" for path, value in settings.items())

@@ -94,6 +94,17 @@ def test_keys_are_set_in_tables_that_are_not_there_yet() -> None:
     assert values["parties"]["p"] == {"coverage": 0.4}
 
 
+def test_seeds_draw_another_sample_of_a_table_that_is_made_up_unless_it_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    free = {"schema": 1, "name": "seeds", "base": "no-signal", "grid": {"seeds": [1, 2]}}
+    held = {**free, "grid": {"seeds": [1, 2], "data": {"source": {"seed": [7]}}}}
+    for values, expected in ((free, [1, 2]), (held, [7, 7])):
+        path.write_text(tomli_w.dumps(values), encoding="utf-8")
+        runs = load_sweep(path).runs
+        assert [run.values["data"]["source"]["seed"] for run in runs] == expected
+        assert [run.values["split"]["seed"] for run in runs] == [1, 2]
+
+
 def test_killed_and_resumed_all_24_runs_are_done_and_none_twice(tmp_path: Path) -> None:
     file = _sweep(tmp_path, grid={"seeds": list(range(12)), "overlap": [0.6, 0.9]})
     out = tmp_path / "out"

@@ -21,10 +21,10 @@ from bank_node.config import BankConfig
 from bank_node.models.folder import Model, own_columns
 from protocol.errors import DataError, UsageError, nearest
 from protocol.messages import F64, I64
-from protocol.table import Column, Table
+from protocol.table import Column, Source, Table
 from protocol.table.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.table.ids import duplicate_ids, normalise_ids
-from protocol.table.scan import Scan, Source, as_text, id_text, is_date, is_number, quoted, sentinel_texts, values_of
+from protocol.table.scan import Scan, as_text, id_text, is_date, is_number, quoted, sentinel_texts, values_of
 
 PART: Final = 32_768
 """Rows read, walked through the trees and written at once."""

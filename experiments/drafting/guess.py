@@ -13,7 +13,8 @@ from typing import Any, Final
 import duckdb
 
 from protocol.errors import DataError
-from protocol.table.scan import Scan, Sentinel, Source, is_date, is_number, quoted, text
+from protocol.table import Sentinel, Source
+from protocol.table.scan import Scan, is_date, is_number, quoted, text
 
 ID_NAME: Final = re.compile(r"(^|[_ ])(id|key|uuid|number|no|nr)$|id$|编号|客户号|证件", re.IGNORECASE)
 LABEL_NAME: Final = re.compile(

@@ -1,16 +1,8 @@
 """Tables: what a party holds, read by DuckDB; the ids of its rows, and their dates."""
 
-from protocol.table.scan import Sentinel, Source
-from protocol.table.table import (
-    I32,
-    Column,
-    Table,
-    TableSpec,
-    feature_names,
-    file_sha256,
-    mostly_unique_names,
-    read_table,
-)
+from protocol.table.reading import feature_names, file_sha256, mostly_unique_names, read_table
+from protocol.table.spec import Sentinel, Source, TableSpec
+from protocol.table.table import I32, Column, Table
 
 __all__ = [
     "I32",

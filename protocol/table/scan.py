@@ -7,19 +7,16 @@ file means one table.
 import datetime as dt
 import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from protocol.errors import DataError
 from protocol.table.broken_csv import broken_line
 from protocol.table.headers import csv_header, parquet_header, require_distinct
-
-Sentinel = str | int | float
+from protocol.table.spec import Sentinel, Source
 
 _FORM: Final = """header = true, quote = '"', comment = ''"""
 """A CSV file as RFC 4180 has it, but for what parts its fields: a lone ' or # among values begins nothing."""
@@ -28,20 +25,6 @@ _SAMPLE: Final = 2000
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FLOATS: Final = ("FLOAT", "DOUBLE")
 _NUMBERS: Final = frozenset((*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), *_FLOATS, "BOOLEAN"))
-
-
-class Source(BaseModel):
-    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given.
-
-    snapshot: the day on which its records were drawn; none is dated later. "" = what a Parquet file says itself.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["csv", "parquet"]
-    path: Path
-    sha256: str = ""
-    snapshot: dt.date | Literal[""] = ""
 
 
 class Scan:

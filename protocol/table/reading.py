@@ -1,0 +1,138 @@
+"""Reading a party's table: looked at, loaded, put in order of id, every column typed and cleaned."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from protocol.errors import DataError, UsageError, nearest
+from protocol.messages import I64
+from protocol.table.dates import Moments, date_texts
+from protocol.table.features import (
+    emptied,
+    features_of,
+    names_of_features,
+    names_rows,
+    require_usable,
+    texts_that_name_rows,
+)
+from protocol.table.ids import id_order, normalise_ids
+from protocol.table.loaded import Loaded
+from protocol.table.scan import as_text
+from protocol.table.spec import Source, TableSpec
+from protocol.table.special import amount_of, as_of, label_of, weight_of
+from protocol.table.table import Column, Table
+
+
+def read_table(
+    source: Source, spec: TableSpec, party: str, to_train: bool = True, segments: Sequence[str] = ()
+) -> Table:
+    """Read, check and clean a party's table. to_train: a column must vary; rows to be scored need not.
+
+    segments: columns to be read besides the features, or once more.
+
+    Raises:
+        UsageError: the file is missing.
+        DataError: wrong checksum, unreadable, a column or value that is missing or wrong, ids null or double,
+            no rows, no usable column.
+    """
+    sha256 = file_sha256(source.path, party)
+    if source.sha256 and sha256 != source.sha256:
+        raise DataError(
+            party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
+        )
+    with duckdb.connect() as base:
+        return _read(Loaded(base, source, spec, party), sha256, to_train, segments)
+
+
+def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
+    """Names of the features that `read_table` makes of spec.columns, without reading the rows."""
+    with duckdb.connect() as base:
+        loaded = Loaded(base, source, spec, party)
+        return [made for name in spec.columns or () for made in names_of_features(loaded, name, loaded.scan.relation)]
+
+
+def mostly_unique_names(source: Source, spec: TableSpec, party: str) -> tuple[str, ...]:
+    """Columns of text among spec.columns that `read_table` finds to name rows rather than describe them."""
+    with duckdb.connect() as base:
+        return texts_that_name_rows(Loaded(base, source, spec, party), spec.columns or ())
+
+
+def file_sha256(path: Path, party: str) -> str:
+    """Checksum of a file. Raises: UsageError if it is not there."""
+    if path.is_dir():
+        raise UsageError(party, f"{path.name} is a folder, and a table is one file", "join its files into one")
+    if not path.is_file():
+        raise UsageError(party, f"the file {path.name} is not at {path.parent}", "correct the path")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) -> Table:
+    spec = loaded.spec
+    _require_columns(loaded, segments)
+    wanted = spec.columns if spec.columns is not None else tuple(c for c in loaded.types if c not in spec.special)
+    loaded.load((*spec.special, *wanted, *segments))
+    given = [loaded.ids(c) for c in spec.id]
+    dated = as_of(loaded) if spec.as_of else None
+    ids = _ids(loaded, given, dated)
+    order = id_order(ids)
+    columns, unique = _features(loaded, wanted, order, to_train)
+    return Table(
+        party=loaded.party,
+        ids=[ids[i] for i in order],
+        columns=columns,
+        label=label_of(loaded, order) if spec.label else None,
+        weight=weight_of(loaded, order) if spec.weight else None,
+        amount=amount_of(loaded, spec.amount, order) if spec.amount else None,
+        time=loaded.moments(spec.time)[order] if spec.time else None,
+        as_of=None if dated is None else dated[order],
+        dates={name: loaded.some_moments(name)[order] for name in spec.dates},
+        entities=[] if dated is None else _entities(loaded, given, order),
+        part=loaded.values(as_text(spec.part))[order] if spec.part else None,
+        segments=tuple(made for name in segments for made in features_of(loaded, name, order)),
+        order=order,
+        sentinels=loaded.scan.sentinels(wanted),
+        mostly_unique=unique,
+        unused=tuple(c for c in loaded.types if c not in (*spec.special, *wanted, *segments)),
+        sha256=sha256,
+    )
+
+
+def _require_columns(loaded: Loaded, segments: Sequence[str]) -> None:
+    spec = loaded.spec
+    if spec.as_of and spec.as_of not in loaded.types:
+        thing = f"{loaded.name} has no date column {spec.as_of!r}, and the job is at points in time"
+        raise DataError(loaded.party, thing, "give every record its date, and name the column as as_of")
+    loaded.scan.require_distinct(None if spec.columns is None else (*spec.special, *spec.columns))
+    for name in (*spec.special, *(spec.columns or ()), *segments):
+        if name not in loaded.types:
+            thing = f"column {name!r} is not in {loaded.name}{nearest(name, list(loaded.types))}"
+            raise DataError(loaded.party, thing, "correct the name, or take it out")
+
+
+def _ids(loaded: Loaded, given: Sequence[Sequence[Any]], dated: Moments | None) -> list[bytes]:
+    """Ids in the order of the file; of a dated table they are (entity, date)."""
+    dates = [date_texts(dated)] if dated is not None else []
+    return normalise_ids([*given, *dates], loaded.party, loaded.name)
+
+
+def _entities(loaded: Loaded, given: Sequence[Sequence[Any]], order: I64) -> list[bytes]:
+    """Ids without dates, in order."""
+    entities = normalise_ids(given, loaded.party, loaded.name, repeated=True)
+    return [entities[i] for i in order.tolist()]
+
+
+def _features(
+    loaded: Loaded, wanted: Sequence[str], order: I64, to_train: bool
+) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """The features; of a table to train on, those that name rows are emptied, and named."""
+    columns = tuple(made for name in wanted for made in features_of(loaded, name, order))
+    if not to_train:
+        return columns, ()
+    unique = tuple(column.name for column in columns if names_rows(column))
+    columns = tuple(emptied(column) if column.name in unique else column for column in columns)
+    require_usable(loaded, columns, unique)
+    return columns, unique

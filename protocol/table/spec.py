@@ -1,0 +1,53 @@
+"""What is said of a table before it is read: where it lies, and what its columns mean."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Sentinel = str | int | float
+
+
+class Source(BaseModel):
+    """Where a table lies. kind: csv (also .gz) or parquet. sha256: of the file, checked if given.
+
+    snapshot: the day on which its records were drawn; none is dated later. "" = what a Parquet file says itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["csv", "parquet"]
+    path: Path
+    sha256: str = ""
+    snapshot: dt.date | Literal[""] = ""
+
+
+class TableSpec(BaseModel):
+    """How to read a table. columns: features, all the others if None. Names of special columns, "" if none.
+
+    task: what the label is: binary (0 or 1), regression (a number) or multiclass (0, 1, 2, ..).
+    monotone: a partner's own columns by direction: 1 where risk must not fall as the column grows, -1 not rise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    label: str = ""
+    weight: str = ""
+    amount: str = ""
+    time: str = ""
+    as_of: str = ""
+    part: str = ""
+    missing: tuple[Sentinel, ...] = ("",)
+    categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    dates: tuple[str, ...] = ()
+    task: Literal["binary", "regression", "multiclass"] = "binary"
+    monotone: dict[str, Literal[-1, 1]] = {}
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+        single = (self.label, self.weight, self.amount, self.time, self.as_of, self.part)
+        return (*self.id, *(c for c in single if c), *self.dates)

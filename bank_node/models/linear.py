@@ -14,6 +14,7 @@ import numpy as np
 from bank_node.models.canonical import Canonical
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule
 from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE, of_bins, standardised
+from protocol.algorithms.preparing import Prepared, encoded
 from protocol.he.base import I32
 from protocol.messages import F64, I64
 from protocol.table import Column
@@ -24,7 +25,8 @@ SCHEMA: Final = 1
 class OwnTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A column of the bank. rule, values: its bins, and what stands for each in thousandths.
 
-    Without values, its numbers stand for themselves: less mean, over deviation. coefficient: in millionths.
+    Without values, its numbers stand for themselves: less mean, over deviation, or prepared where more is declared.
+    coefficient: in millionths.
     """
 
     column: str
@@ -32,12 +34,15 @@ class OwnTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     values: tuple[int, ...] = ()
     mean: float = 0.0
     deviation: float = 1.0
+    prepared: Prepared | msgspec.UnsetType = msgspec.UNSET
     coefficient: int = 0
 
     def encode(self, column: Column) -> I32:
         """Its whole numbers, shape (n,)."""
         if self.values:
             return of_bins(apply_rule(self.rule, column), self.values)
+        if self.prepared is not msgspec.UNSET:
+            return encoded(self.prepared, column.numbers)
         return standardised(column.numbers, self.mean, self.deviation)
 
 

@@ -8,7 +8,7 @@ from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
 from bank_node.evaluation.facts import Leakage, Linear, PartyTest, Term
-from bank_node.outcome.bin_tables import name_of, names_of_rule, names_of_shape
+from bank_node.outcome.bin_tables import NOT_HELD, name_of, names_of_rule, names_of_shape
 from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.job import linear_params
@@ -54,7 +54,7 @@ def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list
     out = []
     for term in fitted.model.own:
         bins = names_of_rule(term.rule, np.arange(len(term.values))) if term.values and not params.by_woe else []
-        out.append(_with_bin(called.get(term.column, term.column), term.values, bins))
+        out.append(_with_bins(called.get(term.column, term.column), term.values, bins))
     return out
 
 
@@ -65,13 +65,13 @@ def _their_names(training: Training, trained: TrainedRung, fitted: FittedGlm, pa
     for term in fitted.model.theirs:
         shape = shapes[term.party][term.column]
         bins = names_of_shape(shape, np.arange(len(term.values))) if term.values and not params.by_woe else []
-        out.append(_with_bin(name_of(shape), term.values, bins))
+        out.append(NOT_HELD if bins and not any(term.values) else _with_bins(name_of(shape), term.values, bins))
     return out
 
 
-def _with_bin(name: str, values: Sequence[int], bins: Sequence[str]) -> str:
-    """A column; or, where it stands for one of its bins, which one."""
-    return f"{name}: {bins[int(np.argmax(values))]}" if bins else name
+def _with_bins(name: str, values: Sequence[int], bins: Sequence[str]) -> str:
+    """A column; or, where it stands for some of its bins, which ones."""
+    return f"{name}: {', '.join(told for told, value in zip(bins, values, strict=True) if value)}" if bins else name
 
 
 def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[PartyTest]:

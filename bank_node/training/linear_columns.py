@@ -17,18 +17,26 @@ from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
 from bank_node.evaluation.stability import index_of_counts
-from bank_node.models.linear import OwnTerm
 from bank_node.outcome.bin_tables import name_of
 from bank_node.standing import Standing
+from bank_node.training.preparing import (
+    AS_USUAL,
+    Preparing,
+    Values,
+    columns_of_bank,
+    columns_of_shape,
+    own_term,
+    told_apart,
+)
 from protocol.algorithms.alignment import BankAlignment
-from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule, shape_of
+from protocol.algorithms.binning import ColumnShape, shape_of
 from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.woe import Evidence
 from protocol.errors import DataError, UsageError, nearest
 from protocol.job import Binning, Selection
 from protocol.messages import F64, I64
-from protocol.table import Column, Table
+from protocol.table import Table
 
 Flags = npt.NDArray[np.bool_]
 _NAME: Final = "column "
@@ -49,14 +57,16 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Picking:
-    """How columns are picked. binning: how their bins are joined, None: not at all. selection: checks of each alone.
+    """How columns are picked, and prepared where they are taken as numbers.
 
-    tested: rows of the test part, where they were counted, shape (n,).
+    binning: how their bins are joined, None: not at all. selection: checks of each alone. tested: rows of the test
+    part, where they were counted, shape (n,).
     """
 
     binning: Binning | None = None
     selection: Selection | None = None
     tested: Flags | None = None
+    preparing: Preparing = AS_USUAL
 
 
 @dataclass(frozen=True)
@@ -136,11 +146,22 @@ def encode_bank(
 ) -> OwnDesign:
     """The bank's terms. Raises: DataError, UsageError: a column named is not there, or too many are."""
     found = weigh_bank(table, columns, params, train, picking)
-    offered = list(columns.names)
-    shapes = [shape_of(j, rule) for j, rule in enumerate(columns.rules)]
-    chosen = _chosen(table.party, params, [offered], _widths(shapes, params), found, 1, picking.selection)
+    offered, preparing = list(columns.names), picking.preparing
     named = {column.name: column for column in table.columns}
-    terms = [term for j in chosen for term in _own_terms(named[offered[j]], columns.rules[j], found, j, params, train)]
+    preparing.require_kinds(table.party, named)
+    if params.by_woe:
+        assert found is not None
+        become = [[_thousandths(one)] for one in found]
+    else:
+        become = [columns_of_bank(columns, j, train, preparing.treatment(name)) for j, name in enumerate(offered)]
+    widths = [len(one) for one in become]
+    chosen = _chosen(table.party, params, [offered], widths, params.max_columns, found, 1, picking.selection)
+    terms = [
+        term
+        for j in chosen
+        for values in become[j]
+        for term in own_term(named[offered[j]], columns.rules[j], values, train, preparing, table.party)
+    ]
     _require_few(table.party, len(terms), params)
     if not terms:
         raise DataError(table.party, "has no column for a glm: none varies", "give columns that vary")
@@ -162,22 +183,15 @@ def design_of(
     """
     found = weigh_partner(view, table, params, train, counts, picking)
     offered = [f"{_NAME}{shape.number + 1}" for shape in view.columns], [name_of(shape) for shape in view.columns]
-    columns: list[DesignColumn] = []
-    absent: list[int] = []
-    widths = _widths(view.columns, params)
-    for j in _chosen(view.name, params, offered, widths, found, least, picking.selection):
-        shape = view.columns[j]
-        if params.by_woe:
-            assert found is not None
-            values = _thousandths(found[j])
-            columns.append(DesignColumn(j, values[: shape.size]))
-            absent.append(values[-1] if len(values) > shape.size else 0)
-        else:
-            added = _dummies(j, shape.size) if shape.categorical else [DesignColumn(j)]
-            columns += added
-            absent += [0] * len(added)
+    become = _become(view, params, found)
+    widths, apart = [len(one) for one in become], not params.by_woe and told_apart(view, train)
+    most = params.max_columns - apart
+    chosen = _chosen(view.name, params, offered, widths, most, found, least, picking.selection)
+    columns = [(DesignColumn(j, values), absent) for j in chosen for values, absent in become[j]]
+    if apart:
+        columns.append((DesignColumn(chosen[0], (0,) * view.columns[chosen[0]].size), VALUE))
     _require_few(view.name, len(columns), params)
-    return tuple(columns), np.array(absent, dtype=np.int64)
+    return tuple(column for column, _ in columns), np.array([absent for _, absent in columns], dtype=np.int64)
 
 
 def open_design(
@@ -198,25 +212,29 @@ def open_design(
     )
 
 
+def _become(view: PartnerView, params: GlmParams, found: Sequence[Weighed] | None) -> list[list[tuple[Values, int]]]:
+    """By column of a partner: what its bins stand for, and a row that is not held, in each column that it becomes."""
+    if not params.by_woe:
+        return [[(values, 0) for values in columns_of_shape(view.name, shape)] for shape in view.columns]
+    assert found is not None
+    each = [(_thousandths(one), shape.size) for one, shape in zip(found, view.columns, strict=True)]
+    return [[(values[:size], values[-1] if len(values) > size else 0)] for values, size in each]
+
+
 def _bads(table: Table, params: GlmParams) -> Flags | None:
     """Which rows are bad, where the label is 0 or 1."""
     assert table.label is not None
     return table.label > 0 if params.task == "binary" else None
 
 
-def _widths(shapes: Sequence[ColumnShape], params: GlmParams) -> list[int]:
-    """Columns of a design that each column becomes: a category counts one a bin but the first."""
-    return [shape.size - 1 if shape.categorical and not params.by_woe else 1 for shape in shapes]
-
-
 def _chosen(
-    party: str, params: GlmParams, offered: Sequence[list[str]], widths: Sequence[int], found: Sequence[Weighed] | None,
-    least: int, selection: Selection | None,
+    party: str, params: GlmParams, offered: Sequence[list[str]], widths: Sequence[int], most: int,
+    found: Sequence[Weighed] | None, least: int, selection: Selection | None,
 ) -> list[int]:  # fmt: skip
     """Places of the columns of a party: those named, or the strongest by information value, the strongest first.
 
-    offered: what they may be called, each way for all. widths: columns of the design that each becomes; one that no
-    longer fits is passed over.
+    offered: what they may be called, each way for all. widths: columns of the design that each becomes, `most` in all;
+    one that no longer fits is passed over.
     """
     places = {name: place for names in offered for place, name in enumerate(names)}
     if party in params.columns:
@@ -234,24 +252,9 @@ def _chosen(
         order = order[: max(wrong.count(""), least)]
     chosen: list[int] = []
     for j in order:
-        if sum(widths[k] for k in (*chosen, j)) <= params.max_columns:
+        if sum(widths[k] for k in (*chosen, j)) <= most:
             chosen.append(j)
     return chosen
-
-
-def _own_terms(
-    column: Column, rule: Rule, found: Sequence[Weighed] | None, place: int, params: GlmParams, train: Flags
-) -> list[OwnTerm]:
-    if params.by_woe:
-        assert found is not None
-        return [OwnTerm(column=column.name, rule=rule, values=_thousandths(found[place]))]
-    if isinstance(rule, CategoryRule):
-        size = rule.ordinary + rule.missing
-        return [OwnTerm(column=column.name, rule=rule, values=one.values) for one in _dummies(place, size)]
-    numbers = column.numbers[train]
-    there = numbers[~np.isnan(numbers)]
-    deviation = float(there.std()) if len(there) else 0.0
-    return [OwnTerm(column=column.name, rule=rule, mean=float(there.mean()), deviation=deviation)] if deviation else []
 
 
 def _thousandths(column: Weighed) -> tuple[int, ...]:
@@ -259,13 +262,8 @@ def _thousandths(column: Weighed) -> tuple[int, ...]:
     return tuple(int(v) for v in scaled)
 
 
-def _dummies(place: int, size: int) -> list[DesignColumn]:
-    """A column a bin but the first, which is the most frequent: 1 in that bin, else 0."""
-    return [DesignColumn(place, tuple(VALUE * (b == k) for b in range(size))) for k in range(1, size)]
-
-
 def _require_few(party: str, count: int, params: GlmParams) -> None:
-    most = params.most_columns(party) if params.by_woe else params.max_columns
+    most = params.most_columns(party)
     if count > most:
         raise UsageError(
             party, f"a glm would have {count} of its columns, a category counting one a bin, and {most} are the most",

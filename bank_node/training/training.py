@@ -42,6 +42,7 @@ from bank_node.training.linear_columns import (
     weigh_partner,
 )
 from bank_node.training.parts import Parts, assign_parts
+from bank_node.training.preparing import Preparing
 from bank_node.training.tally import Tally
 from bank_node.watching.banding import require_bandable
 from protocol.algorithms.alignment import BankAlignment
@@ -301,7 +302,8 @@ def _picking(under: _Under) -> Picking:
     job, parts = under.training.job, under.training.parts
     joined = job.binning if isinstance(under.job_model, ScorecardModel) else None
     counted = job.selection is not None and bool((parts == "test").any())
-    return Picking(joined, job.selection, parts == "test" if counted else None)
+    preparing = Preparing(job.preparation.treatment(), job.parties[under.training.table.party].prepare)
+    return Picking(joined, job.selection, parts == "test" if counted else None, preparing)
 
 
 def _checks(

@@ -6,7 +6,7 @@ model has a penalty, plain Newton steps over the joined table stand in its place
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import erfc, sqrt
 from pathlib import Path
@@ -132,9 +132,10 @@ class _Joined:
         contract = bank.contract.stricter(config.contract)
         cutting = self._job.cutting_of(asked)
         binned = bin_table(party, table.columns, cutting, contract.min_rows_per_bin, config.data.monotone)
+        binned = replace(binned, prepare=config.data.prepare)
         places = {shape.number: place for place, shape in enumerate(binned.shapes)}
         wanted = [DesignColumn(places[term.column], term.values) for term in terms]
-        values = values_of(terms_of(self._job.bank, binned, table.columns, wanted), table.columns, party)
+        values = values_of(terms_of(self._job.bank, party, binned, table.columns, wanted), table.columns, party)
         rows = rows_behind(self._own, table, bank.grid)
         absent = np.array([term.not_held for term in terms])
         return np.asarray(np.where((rows >= 0)[:, None], values[rows], absent).T / VALUE)

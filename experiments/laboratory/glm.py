@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,8 @@ from bank_node.algorithms.glm import fit_glm
 from bank_node.algorithms.glm_task import FittedGlm, GlmTask
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.woe import count_partners
-from bank_node.training.linear_columns import design_of, encode_bank
+from bank_node.training.linear_columns import Picking, design_of, encode_bank
+from bank_node.training.preparing import Preparing
 from experiments.laboratory import JOB, Laboratory, over_the_wire
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.woe import count_bins
@@ -24,15 +26,21 @@ from protocol.he.integers import IntegerEvaluator
 from protocol.he.streams import fresh_key
 from protocol.messages import F64, I64, Message
 from protocol.role import Replies, Requests, drive
+from protocol.settings.preparation import USUAL, Preparation
 from protocol.table import Table
 
 Flags = npt.NDArray[np.bool_]
+AS_IT_IS: Final = Preparation()
 
 
 @dataclass
 class GlmLaboratory(Laboratory):
-    """One fit at a time. fits: the partners' halves. encoded, designs: columns of the last fit."""
+    """One fit at a time. fits: the partners' halves. encoded, designs: columns of the last fit.
 
+    preparation: of the job, for columns that are taken as numbers.
+    """
+
+    preparation: Preparation = AS_IT_IS
     fits: dict[str, GlmAnswerer] = field(default_factory=dict)
     encoded: OwnDesign | None = None
     designs: dict[str, DesignView] = field(default_factory=dict)
@@ -41,13 +49,15 @@ class GlmLaboratory(Laboratory):
         """Bin, encode, compute hints, and fit. train: the rows fitted on."""
         self.folder.mkdir(parents=True, exist_ok=True)
         fitted = np.ones(len(self.y), dtype=bool) if train is None else train
-        cutting = Cutting(params.max_bin)
+        treatment = self.preparation.treatment()
+        cutting = Cutting(params.max_bin, preparation=None if treatment == USUAL else treatment)
+        picking = Picking(preparing=Preparing(treatment, self.prepare.get("bank", {})))
         views = [self.view(name, cutting) for name in self.partners]
         counts: Mapping[str, I64] = {}
         if params.task == "binary":
             counts = drive(count_partners(JOB, views, fitted, self.y > 0), self.exchange)
         table = Table("bank", [], tuple(self.bank), label=self.y)
-        self.encoded = encode_bank(table, self.own(cutting), params, fitted)
+        self.encoded = encode_bank(table, self.own(cutting), params, fitted, picking)
         for view in views:
             least = self.contract.min_glm_columns
             columns, absent = design_of(view, table, params, fitted, counts.get(view.name), least)
@@ -87,7 +97,7 @@ class GlmLaboratory(Laboratory):
         layout, seed, key = self.answerers[name], fresh_key(), fresh_key()
         keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
         require_columns(name, self.contract, columns)
-        terms = terms_of("bank", layout.table, self.partners[name], columns)
+        terms = terms_of("bank", name, layout.table, self.partners[name], columns)
 
         def build(matrix: Integers) -> IntegerEvaluator:
             return integer_evaluator(self.engine, "bank", key, matrix, seed, layout.budgets, keys.public)

@@ -6,7 +6,7 @@ becomes bytes and back; partners answer at the same time, in threads, as they wo
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from protocol.he.engines import evaluator, new_keys, secret_kit
 from protocol.he.streams import fresh_key
 from protocol.messages import F64, I64, Message, decode, encode
 from protocol.role import Replies, Requests, drive
+from protocol.settings.preparation import Preparation
 from protocol.table import Column
 
 OPEN = Contract(
@@ -61,6 +62,7 @@ class Laboratory:
     noise_key: bytes = b"n" * 32
     weights: F64 | None = None
     directions: Mapping[str, int] = field(default_factory=dict)
+    prepare: Mapping[str, Mapping[str, Preparation]] = field(default_factory=dict)
     keys: KeyPair = NO_KEYS
     answerers: dict[str, BoostingAnswerer] = field(default_factory=dict)
 
@@ -117,6 +119,7 @@ class Laboratory:
         """Both ends of one partner, aligned by `positions`."""
         own = {c.name: self.directions[c.name] for c in self.partners[name] if c.name in self.directions}
         table = bin_table(name, self.partners[name], cutting, self.contract.min_rows_per_bin, own)
+        table = replace(table, prepare=self.prepare.get(name, {}))
         rows, positions = len(table.bins), self.positions[name].astype(np.int64)
         matrix, seed = table.aligned(np.arange(rows)), fresh_key()
         keys = self.keys if self.keys.public else new_keys(self.engine, "bank")

@@ -108,6 +108,7 @@ def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
         categorical=listed,
         task=job.task if bank else "binary",
         monotone=party.monotone,
+        prepare={} if bank else party.prepare,
     )
 
 

@@ -83,7 +83,9 @@ def with_more(scored: Scored, scores: Mapping[Key, F64]) -> Scored:
 def _without(job: Job, partner: str, left_out: Sequence[str]) -> Job:
     party = job.parties[partner]
     kept = tuple(c for c in party.columns if c not in left_out)
-    update: dict[str, Any] = {"columns": kept, "monotone": {c: d for c, d in party.monotone.items() if c in kept}}
+    monotone = {c: way for c, way in party.monotone.items() if c in kept}
+    prepare = {c: own for c, own in party.prepare.items() if c in kept}
+    update: dict[str, Any] = {"columns": kept, "monotone": monotone, "prepare": prepare}
     changed = job.model_copy(update={"parties": {**job.parties, partner: party.model_copy(update=update)}})
     return coalition_job(changed, [frozenset(job.partners)])
 

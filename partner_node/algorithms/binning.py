@@ -7,11 +7,23 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from protocol.algorithms.binning import ColumnShape, Cutting, NumberRule, Rule, apply_rule, fit_rule, shape_of, sizes_of
+from protocol.algorithms.binning import (
+    CategoryRule,
+    ColumnShape,
+    Cutting,
+    NumberRule,
+    Rule,
+    apply_rule,
+    fit_rule,
+    shape_of,
+    sizes_of,
+)
+from protocol.algorithms.preparing import fit_prepared, level_of_bins, require_kind
 from protocol.errors import DataError, nearest
 from protocol.he.base import OneHot
 from protocol.he.streams import digest
 from protocol.messages import I64, U8
+from protocol.settings.preparation import USUAL, Preparation, Treatment, kinds_of
 from protocol.table import Column
 
 
@@ -22,6 +34,8 @@ class BinnedTable:
     names, rules: of the d columns kept. bins: shape (rows of the table, d), uint8. dropped: numbers of columns
     left with one bin, which tell nothing. monotone: places, among those kept, of the columns that have a direction.
     told_as: names that the bank may use, by column; told_bins: columns of which it is told what lies in a bin.
+    preparation: what the job has columns go through as numbers, None: what is usual; prepare: what the partner has its
+    own go through instead, by column.
     """
 
     names: tuple[str, ...]
@@ -32,6 +46,8 @@ class BinnedTable:
     monotone: frozenset[int] = frozenset()
     told_as: Mapping[str, str] = field(default_factory=dict)
     told_bins: frozenset[str] = frozenset()
+    preparation: Treatment | None = None
+    prepare: Mapping[str, Preparation] = field(default_factory=dict)
 
     @cached_property
     def shapes(self) -> tuple[ColumnShape, ...]:
@@ -42,12 +58,24 @@ class BinnedTable:
         column, rule = self.names[place], self.rules[place]
         bare = shape_of(self.numbers[place], rule, place in self.monotone)
         told = rule if column in self.told_bins else None
-        return msgspec.structs.replace(bare, name=self.told_as.get(column, ""), rule=told)
+        shape = msgspec.structs.replace(bare, name=self.told_as.get(column, ""), rule=told)
+        treatment = self.treatment(place)
+        if treatment == USUAL:
+            return shape
+        levels: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+        if isinstance(rule, CategoryRule):
+            levels = level_of_bins(rule, np.bincount(self.bins[:, place], minlength=rule.ordinary), treatment)
+        return msgspec.structs.replace(shape, treatment=kinds_of(treatment), levels=levels)
+
+    def treatment(self, place: int) -> Treatment:
+        """What a column goes through to become numbers."""
+        return self.prepare.get(self.names[place], Preparation()).treatment(self.preparation or USUAL)
 
     @cached_property
     def digest(self) -> bytes:
-        """Names bins and cuts, whatever alignment they are used in."""
-        return digest(msgspec.json.encode(self.rules), np.ascontiguousarray(self.bins).tobytes())
+        """Names bins and cuts, and how the job has columns prepared, whatever alignment they are used in."""
+        prepared = [msgspec.json.encode(self.preparation)] if self.preparation else []
+        return digest(msgspec.json.encode(self.rules), np.ascontiguousarray(self.bins).tobytes(), *prepared)
 
     def aligned(self, order: I64) -> OneHot:
         """The matrix over a row space. order: the table's row at each position, -1 where not held, shape (n,)."""
@@ -83,6 +111,7 @@ def bin_table(
         np.ascontiguousarray(bins),
         tuple(j for j in range(len(columns)) if j not in kept),
         frozenset(place for place, j in enumerate(kept) if ways.get(columns[j].name)),
+        preparation=cutting.preparation,
     )
 
 
@@ -97,6 +126,17 @@ def require_ordered(party: str, columns: Sequence[Column], directions: Mapping[s
             raise DataError(party, f"declares a direction of {name!r}, which is no column of its", "correct monotone")
         if direction and kinds[name] != "number":
             raise DataError(party, f"column {name!r} holds categories, which have no direction", "correct monotone")
+
+
+def require_preparable(party: str, columns: Sequence[Column], prepare: Mapping[str, Preparation]) -> None:
+    """Raises: DataError: a preparation of no column, or one that its values do not admit."""
+    require_named(party, columns, prepare, "prepare")
+    for column in columns:
+        own = prepare.get(column.name)
+        if own is not None:
+            require_kind(party, column, own)
+            if column.kind == "number":
+                fit_prepared(column.numbers, own.treatment(), party, f"column {column.name!r}")
 
 
 def require_named(party: str, columns: Sequence[Column], names: Iterable[str], key: str) -> None:

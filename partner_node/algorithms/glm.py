@@ -24,32 +24,41 @@ from protocol.algorithms.glm import (
     product_rows,
     rounded,
 )
+from protocol.algorithms.preparing import fit_prepared
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.base import I32, Cleartext, Integers
 from protocol.he.integers import IntegerEvaluator
 from protocol.he.streams import digest
 from protocol.messages import I64, Message
+from protocol.settings.preparation import USUAL
 from protocol.table import Column
 
 
 def terms_of(
-    bank: str, table: BinnedTable, columns: Sequence[Column], wanted: Sequence[DesignColumn]
+    bank: str, party: str, table: BinnedTable, columns: Sequence[Column], wanted: Sequence[DesignColumn]
 ) -> list[KeptTerm]:
-    """The columns of a design. columns: of the table. Raises: IntegrityError: columns or values that cannot be."""
+    """The columns of a design. columns: of the table.
+
+    Raises: IntegrityError: columns or values that cannot be. DataError: a column that cannot be prepared as declared;
+    the bank is not told which.
+    """
     named = {column.name: column for column in columns}
     if len(set(wanted)) < len(wanted) or not all(
         0 <= w.column < len(table.shapes) and admits(w, table.shapes[w.column]) for w in wanted
     ):
         raise IntegrityError(bank, "laid out columns that cannot be", "run the same version on both sides")
-    out = []
-    for one in wanted:
-        name = table.names[one.column]
-        numbers = named[name].numbers
-        there = numbers[~np.isnan(numbers)] if not one.values else np.zeros(1)
-        deviation = float(there.std())
-        out.append(KeptTerm(name, table.rules[one.column], one.values, float(there.mean()), deviation or 1.0))
-    return out
+    return [_term_of(party, table, named[table.names[one.column]], one) for one in wanted]
+
+
+def _term_of(party: str, table: BinnedTable, column: Column, wanted: DesignColumn) -> KeptTerm:
+    rule, treatment = table.rules[wanted.column], table.treatment(wanted.column)
+    if not wanted.values and treatment != USUAL:
+        prepared = fit_prepared(column.numbers, treatment, party, "a column of the model")
+        return KeptTerm(column.name, rule, (), 0.0, 1.0, prepared)
+    there = column.numbers[~np.isnan(column.numbers)] if not wanted.values else np.zeros(1)
+    deviation = float(there.std())
+    return KeptTerm(column.name, rule, wanted.values, float(there.mean()), deviation or 1.0)
 
 
 def require_columns(party: str, contract: Contract, wanted: Sequence[DesignColumn]) -> None:

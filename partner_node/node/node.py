@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from partner_node.algorithms.alignment import AlignmentAnswerer, AlignmentState, dated_records
-from partner_node.algorithms.binning import BinnedTable, bin_table, require_named, require_ordered
+from partner_node.algorithms.binning import BinnedTable, bin_table, require_named, require_ordered, require_preparable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.checkup import CHECKUP, BankSeen, CheckupAnswerer, schema_digest
 from partner_node.algorithms.glm import (
@@ -82,6 +82,7 @@ class PartnerNode:
         self.table = read_table(config.data.source, config.data, config.party)
         require_ordered(config.party, self.table.columns, config.data.monotone)
         require_named(config.party, self.table.columns, config.policy.names, "[policy] names")
+        require_preparable(config.party, self.table.columns, config.data.prepare)
         self.budgets = Budgets(config.state / "budgets.sqlite", config.party)
         self.budgets.open_account(config.policy.account, self.table.sha256)
         self.approvals = Approvals(config.state / APPROVALS, config.party)
@@ -221,7 +222,12 @@ class PartnerNode:
         key = cutting, self._contract.min_rows_per_bin
         if key not in self._binned:
             policy = self.config.policy
-            self._binned[key] = replace(self._cut(*key), told_as=policy.names, told_bins=frozenset(policy.tell_bins))
+            self._binned[key] = replace(
+                self._cut(*key),
+                told_as=policy.names,
+                told_bins=frozenset(policy.tell_bins),
+                prepare=self.config.data.prepare,
+            )
         return self._binned[key]
 
     def _cut(self, cutting: Cutting, min_rows: int) -> BinnedTable:
@@ -335,7 +341,7 @@ class PartnerNode:
         if plan and not any(len(message.columns) <= model.columns for model in plan.models):
             raise self._not_as_approved(f"plans no linear model of {len(message.columns)} columns")
         layout = self._answerer(message.layout)
-        terms = terms_of(self.config.bank, layout.table, self.table.columns, message.columns)
+        terms = terms_of(self.config.bank, self.config.party, layout.table, self.table.columns, message.columns)
         text = msgspec.json.encode(terms)
         name = digest(b"fedwarn.v1 design", message.layout.encode(), layout.table.digest, text).hex()
         path = self._design_file(name)

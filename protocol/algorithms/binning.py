@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 
 from protocol.messages import F64, I64, U8, U64, Message, declared
+from protocol.settings.preparation import Treatment, possible, text_of
 from protocol.table import I32, Column
 
 MAX_BIN: Final = 255
@@ -38,22 +39,27 @@ class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """How every party cuts its columns into fine bins.
 
     max_bin: ordered bins a column at most. kind: bins of about equal numbers of rows, or of equal width.
-    special: values of numeric columns that get a bin each, where they have the rows for it.
+    special: values of numeric columns that get a bin each, where they have the rows for it. preparation: what columns
+    go through, of a linear model that takes them as numbers and where the job says something of it.
     """
 
     max_bin: int
     kind: Kind = "quantile"
     special: tuple[float, ...] = ()
+    preparation: Treatment | None = None
 
     @property
     def text(self) -> str:
         """For people: 16, or "20 equal-width, special -98"."""
         kind = "" if self.kind == "quantile" else f" {self.kind}"
-        return f"{self.max_bin}{kind}" + "".join(f", special {value:g}" for value in self.special)
+        prepared = f", {text_of(self.preparation)}" if self.preparation else ""
+        return f"{self.max_bin}{kind}" + "".join(f", special {value:g}" for value in self.special) + prepared
 
     @property
     def possible(self) -> bool:
-        """Whether bins so made have numbers that fit a byte."""
+        """Whether bins so made have numbers that fit a byte, and columns can be prepared so."""
+        if self.preparation and not possible(self.preparation):
+            return False
         special = len(set(self.special)) == len(self.special) and bool(np.isfinite(self.special).all())
         return special and self.max_bin >= 2 and self.max_bin + len(self.special) <= MAX_BIN
 
@@ -65,7 +71,8 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing: whether there is a `missing` bin. categorical: bins have no order, splits are subsets.
     increasing: the margin must not fall as the bin's number grows. special: how many of the ordinary bins, the last
     ones, hold a special value each and have no place in the order. name, rule: the column's name, and what lies in its
-    bins, where the partner tells them.
+    bins, where the partner tells them. treatment: what the column goes through as numbers, if not what all do, without
+    the values that the partner names; levels: then the level of each bin of a category (`level_of_bins`).
     """
 
     number: int
@@ -76,6 +83,8 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     special: int = 0
     name: str = ""
     rule: "Rule | None" = None
+    treatment: Treatment | msgspec.UnsetType = msgspec.UNSET
+    levels: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def size(self) -> int:
@@ -105,7 +114,7 @@ class LayoutQuery(Message, frozen=True):
 
 @declared(
     "binning.layout",
-    content="bins a column, whether categorical, missing, special, monotone; names where allowed; columns dropped",
+    content="bins a column, whether categorical, missing, special, monotone, prepared; names if allowed; those dropped",
     purpose="tell the bank the shape of the sums",
 )
 class Layout(Message, frozen=True):

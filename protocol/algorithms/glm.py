@@ -59,7 +59,7 @@ class DesignColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One column of a design.
 
     column: its place in the partner's layout. values: what stands for each bin, `missing` last where there is one; of
-    none, the column's own numbers are standardised.
+    none, the column's own numbers, prepared as the layout says.
     """
 
     column: int

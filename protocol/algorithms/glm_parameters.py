@@ -57,8 +57,8 @@ class GlmParams(WithAddedKeys):
         return self.encoding == "woe" or (self.encoding == "auto" and self.family == "logistic")
 
     def most_columns(self, party: str) -> int:
-        """How many columns of a party the model has at most."""
-        return len(self.columns[party]) if party in self.columns else self.max_columns
+        """How many columns of a party the model has at most: as numbers, one may become several."""
+        return len(self.columns[party]) if party in self.columns and self.by_woe else self.max_columns
 
     @model_validator(mode="after")
     def _consistent(self) -> "GlmParams":

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from protocol.algorithms.binning import wrong_names
 from protocol.errors import nearest
-from protocol.job.models import BoostingModel
+from protocol.job.models import BoostingModel, GlmModel
+from protocol.settings.preparation import MOST_FREQUENT, REST, Preparation
 
 if TYPE_CHECKING:
     from protocol.job.job import Job
@@ -80,6 +81,21 @@ def require_glm_columns(job: "Job") -> None:
                 elif not re.fullmatch("column [1-9][0-9]*", name) and name not in known[party]:
                     what = 'a partner\'s are numbered, as "column 3", or go by a name that it tells'
                     raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
+
+
+def require_preparation(job: "Job") -> None:
+    """What is declared is of columns there are, and of a model that takes columns as numbers."""
+    prepares = [name for name, party in job.parties.items() if party.prepare]
+    said = job.preparation != Preparation()
+    numeric = any(isinstance(model, GlmModel) and not model.params.by_woe for model in job.models)
+    if (prepares or said) and not numeric:
+        where = "[preparation]" if said else f"prepare of {prepares[0]}"
+        raise ValueError(f'{where} is of models of kind "glm" with encoding "numeric", and there is none')
+    if job.preparation.reference not in (None, MOST_FREQUENT, REST):
+        raise ValueError(f'preparation.reference is "{MOST_FREQUENT}" or "{REST}"; a category is of one column')
+    for name in prepares:
+        for column in job.parties[name].prepare:
+            _require_own(job, name, column, "prepare")
 
 
 def require_stakes(job: "Job") -> None:

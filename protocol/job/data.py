@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from protocol.settings.added_keys import Section
+from protocol.settings.preparation import Preparation
 from protocol.table import Sentinel, Source
 from protocol.table.dates import Periods
 
@@ -39,9 +40,10 @@ class JobParty(Section):
     source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
     is told, the bank learns which of its column numbers have one. names: what a report calls a column; a partner's
     other columns go by number. tell_bins: a partner's named columns of which the bank is told what lies in a bin.
+    prepare: what its own columns go through as numbers of a linear model, where it is not what [preparation] says.
     """
 
-    ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins")
+    ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins", "prepare")
 
     columns: tuple[str, ...] = Field(min_length=1)
     coverage: float = Field(default=1.0, gt=0, le=1)
@@ -52,6 +54,7 @@ class JobParty(Section):
     monotone: dict[str, Literal[-1, 1]] = Field({})
     names: dict[str, str] = Field({})
     tell_bins: tuple[str, ...] = ()
+    prepare: dict[str, Preparation] = Field({})
 
 
 class Split(Section):

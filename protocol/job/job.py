@@ -21,6 +21,7 @@ from protocol.job.report import Bands, EarlyWarning, ReportSettings
 from protocol.job.stakes import Stakes
 from protocol.settings import check_settings, parse_toml, resolve
 from protocol.settings.added_keys import Section
+from protocol.settings.preparation import USUAL, Preparation
 from protocol.table import Source
 
 CHECKS: Final = (
@@ -31,6 +32,7 @@ CHECKS: Final = (
     columns.require_names,
     columns.require_interactions,
     columns.require_glm_columns,
+    columns.require_preparation,
     sections.require_objectives,
     sections.require_binning,
     sections.require_bands,
@@ -63,7 +65,7 @@ class Run(Section):
 class Job(Section):
     """A whole scenario file."""
 
-    ADDED: ClassVar = ("binning", "selection", "bands", "early_warning", "value")
+    ADDED: ClassVar = ("binning", "selection", "bands", "early_warning", "value", "preparation")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1)
@@ -75,6 +77,7 @@ class Job(Section):
     split: Split = Split()
     models: tuple[JobModel, ...] = Field((BoostingModel(),), min_length=1)
     binning: Binning = Binning()
+    preparation: Preparation = Preparation()
     selection: Selection | None = None
     run: Run = Run()
     report: ReportSettings = ReportSettings()
@@ -144,7 +147,9 @@ class Job(Section):
             return model.params.cutting
         if isinstance(model, ScorecardModel):
             return self.cutting
-        return Cutting(model.params.max_bin, self.binning.kind, self.binning.special)
+        treatment = self.preparation.treatment()
+        told = None if model.params.by_woe or treatment == USUAL else treatment
+        return Cutting(model.params.max_bin, self.binning.kind, self.binning.special, told)
 
     @property
     def sha256(self) -> str:

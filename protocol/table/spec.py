@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from protocol.settings.preparation import Preparation
+
 Sentinel = str | int | float
 
 
@@ -28,6 +30,7 @@ class TableSpec(BaseModel):
 
     task: what the label is: binary (0 or 1), regression (a number) or multiclass (0, 1, 2, ..).
     monotone: a partner's own columns by direction: 1 where risk must not fall as the column grows, -1 not rise.
+    prepare: what a partner's own columns go through as numbers of a linear model, where it is not what the job says.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +48,7 @@ class TableSpec(BaseModel):
     dates: tuple[str, ...] = ()
     task: Literal["binary", "regression", "multiclass"] = "binary"
     monotone: dict[str, Literal[-1, 1]] = {}
+    prepare: dict[str, Preparation] = {}
 
     @property
     def special(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from protocol.job import (
 )
 from protocol.job.stakes import Stakes
 from protocol.job.workload import workload
+from protocol.settings.preparation import Preparation
 from protocol.table import Source
 
 Values = dict[str, Any]
@@ -239,6 +240,7 @@ SECTIONS = {
     "params of `glm`": GlmParams,
     "params of `scorecard`": ScorecardParams,
     "[binning]": Binning,
+    "[preparation]": Preparation,
     "[selection]": Selection,
     "[run]": Run,
     "[report]": ReportSettings,
@@ -253,6 +255,7 @@ TABLES = {
     "split",
     "models",
     "binning",
+    "preparation",
     "selection",
     "run",
     "report",

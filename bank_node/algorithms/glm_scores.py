@@ -41,18 +41,25 @@ class Scores:
                 "leave out that column, or set reg_lambda",
             )  # fmt: skip
         parts = [coefficients[0] * VALUE + task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]]
-        asked = {}
-        for number, view in enumerate(task.partners):
-            values = tuple(coefficients[task.block(number)].tolist())
-            asked[view.name] = Coefficients(design=view.design, values=values, decimals=min(decimals, view.decimals))
+        sent = [self._sent(view, coefficients[task.block(k)], decimals) for k, view in enumerate(task.partners)]
+        asked = {view.name: one for view, one in zip(task.partners, sent, strict=True) if any(one.values)}
         with task.clock("network"):
             replies = yield from ask(asked, PartialScores)
-        for view in task.partners:
-            sent, reply = asked[view.name], replies[view.name]
-            parts.append(partner_score(view, sent, reply))
-            self.released[view.name].append(Released(sent.values, sent.decimals, reply.scores))
+        for view, one in zip(task.partners, sent, strict=True):
+            if view.name not in asked:  # of coefficients that are all 0 there is nothing to ask
+                parts.append(np.zeros_like(parts[0]))
+                continue
+            reply = replies[view.name]
+            parts.append(partner_score(view, one, reply))
+            self.released[view.name].append(Released(one.values, one.decimals, reply.scores))
         final = all(view.decimals <= decimals for view in task.partners)
         return At(coefficients, np.stack(parts), released=final)
+
+    @staticmethod
+    def _sent(view: DesignView, coefficients: I64, decimals: int) -> Coefficients:
+        return Coefficients(
+            design=view.design, values=tuple(coefficients.tolist()), decimals=min(decimals, view.decimals)
+        )
 
 
 def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) -> I64:

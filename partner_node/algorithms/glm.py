@@ -8,6 +8,7 @@ import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.columns_shown import require_shown
 from partner_node.kept.models import changed_table
 from partner_node.kept.terms import KeptTerm, KeptTerms
 from protocol.algorithms.binning import NumberRule
@@ -170,15 +171,22 @@ class GlmAnswerer:
                 state.bank, "score_decimals", f"asked for scores of {decimals} decimals",
                 f"ask for {contract.score_decimals} at most",
             )  # fmt: skip
+        self._require_shown(coefficients)
         label = release_label(self.design, coefficients, decimals)
         self.layout.budgets.spend_release(state.bank, state.alignment, label, contract.score_releases)
         return PartialScores(decimals=decimals, scores=scores_of(self.values, coefficients, self.order, decimals))
 
     def _keep(self, message: KeepTerms) -> Kept:
         self._require_coefficients(message.values)
+        if any(message.values):  # a model that makes nothing of this partner asks nothing of it either
+            self._require_shown(message.values)
         self.keep(message.model, KeptTerms(tuple(self.terms), message.values))
         return self.layout.kept()
 
     def _require_coefficients(self, values: Sequence[int]) -> None:
         if len(values) != len(self.terms) or any(abs(v) > LARGEST_COEFFICIENT for v in values):
             raise IntegrityError(self._bank, "sent coefficients that cannot be", "run the same version on both sides")
+
+    def _require_shown(self, coefficients: Sequence[int]) -> None:
+        names = [term.column for term in self.terms]
+        require_shown(self.layout.party, self.layout.contract, names, self.values, coefficients)

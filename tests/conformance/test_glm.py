@@ -161,7 +161,7 @@ def test_a_penalty_is_that_of_plain_newton_steps(tmp_path):
 
 
 def test_a_column_that_others_tell_stays_at_nothing_and_is_named(tmp_path):
-    lab = laboratory(tmp_path, 6, 900, ("telecom",))
+    lab = laboratory(tmp_path, 6, 900, ("telecom",), contract=EXACT.model_copy(update={"min_glm_columns": 3}))
     twice = lab.partners["telecom"][0]
     lab.partners["telecom"][3].numbers[:] = twice.numbers
     fitted = lab.fit(PARAMS)
@@ -217,14 +217,14 @@ def test_the_same_scores_again_are_free_and_others_are_refused_past_the_limit(tm
     telecom = lab.fits["telecom"]
     telecom.layout.contract = EXACT.model_copy(update={"score_releases": 0})
     last = lab.designs["telecom"]
-    sent = Coefficients(design="telecom", values=(1,) * last.size, decimals=3)
+    sent = Coefficients(design="telecom", values=(10**6,) * last.size, decimals=3)
     with pytest.raises(RefusedError, match="score_releases"):
         telecom.handle(sent)
     telecom.layout.contract = EXACT.model_copy(update={"score_releases": 100, "score_decimals": 3})
     once, again = telecom.handle(sent), telecom.handle(sent)
     assert (once.scores == again.scores).all()
     with pytest.raises(RefusedError, match="score_decimals"):
-        telecom.handle(Coefficients(design="telecom", values=(1,) * last.size, decimals=4))
+        telecom.handle(Coefficients(design="telecom", values=(10**6,) * last.size, decimals=4))
     with pytest.raises(IntegrityError, match="cannot be"):
         telecom.handle(Coefficients(design="telecom", values=(1, 2), decimals=3))
 
@@ -232,7 +232,7 @@ def test_the_same_scores_again_are_free_and_others_are_refused_past_the_limit(tm
 def test_scores_that_coefficients_cannot_give_are_found(tmp_path):
     lab = laboratory(tmp_path, 2, 400, ("telecom",))
     lab.fit(PARAMS)
-    view, sent = lab.designs["telecom"], Coefficients(design="telecom", values=(1000, 0, 0, 0), decimals=9)
+    view, sent = lab.designs["telecom"], Coefficients(design="telecom", values=(1000, 900, 800, 700), decimals=9)
     honest = lab.fits["telecom"].handle(sent)
     partner_score(view, sent, honest)
     for scores, decimals in ((honest.scores[1:], 9), (honest.scores, 3), (honest.scores + 10**9, 9)):

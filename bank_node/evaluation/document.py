@@ -139,6 +139,24 @@ class Verdict(Facts):
     sentence: Text
 
 
+class FoldTest(Facts):
+    """Two rungs of a model over folds, by one metric: a rung less another, each fold's difference being one draw.
+
+    low, high: of the difference, 95%. p: of the corrected resampled t-test. p_holm: corrected for all these pairs.
+    """
+
+    model: str
+    rung: str
+    other: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    method: str
+
+
 class Data(DataFacts):
     """Counts of the bank's rows over the whole file, then what each party brought.
 
@@ -171,6 +189,7 @@ class Report(Facts):
     headline: Headline
     placebo: list[Placebo]
     verdicts: list[Verdict]
+    fold_tests: list[FoldTest]
     worthwhile: float
     alert_rates: list[float]
     bootstrap: int

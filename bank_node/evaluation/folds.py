@@ -1,8 +1,11 @@
-"""Figures over folds: the mean of a metric over k models of a rung, each judged on the rows it was not fitted on.
+"""Figures over folds: the mean of a metric over the models of a rung, each judged on the rows it was not fitted on.
 
-Folds share most of their training rows, so that their values are no independent draws: the variance of the mean is
-taken as (1/k + 1/(k - 1)) times that of the values, and the interval is Student's with k - 1 degrees of freedom.
-Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003.
+The training rows are cut into k folds, r times. The folds of a cut share most of their training rows, and cuts share
+all of them, so that the r k values are no independent draws: the variance of their mean is taken as
+(1/(r k) + 1/(k - 1)) times that of the values, and interval and test are Student's with r k - 1 degrees of freedom.
+However often the rows are cut, the second term stays: repeats take the chance of one cut away, and add no rows.
+Sources: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003; Bouckaert and Frank,
+Evaluating the replicability of significance tests for comparing learning algorithms, PAKDD 2004 (several cuts).
 """
 
 from collections.abc import Sequence
@@ -15,14 +18,14 @@ from bank_node.evaluation.scores import Key, Scored
 from protocol.messages import F64
 
 Values = dict[Key, dict[str, F64]]
-"""By rung and model, then by metric: a value a fold, shape (k,)."""
+"""By rung and model, then by metric: a value a fold of each cut, shape (r, k)."""
 
 
 def fold_values(scored: Scored, alert_rates: Sequence[float]) -> Values:
     """Every metric of every rung on every fold; none where the run had no folds."""
     found = [point_estimates(fold, alert_rates) for _, fold in sorted(scored.folds.items())]
-    keys = found[0] if found else {}
-    return {key: {name: np.array([f[key][name] for f in found]) for name in keys[key]} for key in keys}
+    keys, shape = found[0] if found else {}, (len({cut for cut, _ in scored.folds}), -1)
+    return {key: {name: np.array([f[key][name] for f in found]).reshape(shape) for name in keys[key]} for key in keys}
 
 
 def fold_metrics(values: dict[str, F64]) -> dict[str, Metric]:
@@ -69,22 +72,22 @@ def quantile(level: float, freedom: int) -> float:
 
 
 def _interval(values: F64) -> dict[str, float]:
-    mean, reach = float(values.mean()), quantile(LEVEL, len(values) - 1) * _deviation(values)
+    mean, reach = float(values.mean()), quantile(LEVEL, values.size - 1) * _deviation(values)
     return {"value": mean, "low": mean - reach, "high": mean + reach}
 
 
 def _deviation(values: F64) -> float:
-    """Of the mean, with the correction for shared training rows."""
-    k = len(values)
-    return sqrt((1 / k + 1 / (k - 1)) * float(values.var(ddof=1)))
+    """Of the mean, with the correction for shared training rows: k - 1 parts are fitted on for each that is judged."""
+    return sqrt((1 / values.size + 1 / (values.shape[1] - 1)) * float(values.var(ddof=1)))
 
 
 def _p_value(change: F64) -> float:
     deviation = _deviation(change)
     if deviation == 0.0:
         return float(change.mean() == 0.0)
-    return 1.0 - two_sided(abs(float(change.mean())) / deviation, len(change) - 1)
+    return 1.0 - two_sided(abs(float(change.mean())) / deviation, change.size - 1)
 
 
 def _method(values: F64) -> str:
-    return f"mean of {len(values)} folds, corrected t"
+    cuts, k = values.shape
+    return f"mean of {f'{cuts} x ' if cuts > 1 else ''}{k} folds, corrected t"

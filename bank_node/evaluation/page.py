@@ -15,7 +15,6 @@ from markupsafe import Markup
 from bank_node.evaluation.calibrated import FIGURES
 from bank_node.evaluation.document import Report, Rung
 from bank_node.evaluation.facts import DisclosureRow, Text
-from bank_node.evaluation.intervals import Uplift
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.metrics import alerts
@@ -62,6 +61,7 @@ def render_page(report: Report, scored: Scored) -> str:
             segment_metrics=("auc", "ks") if rate else (sensitive_metric(report.task),),
             banded=[rung for rung in report.rungs if rung.bands],
             strongest=STRONGEST,
+            folded=scored.folds and dict(zip(("repeats", "folds"), max(scored.folds), strict=True)),
             alerted=alerts(float(rate), report.data.test) if rate else 0,
         )
     )
@@ -91,10 +91,10 @@ def _environment() -> Environment:
     return made
 
 
-def _p_value(uplift: Uplift) -> Text:
-    if uplift.p < _SMALLEST_P:
+def _p_value(p: float) -> Text:
+    if p < _SMALLEST_P:
         return say("p_small", p=f"{_SMALLEST_P:.4f}")
-    return say("p_value", p=f"{uplift.p:.2g}" if uplift.p < 0.01 else f"{uplift.p:.2f}")
+    return say("p_value", p=f"{p:.2g}" if p < 0.01 else f"{p:.2f}")
 
 
 def _by_model(report: Report) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, P
 from bank_node.evaluation.early_warning.build import WatchedReport, watch
 from bank_node.evaluation.early_warning.watched import Watched, read_watched
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
+from bank_node.evaluation.fold_tests import fold_tests
 from bank_node.evaluation.folds import Values, fold_metrics, fold_uplifts, fold_values
 from bank_node.evaluation.intervals import Estimates
 from bank_node.evaluation.measures import LOWER_IS_BETTER, headline_metric, names_of, sensitive_metric
@@ -100,6 +101,7 @@ def build_report(facts: RunFacts, scored: Scored, watched: Watched | None = None
             "headline": _headline(facts, rungs),
             "placebo": placebos,
             "verdicts": verdicts(rungs, placebos, facts.task, facts.label_party, facts.worthwhile),
+            "fold_tests": fold_tests(judged.folds, rungs, facts.task),
             "early_warning": _watched(facts, scored, watched),
             "warnings": [*facts.warnings, *_warnings(placebos)],
         }

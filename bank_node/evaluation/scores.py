@@ -8,7 +8,7 @@ of the largest probability, and score_0 .. score_K-1 are the probabilities. Figu
 of its UTF-8 form). The ids themselves would not do: files are often sorted by label or date, and so are ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -42,8 +42,8 @@ Key = tuple[str, str]
 """(rung, model)."""
 Absent = tuple[str, str, str]
 """(rung, model, the partner that is absent)."""
-Where = tuple[Literal["part", "fold"], str]
-"""Which rows of a file: those of a part, or of a fold."""
+Where = Mapping[str, str]
+"""Which rows of a file, by column and value: those of a part, or of a fold of a repeat."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Scored:
     test of the whole file. powers: variance powers of regressions, by (rung, model).
     segments: by column, the group of each row, shape (n,); none where `segments.csv` is not there.
     amount: exposure in money, shape (n,); None where none is declared.
-    folds: by number, the rows of a fold under every rung but the placebo; none where `folds.csv` is not there.
+    folds: by repeat and number, the rows of a fold under every rung but the placebo; none without `folds.csv`.
     absent: scores of the same rows without one partner, shape as scores; none where `absences.csv` is not there.
     in_time: of a split by time, the rows drawn from the time that was trained on; None without such.
     validation: of a 0/1 label, the rows on which scores are calibrated; None without such. It has no `validation`.
@@ -70,7 +70,7 @@ class Scored:
     task: Task = "binary"
     powers: dict[Key, float] = field(default_factory=dict)
     in_time: "Scored | None" = None
-    folds: dict[int, "Scored"] = field(default_factory=dict)
+    folds: dict[tuple[int, int], "Scored"] = field(default_factory=dict)
     validation: "Scored | None" = None
     amount: F64 | None = None
     customer: I64 | None = None
@@ -99,8 +99,8 @@ def read_scores(
     """
     with loaded(folder / SCORES_FILE) as table:
         counts = _counts(table, keys[0], task)
-        first, judged = _judged(table, keys, ("part", EVALUATED), counts, task, dated)
-        in_time = _judged(table, keys, ("part", IN_TIME), counts, task, dated)[1] if counts[IN_TIME] else None
+        first, judged = _judged(table, keys, {"part": EVALUATED}, counts, task, dated)
+        in_time = _judged(table, keys, {"part": IN_TIME}, counts, task, dated)[1] if counts[IN_TIME] else None
         calibrates = counts[VALIDATION] and task == "binary"
         absent = _absent(table, folder / ABSENCES_FILE, first, set(keys))
         powers, folds = powers or {}, _folds(folder / FOLDS_FILE, task, dated)
@@ -111,7 +111,7 @@ def read_scores(
             in_time=in_time and replace(in_time, powers=powers),
             folds={number: replace(fold, powers=powers) for number, fold in folds.items()},
             segments=_segments(table, folder / SEGMENTS_FILE, first),
-            validation=_judged(table, keys, ("part", VALIDATION), counts, task, dated)[1] if calibrates else None,
+            validation=_judged(table, keys, {"part": VALIDATION}, counts, task, dated)[1] if calibrates else None,
         )
 
 
@@ -120,7 +120,7 @@ def _judged(
 ) -> tuple[dict[str, Any], Scored]:
     """The rows of one part or fold: as they stand, and as they are judged."""
     first = _rows(table, keys[0], where)
-    _require_labels(first["label"], task, both=where != ("part", VALIDATION))
+    _require_labels(first["label"], task, both=where != {"part": VALIDATION})
     label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
     scores = {key: _scores(table, key, first, task, where) for key in keys}
     customer, amount = _customers(first["id"]) if dated else None, first.get("amount")
@@ -153,9 +153,9 @@ def loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyC
 
 def _rows(table: duckdb.DuckDBPyConnection, key: Key, where: Where) -> dict[str, Any]:
     """Columns of one rung's rows in a part or fold, in tie order."""
-    column, value = where
-    query = f"SELECT * FROM scores WHERE rung = ? AND model = ? AND {column} = ? ORDER BY sha256(id), id"
-    rows: dict[str, Any] = table.execute(query, [*key, value]).fetchnumpy()
+    among = " AND ".join(f"{column} = ?" for column in where)
+    query = f"SELECT * FROM scores WHERE rung = ? AND model = ? AND {among} ORDER BY sha256(id), id"
+    rows: dict[str, Any] = table.execute(query, [*key, *where.values()]).fetchnumpy()
     if not len(rows["id"]):
         raise DataError("report", f"{SCORES_FILE} has no test rows of {_named(key)}", "give the split a test share")
     return {name: np.ma.getdata(column) for name, column in rows.items()}
@@ -195,14 +195,17 @@ def _require_labels(label: F64, task: Task, both: bool) -> None:
         raise DataError("report", "the test rows are all of one class", "give the test part more rows")
 
 
-def _folds(path: Path, task: Task, dated: bool) -> dict[int, Scored]:
+def _folds(path: Path, task: Task, dated: bool) -> dict[tuple[int, int], Scored]:
     """The folds of a run, each as if it were a test part."""
     if not path.is_file():
         return {}
     with loaded(path, "fold") as table:
-        numbers = [row[0] for row in table.sql("SELECT DISTINCT fold FROM scores").fetchall()]
+        numbers = table.sql("SELECT DISTINCT repeat, fold FROM scores").fetchall()
         keys: list[Key] = table.sql("SELECT DISTINCT rung, model FROM scores ORDER BY ALL").fetchall()
-        return {int(number): _judged(table, keys, ("fold", number), {}, task, dated)[1] for number in numbers}
+        return {
+            (int(cut), int(fold)): _judged(table, keys, {"repeat": cut, "fold": fold}, {}, task, dated)[1]
+            for cut, fold in numbers
+        }
 
 
 def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any], keys: set[Key]) -> dict[Absent, F64]:

@@ -134,27 +134,27 @@ def _segments(training: Training) -> bytes:
 
 
 def _folds(training: Training) -> bytes:
-    """The training rows: id, rung, model, fold, label, score, and weight and classes as in scores.csv."""
+    """The training rows: id, rung, model, repeat, fold, label, score, and weight and classes as in scores.csv."""
     table, folds = training.table, training.folds
     assert table.label is not None
     assert folds is not None
     classes = [f"score_{k}" for k in range(training.job.models[0].params.num_class)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(
-        ["id", "rung", "model", "fold", "label", "score", *(["weight"] if table.weight is not None else []), *classes]
-    )
-    inside = folds > 0
+    weighted = ["weight"] if table.weight is not None else []
+    rows.writerow(["id", "rung", "model", "repeat", "fold", "label", "score", *weighted, *classes])
+    inside = folds[0] > 0
     ids = [i.decode() for i, one in zip(table.ids, inside.tolist(), strict=True) if one]
     label = table.label if training.job.task == "regression" else table.label.astype(int)
     weight = [] if table.weight is None else [table.weight[inside].tolist()]
     for t in training.rungs:
-        if t.folds is None:
-            continue
-        found = t.folds[inside]
-        score, each = (found.argmax(axis=1), found.T.tolist()) if classes else (found, [])
-        names = [t.rung.name] * len(ids), [t.model] * len(ids), folds[inside].tolist(), label[inside].tolist()
-        rows.writerows(zip(ids, *names, score.tolist(), *weight, *each, strict=True))
+        for cut, predicted in enumerate(t.folds if t.folds is not None else ()):
+            found, fold = predicted[inside], (folds[cut, inside] - 1) % training.job.split.folds + 1
+            score, each = (found.argmax(axis=1), found.T.tolist()) if classes else (found, [])
+            names = ([name] * len(ids) for name in (t.rung.name, t.model, cut + 1))
+            rows.writerows(
+                zip(ids, *names, fold.tolist(), label[inside].tolist(), score.tolist(), *weight, *each, strict=True)
+            )
     return text.getvalue().encode()
 
 

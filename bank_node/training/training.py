@@ -70,7 +70,8 @@ Progress = Callable[[str, int, int], None]
 class TrainedRung:
     """One rung under one model. score: predictions, shape (n,), or (n, classes). spent, information: by partner.
 
-    folds: predictions of training rows by models fitted on the others, shape as score, nan of all other rows.
+    folds: by cut, predictions of training rows by models fitted on the others, each of the shape of score, nan of all
+    other rows.
     bins: digest of the bank's own. absent: by partner, scores of the test rows without it.
     """
 
@@ -375,18 +376,19 @@ def _train_rung(under: _Under, rung: Rung, params: BoostingParams, clock: Stopwa
 
 
 def _train_folds(training: Training, task: Task, params: BoostingParams, journal: Journal) -> F64:
-    """Each training row's prediction by a model of its own rung, fitted on the other folds; nan elsewhere."""
+    """Each training row's prediction in each cut, by a model of the rung fitted on the other folds; nan elsewhere."""
     assert training.folds is not None
     found: F64 | None = None
-    for fold in range(1, training.job.split.folds + 1):
+    for fold in range(1, training.folds.max() + 1):
         inside = training.folds == fold
-        fitted = task.train & ~inside
+        fitted = task.train & ~inside.any(axis=0)
         label, columns = f"{task.label.rpartition('/')[0]}/{fold}", _own_columns(training, params.cutting, fold)
         apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
         boosted = drive(boost(apart), journal)
         predicted = task.objective.predict(boosted.margin)
-        found = np.full(predicted.shape, np.nan) if found is None else found
-        found[inside] = predicted[inside]
+        found = np.full((len(inside), *predicted.shape), np.nan) if found is None else found
+        cut = int(inside.any(axis=1).argmax())
+        found[cut, inside[cut]] = predicted[inside[cut]]
     assert found is not None
     return found
 
@@ -436,7 +438,8 @@ def _own_columns(training: Training, cutting: Cutting, fold: int = 0) -> BankCol
     if (cutting, fold) not in training.own:
         table, fitted = training.table, training.parts == "train"
         if fold:
-            fitted &= training.folds != fold
+            assert training.folds is not None
+            fitted &= (training.folds != fold).all(axis=0)
         columns = training.own[cutting, fold] = _bin_own(table, cutting, fitted)
         if not fold:
             training.dropped[table.party] = tuple(c.name for c in table.columns if c.name not in columns.names)

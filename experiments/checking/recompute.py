@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from math import exp, floor, fsum, log, sqrt
+from math import atan, cos, exp, floor, fsum, log, pi, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,10 @@ class Step(NamedTuple):
     goods: float
 
 
+Fold = tuple[str, str]
+"""(repeat, fold)."""
+
+
 def read_rows(folder: Path, part: str = "test") -> dict[tuple[str, str], list[Row]]:
     """The rows of one part of `scores.csv` by (rung, model), best ranked first."""
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -44,17 +48,17 @@ def read_rows(folder: Path, part: str = "test") -> dict[tuple[str, str], list[Ro
     return {key: sorted(found, key=lambda row: (-row.score, row.tie)) for key, found in rows.items()}
 
 
-def read_folds(folder: Path) -> dict[tuple[str, str], list[list[Row]]]:
-    """The rows of `folds.csv` by (rung, model), a list a fold, best ranked first; nothing where there are no folds."""
+def read_folds(folder: Path) -> dict[tuple[str, str], dict[Fold, list[Row]]]:
+    """The rows of `folds.csv` by (rung, model), then by fold, best ranked first; nothing where there are no folds."""
     path = folder / "folds.csv"
-    found: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[str, str], dict[Fold, list[Row]]] = defaultdict(lambda: defaultdict(list))
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
-            found[line["rung"], line["model"]][line["fold"]].append(_row(line))
+            found[line["rung"], line["model"]][line["repeat"], line["fold"]].append(_row(line))
     return {
-        key: [sorted(rows, key=lambda row: (-row.score, row.tie)) for rows in folds.values()]
+        key: {fold: sorted(rows, key=lambda row: (-row.score, row.tie)) for fold, rows in folds.items()}
         for key, folds in found.items()
     }
 
@@ -189,6 +193,34 @@ def _band(inside: Sequence[Row], rows: Sequence[Row], kept: dict[str, Any], lgd:
         figures["expected_loss"] = fsum(r.weight * r.amount * _pd(r.score, kept) * lgd for r in inside)
         figures["bad_amount"] = fsum(r.weight * r.amount * lgd for r in inside if r.label)
     return figures
+
+
+def recompute_fold_test(changes: dict[Fold, float], low: float, high: float) -> dict[str, float]:
+    """Mean and p of differences a fold by the corrected resampled t-test, and the level at which low .. high is it."""
+    count, folds = len(changes), len({fold for _, fold in changes})
+    mean = fsum(changes.values()) / count
+    spread = fsum((change - mean) ** 2 for change in changes.values()) / (count - 1)
+    error = sqrt(spread * (1 / count + 1 / (folds - 1)))
+    if error == 0:
+        return {"value": mean, "p": float(mean == 0), "level": 0.0}
+    p = 1 - _student(abs(mean) / error, count - 1)
+    return {"value": mean, "p": p, "level": _student((high - low) / 2 / error, count - 1)}
+
+
+def recompute_holm(p: Sequence[float]) -> list[float]:
+    """Each p times how many are not smaller than it; and never below that of a smaller one."""
+    raised = {one: min(1.0, one * sum(other >= one for other in p)) for one in p}
+    return [max(raised[other] for other in p if other <= one) for one in p]
+
+
+def _student(t: float, freedom: int) -> float:
+    """P(|T| <= t) by Simpson's rule; T is the square root of `freedom` times the tangent of an angle."""
+
+    def area(end: float, steps: int = 4000) -> float:
+        weights = [1, *[4, 2] * (steps // 2 - 1), 4, 1]
+        return end / steps / 3 * fsum(w * cos(end * k / steps) ** (freedom - 1) for k, w in enumerate(weights))
+
+    return area(atan(t / sqrt(freedom))) / area(pi / 2)
 
 
 def _pd(score: float, kept: dict[str, Any]) -> float:

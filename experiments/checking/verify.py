@@ -19,12 +19,13 @@ import msgspec
 
 from bank_node.evaluation.document import REPORT_FILE, Report, Rung
 from bank_node.evaluation.facts import read_facts
-from bank_node.evaluation.intervals import Metric
+from bank_node.evaluation.intervals import LEVEL, Metric
 from bank_node.evaluation.report import build_report, read_report, scores_of, watched_of
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import LINEAR, TREES
 from bank_node.watching.calibrating import Calibrations
 from experiments.checking.recompute import (
+    Fold,
     Row,
     read_absences,
     read_folds,
@@ -34,6 +35,8 @@ from experiments.checking.recompute import (
     recompute_bands,
     recompute_calibration,
     recompute_classes,
+    recompute_fold_test,
+    recompute_holm,
     recompute_numbers,
     recompute_segment,
 )
@@ -166,15 +169,26 @@ def _points_of(
 
 
 def _folds(folder: Path) -> Iterator[str]:
-    """Every mean over folds, by its definition."""
+    """Every mean over folds, and every test of two rungs, by its definition."""
     report, rows = read_report(folder), read_folds(folder)
+    found: dict[tuple[str, str], dict[Fold, dict[str, float]]] = {}
     for rung in report.rungs:
-        found = [_by_definition(report, rung, fold) for fold in rows.get((rung.name, rung.model), [])]
+        key = rung.name, rung.model
+        found[key] = {fold: _by_definition(report, rung, ranked) for fold, ranked in rows.get(key, {}).items()}
         for name, metric in rung.folds.items():
-            mean = fsum(fold[name] for fold in found) / len(found) if found else None
+            mean = fsum(fold[name] for fold in found[key].values()) / len(found[key]) if found[key] else None
             if mean is None or not _same(metric.value, mean):
                 where = f"the mean {name} over folds of rung {rung.name!r}, model {rung.model!r}"
                 yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {mean!r}"
+    holm = recompute_holm([test.p for test in report.fold_tests])
+    for test, corrected in zip(report.fold_tests, holm, strict=True):
+        ours, theirs = found[test.rung, test.model], found[test.other, test.model]
+        changes = {fold: ours[fold][test.metric] - theirs[fold][test.metric] for fold in ours}
+        anew = recompute_fold_test(changes, test.low, test.high)
+        told = {"value": test.value, "p": test.p, "level": LEVEL if test.high > test.low else 0.0}
+        if list(_differences(told, anew, "")) or not _same(test.p_holm, corrected):
+            where = f"{test.rung!r} against {test.other!r} over folds, model {test.model!r}"
+            yield f"{REPORT_FILE} says another {test.metric} or p of rung {where} than its definition"
 
 
 def _by_definition(report: Report, rung: Rung, rows: Sequence[Row]) -> dict[str, float]:

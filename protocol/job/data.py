@@ -60,11 +60,12 @@ class JobParty(Section):
 class Split(Section):
     """[split]: which rows are trained on, judged for early stopping, and tested.
 
-    folds: of the training rows, besides. By time: embargo, days before a later part whose rows take no part; in_time,
-    share of the rows left to train on that are drawn to be tested beside the newest.
+    folds: of the training rows, besides; repeats: how many times they are cut, each time anew. By time: embargo, days
+    before a later part whose rows take no part; in_time, share of the rows left to train on that are drawn to be
+    tested beside the newest.
     """
 
-    ADDED: ClassVar = ("embargo", "folds")
+    ADDED: ClassVar = ("embargo", "folds", "repeats")
 
     kind: Literal["random", "time", "column"] = "random"
     column: str = ""
@@ -74,3 +75,4 @@ class Split(Section):
     embargo: float = Field(default=0.0, ge=0)
     in_time: float = Field(default=0.1, ge=0, lt=1)
     folds: int = Field(default=0, ge=0, le=20)
+    repeats: int = Field(default=1, ge=1, le=20)

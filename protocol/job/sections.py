@@ -90,6 +90,8 @@ def require_split(job: "Job") -> None:
         raise ValueError('split.kind "column" needs split.column')
     if split.folds == 1:
         raise ValueError("split.folds is 0, or 2 and more")
+    if split.repeats > 1 and not split.folds:
+        raise ValueError("split.repeats is how often the training rows are cut into split.folds: set both")
     if split.folds and not job.boosting_models:
         raise ValueError('split.folds are of models of kind "boosting", and there is none')
     if split.kind == "time" and not dated:

@@ -93,7 +93,7 @@ def workload(job: Job, partner: str) -> Workload:
     for number, (name, model) in enumerate(zip(job.model_names, job.models, strict=True)):
         cutting = job.cutting_of(model)
         if isinstance(model, BoostingModel):
-            p, trainings = model.params, len(with_it) + job.split.folds * real
+            p, trainings = model.params, len(with_it) + job.split.folds * job.split.repeats * real
             models.append(
                 PlannedModel(name, len(with_it), trainings * p.n_estimators * p.outputs, p.max_depth, cutting)
             )

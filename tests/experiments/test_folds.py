@@ -3,9 +3,11 @@
 import csv
 import json
 from collections import Counter
+from copy import deepcopy
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from experiments.checking.verify import verify
 from protocol.errors import DataError
@@ -16,11 +18,11 @@ from tests.experiments.test_any_table import LABEL, TREES, report_of, write
 SELECT = f"i AS id, {LABEL} AS y, u1 + u3 AS x, u2 AS z"
 
 
-def values(folder, folds, select=SELECT):
+def values(folder, folds, select=SELECT, repeats=1):
     return {
         "data": {"source": write(folder / "t.csv", select, 600), "id": ["id"], "label": "y"},
         "parties": {"bank": {"columns": ["x"]}, "p": {"columns": ["z"], "coverage": 0.9}},
-        "split": {"folds": folds},
+        "split": {"folds": folds, "repeats": repeats},
         "contract": {"histogram_noise": 1.0},
         "models": [TREES],
     }
@@ -61,17 +63,41 @@ def test_folds_leave_the_models_of_the_rungs_as_they_are(tmp_path):
 def test_both_sides_plan_the_sums_of_the_folds_and_of_the_bin_tables(tmp_path):
     job = Job.model_validate(values(tmp_path, 0) | {"schema": 1, "name": "folds"})
     more = {"split": Split(folds=4), "report": ReportSettings(bin_tables=True)}
-    plain, both = (workload(j, "p").equations for j in (job, job.model_copy(update=more)))
+    again = more | {"split": Split(folds=4, repeats=5)}
+    plain, both, five = (workload(j, "p").equations for j in (job, *(job.model_copy(update=m) for m in (more, again))))
     assert both == plain * (2 + 4) // 2 + 2, "two rungs have the partner, and one of them is the placebo"
+    assert five == plain * (2 + 4 * 5) // 2 + 2
 
 
-def test_verify_tells_a_fold_from_which_the_mean_does_not_follow(tmp_path):
-    report_of(tmp_path, **values(tmp_path, 2))
+def test_repeats_predict_each_row_again_and_test_every_two_rungs(tmp_path):
+    job = values(tmp_path, 2, repeats=3)
+    report = report_of(tmp_path, **job)
+    with (tmp_path / "out/folds.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["rung"] == "bank+p"]
+    assert set(Counter((row["id"], row["repeat"]) for row in rows).values()) == {1}
+    assert Counter(row["repeat"] for row in rows).keys() == {"1", "2", "3"}
+    assert {row["fold"] for row in rows} == {"1", "2"}
+    auc = {cell: roc_auc_score(*cell_of(rows, cell)) for cell in {(row["repeat"], row["fold"]) for row in rows}}
+    assert report["rungs"][1]["folds"]["auc"]["value"] == pytest.approx(np.mean([*auc.values()]))
+    (test,) = report["fold_tests"]
+    assert (test["rung"], test["other"], test["metric"]) == ("bank+p", "bank", "auc")
+    assert test["method"] == "paired mean of 3 x 2 folds, corrected t"
+    assert verify(tmp_path / "out") == []
     path = tmp_path / "out/report.json"
-    report = json.loads(path.read_text())
-    report["rungs"][0]["folds"]["brier"]["value"] += 1e-6
-    path.write_text(json.dumps(report))
-    assert any("mean brier over folds" in sentence for sentence in verify(tmp_path / "out"))
+    for change, told in (
+        (lambda r: r["rungs"][0]["folds"]["brier"].update(value=0.2), "mean brier over folds"),
+        (lambda r: r["fold_tests"][0].update(p=test["p"] + 1e-6), "another auc or p of rung 'bank+p' against 'bank'"),
+        (lambda r: r["fold_tests"][0].update(p_holm=1.0), "another auc or p of rung 'bank+p' against 'bank'"),
+    ):
+        changed = deepcopy(report)
+        change(changed)
+        path.write_text(json.dumps(changed))
+        assert any(told in sentence for sentence in verify(tmp_path / "out"))
+
+
+def cell_of(rows, cell):
+    found = [row for row in rows if (row["repeat"], row["fold"]) == cell]
+    return [int(row["label"]) for row in found], [float(row["score"]) for row in found]
 
 
 def test_too_few_rows_of_a_class_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Which rows are trained on and tested: sizes, time, declared parts, and nothing that hangs on a file's order."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,11 +123,23 @@ def test_folds_cut_the_rows_trained_on_and_no_others(kind):
     split = Split(kind=kind, test=0.2, validation=0.1, folds=4)
     made = table(400, list(range(400)))
     train = assign_parts(split, made) == "train"
-    folds = assign_folds(split, made, train, "binary")
+    (folds,) = assign_folds(split, made, train, "binary")
     assert ((folds > 0) == train).all()
     for bad in (0, 1):
         sizes = np.bincount(folds[train & (made.label == bad)])[1:]
         assert sizes.max() - sizes.min() <= 1
+
+
+def test_each_repeat_cuts_the_rows_anew_and_the_first_as_without_repeats():
+    made, train = table(400), np.arange(400) < 300
+    once = assign_folds(Split(folds=4), made, train, "binary")
+    cuts = assign_folds(Split(folds=4, repeats=3), made, train, "binary")
+    assert (cuts[0] == once[0]).all()
+    assert [sorted(set(cut[train])) for cut in cuts] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    assert all(((cut > 0) == train).all() for cut in cuts)
+    together = [(cut[:, None] == cut)[np.ix_(train, train)] for cut in cuts]
+    assert all((a & b).sum() / a.sum() < 0.3 for a, b in combinations(together, 2)), "by chance a quarter stay together"
+    assert (cuts == assign_folds(Split(folds=4, repeats=3), made, train, "binary")).all()
 
 
 def test_too_few_rows_for_the_folds_are_refused():

@@ -114,6 +114,20 @@ def test_a_node_tells_only_of_its_rows():
     assert told.share == pytest.approx(0.5)
 
 
+def test_what_nodes_tell_is_to_the_last_digit_the_same_for_any_order_of_the_rows():
+    draws = np.random.default_rng(3)
+    bins = draws.integers(0, 7, (3111, 1)).astype(np.uint8)
+    nodes = draws.random((4, 3111)) < 0.3
+
+    def share(order: np.ndarray) -> float:  # type: ignore[type-arg]
+        told = Information(OneHot(bins[order], np.array([7]), 3111, np.arange(3111)), [6], True)
+        for cut, node in enumerate(nodes, start=1):
+            told.reveal(Split(0, tuple(range(cut))), node[order])
+        return told.share
+
+    assert len({share(draws.permutation(3111)) for _ in range(20)}) == 1
+
+
 def test_what_was_released_before_there_were_accounts_joins_the_first_one(path):
     budgets = Budgets(path, "telecom")
     for data in ("a" * 64, "b" * 64):  # as earlier versions kept it, by the SHA-256 of each file

@@ -147,10 +147,39 @@ class PartyTest(Facts):
     p: float
 
 
+class PreparedColumn(Facts):
+    """How one column of a linear model became numbers: what is declared, and figures of the bank's own.
+
+    levels: of a category, with the reference, which holds what `reference` names; 0 of numbers. limits: quantiles,
+    deviations or bounds; None of none, or of a partner's own bounds. low, high: where it is clipped; filler, centre,
+    spread: what stands for a missing value, and by which values are scaled, after the transform. missing: share of the
+    rows trained on; cut: of those, whose value lies further out than fits. None: not known.
+    """
+
+    party: str
+    column: str
+    levels: int
+    impute: str
+    indicator: bool
+    clip: str
+    limits: tuple[float, float] | None
+    transform: str
+    scale: str
+    reference: str | None = None
+    low: float | None = None
+    high: float | None = None
+    filler: float | None = None
+    centre: float | None = None
+    spread: float | None = None
+    missing: float | None = None
+    cut: float | None = None
+
+
 class Linear(Facts):
     """A linear model. joint: errors and p-values are those of all columns together; else errors are lower bounds.
 
-    rows: fitted on. penalty: L2. steps: taken to the end; converged: whether that was the end.
+    rows: fitted on. penalty: L2. steps: taken to the end; converged: whether that was the end. prepared: its columns,
+    where they are taken as numbers.
     """
 
     family: str
@@ -164,6 +193,7 @@ class Linear(Facts):
     converged: bool
     terms: list[Term]
     tests: list[PartyTest]
+    prepared: list[PreparedColumn] = []
 
 
 class RungFacts(Facts):

@@ -74,9 +74,11 @@ def _lines(folder: ModelFolder, model: LinearModel) -> list[dict[str, Any]]:
 
 
 def _own(term: OwnTerm) -> dict[str, Any]:
-    """A column of the bank: its rule with a value a bin, or mean and deviation of its numbers."""
+    """A column of the bank: its rule with a value a bin, or what its numbers are scaled by, or go through."""
     values = [value / VALUE for value in term.values]
     scaling = {} if values else {"mean": term.mean, "deviation": term.deviation}
+    if not isinstance(term.prepared, msgspec.UnsetType):
+        scaling = {"prepared": msgspec.to_builtins(term.prepared)}
     return {"column": term.column, "rule": msgspec.to_builtins(term.rule), "values": values, **scaling}
 
 

@@ -9,6 +9,7 @@ from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
 from bank_node.evaluation.facts import Leakage, Linear, PartyTest, Term
 from bank_node.outcome.bin_tables import NOT_HELD, name_of, names_of_rule, names_of_shape
+from bank_node.outcome.preparation_facts import prepared_columns
 from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.job import linear_params
@@ -39,6 +40,7 @@ def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
         converged=fitted.converged,
         terms=_terms(training, trained, fitted, params),
         tests=_tests(training, trained, fitted, params),
+        prepared=[] if params.by_woe else prepared_columns(training, trained, fitted),
     )
 
 

@@ -22,6 +22,7 @@ from bank_node.watching.calibrating import Calibrations, calibrate
 from protocol.algorithms.parameters import Task
 from protocol.errors import DataError, UsageError
 from protocol.messages import F64, I64
+from protocol.table.one_file import ALONE, literal
 
 SCORES_FILE = "scores.csv"
 ABSENCES_FILE = "absences.csv"
@@ -146,8 +147,8 @@ def loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyC
     types = {name: known.get(name, "DOUBLE" if name.startswith("score_") else "VARCHAR") for name in header}
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = false")
-    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
-    connection.execute(f"CREATE TABLE scores AS SELECT * FROM read_csv(?, {form})", [str(path), types])
+    form = f"auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?, {ALONE}"
+    connection.execute(f"CREATE TABLE scores AS SELECT * FROM read_csv(?, {form})", [literal(path), types])
     return connection
 
 
@@ -212,11 +213,11 @@ def _absent(table: duckdb.DuckDBPyConnection, path: Path, first: dict[str, Any],
     """Scores without a partner, in tie order; of the rungs asked for."""
     if not path.is_file():
         return {}
-    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
+    form = f"auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?, {ALONE}"
     types = {"id": "VARCHAR", "rung": "VARCHAR", "model": "VARCHAR", "without": "VARCHAR", "score": "DOUBLE"}
     types |= dict.fromkeys(_classes(first), "DOUBLE")
     try:
-        table.execute(f"CREATE TABLE absences AS SELECT * FROM read_csv(?, {form})", [str(path), types])
+        table.execute(f"CREATE TABLE absences AS SELECT * FROM read_csv(?, {form})", [literal(path), types])
     except duckdb.Error:
         raise DataError("report", f"{ABSENCES_FILE} is no table of scores", "train again") from None
     names = table.sql("SELECT DISTINCT rung, model, without FROM absences ORDER BY ALL").fetchall()
@@ -239,9 +240,9 @@ def _segments(
     """The groups of the test rows, in tie order, by column."""
     if not path.is_file():
         return {}
-    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
+    form = f"auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?, {ALONE}"
     types = dict.fromkeys(("id", "segment", "value"), "VARCHAR")
-    table.execute(f"CREATE TABLE segments AS SELECT * FROM read_csv(?, {form})", [str(path), types])
+    table.execute(f"CREATE TABLE segments AS SELECT * FROM read_csv(?, {form})", [literal(path), types])
     names = table.sql("SELECT DISTINCT segment FROM segments ORDER BY segment").fetchall()
     found = {}
     for (name,) in names:

@@ -24,7 +24,7 @@ from protocol.messages import F64, I64
 from protocol.table import Column, Source, Table
 from protocol.table.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.table.ids import duplicate_ids, normalise_ids
-from protocol.table.scan import Scan, as_text, id_text, is_date, is_number, quoted, sentinel_texts, values_of
+from protocol.table.scan import Scan, as_text, id_text, id_values, is_date, is_number, quoted, sentinel_texts, values_of
 
 PART: Final = 32_768
 """Rows read, walked through the trees and written at once."""
@@ -176,12 +176,14 @@ class Rows:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _values(self, expression: str, first: int, count: int) -> Any:
-        where = f"rowid >= {first} AND rowid < {first + count} ORDER BY rowid"
-        return values_of(self._base, f"SELECT {expression} FROM t WHERE {where}")
+        return values_of(self._base, self._query(expression, first, count))
+
+    def _query(self, expression: str, first: int, count: int) -> str:
+        return f"SELECT {expression} FROM t WHERE rowid >= {first} AND rowid < {first + count} ORDER BY rowid"
 
     def _id_columns(self, first: int, count: int) -> list[list[Any]]:
         columns = self._config.data.id
-        return [list(self._values(id_text(c, self._types[c]), first, count).tolist()) for c in columns]
+        return [id_values(self._base, self._query(id_text(c, self._types[c]), first, count)) for c in columns]
 
     def _named(self, columns: list[list[Any]], first: int) -> list[bytes]:
         return normalise_ids(columns, self.party, self._data.name, first=first)

@@ -84,14 +84,16 @@ def _draw_in_time(parts: Parts, split: Split, table: Table, task: Task) -> None:
 
 
 def _serves(parts: Parts, table: Table, name: str, task: Task) -> bool:
-    """Whether a part has rows, and of a 0/1 label both classes."""
+    """Whether a part has rows that weigh something, and of a 0/1 label both classes among them."""
     assert table.label is not None
-    labels = table.label[parts == name]
+    labels = table.label[(parts == name) & (True if table.weight is None else table.weight > 0)]
     return bool(labels.size and (task != "binary" or labels.min() != labels.max()))
 
 
 def _require_both_classes(parts: Parts, table: Table, names: Sequence[str], task: Task) -> None:
     lacks = "both classes" if task == "binary" else "any rows"
+    weighed = "" if table.weight is None else " of a weight above 0"
     for name in names:
         if not _serves(parts, table, name, task):
-            raise DataError(table.party, f"the {name} part has not {lacks}", "change [split], or give more rows")
+            thing = f"the {name} part has not {lacks}{weighed}"
+            raise DataError(table.party, thing, "change [split], or give more rows")

@@ -12,7 +12,7 @@ from bank_node.algorithms.boosting import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.models.linear import OwnTerm
 from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule
-from protocol.algorithms.glm import VALUE
+from protocol.algorithms.glm import VALUE, mean_and_deviation
 from protocol.algorithms.preparing import columns_of_levels, fit_prepared, level_of_bins, require_kind
 from protocol.errors import IntegrityError
 from protocol.settings.preparation import USUAL, Preparation, Treatment
@@ -88,8 +88,8 @@ def own_term(
         prepared = fit_prepared(numbers, treatment, party, f"column {column.name!r}")
         return [] if prepared.constant else [OwnTerm(column=column.name, rule=rule, prepared=prepared)]
     there = numbers[~np.isnan(numbers)]
-    deviation = float(there.std()) if len(there) else 0.0
-    return [OwnTerm(column=column.name, rule=rule, mean=float(there.mean()), deviation=deviation)] if deviation else []
+    mean, deviation = mean_and_deviation(there)
+    return [OwnTerm(column=column.name, rule=rule, mean=mean, deviation=deviation)] if deviation else []
 
 
 def _indicator(treatment: Treatment, missing: bool, ordinary: int) -> list[Values]:

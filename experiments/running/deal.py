@@ -22,7 +22,7 @@ from protocol.node.files import folder_name, own_folder
 from protocol.table import Source, TableSpec, feature_names, file_sha256, mostly_unique_names
 from protocol.table.dates import Grid, Moments, Period, Periods, coded, date_texts, require_not_after
 from protocol.table.ids import id_order, normalise_ids
-from protocol.table.scan import Scan, as_text, id_text, quoted, text, values_of
+from protocol.table.scan import Scan, as_text, id_text, id_values, quoted, text, values_of
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,7 @@ class _Dealer:
         return f"CAST(CAST(t.{quoted(column)} AS HUGEINT) AS VARCHAR)"
 
     def _values(self, expression: str) -> list[object]:
-        ordered = f"SELECT {expression} FROM t ORDER BY {quoted(self._row)}"
-        return list(values_of(self._base, ordered).tolist())
+        return id_values(self._base, f"SELECT {expression} FROM t ORDER BY {quoted(self._row)}")
 
     def _load(self, source: Source) -> None:
         """Put the columns that somebody gets into memory, and number the rows in the order of the file."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from protocol.he.streams import KEY_BYTES, fresh_key, permutation
 from protocol.messages import I64, Message
 from protocol.table import Table
 from protocol.table.dates import EXACT, Grid, Moments, coded, latest, lay_out
+
+_MOST_DATED: Final = 20_000_000
+"""Ids times points in time that a partner lays out."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,31 @@ class DatedRecords:
 
 
 def dated_records(table: Table, grid: Grid | None) -> tuple[list[bytes], DatedRecords | None]:
-    """A table's ids, and the records behind them if they have dates. grid: None where exact dates are sent."""
+    """A table's ids, and the records behind them if they have dates. grid: None where exact dates are sent.
+
+    Raises: DataError: no record is on the grid, or there are so many points that ids and points fill the memory.
+    """
     if table.as_of is None:
         return table.ids, None
     if grid is None:
         ids, entity = coded(table.entities)
         return ids, DatedRecords(EXACT, entity=entity, as_of=table.as_of)
+    _require_few_points(table, grid)
     ids, record = lay_out(table.entities, table.as_of, grid)
     if not ids:
         raise DataError(
             table.party, f"has no record up to {grid.last}", "set first and last under [data] to span its records"
         )
     return ids, DatedRecords(grid.text, record=record)
+
+
+def _require_few_points(table: Table, grid: Grid) -> None:
+    """One date such as 9999-12-31 makes a grid of 96,000 months. Raises: DataError."""
+    points, ids = len(grid.points), len(set(table.entities))
+    if ids * points > _MOST_DATED:
+        thing = f"has {ids} ids at {points} points in time from {grid.first} to {grid.last}, which are too many"
+        remedy = "correct dates that lie far off, set first and last under [data], or a longer period"
+        raise DataError(table.party, thing, remedy)
 
 
 @dataclass

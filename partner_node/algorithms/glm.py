@@ -22,6 +22,7 @@ from protocol.algorithms.glm import (
     KeepTerms,
     PartialScores,
     admits,
+    mean_and_deviation,
     product_rows,
     rounded,
 )
@@ -58,8 +59,8 @@ def _term_of(party: str, table: BinnedTable, column: Column, wanted: DesignColum
         prepared = fit_prepared(column.numbers, treatment, party, "a column of the model")
         return KeptTerm(column.name, rule, (), 0.0, 1.0, prepared)
     there = column.numbers[~np.isnan(column.numbers)] if not wanted.values else np.zeros(1)
-    deviation = float(there.std())
-    return KeptTerm(column.name, rule, wanted.values, float(there.mean()), deviation or 1.0)
+    mean, deviation = mean_and_deviation(there)
+    return KeptTerm(column.name, rule, wanted.values, mean, deviation or 1.0)
 
 
 def require_columns(party: str, contract: Contract, wanted: Sequence[DesignColumn]) -> None:

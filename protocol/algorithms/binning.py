@@ -253,7 +253,8 @@ def _cuts(present: F64, max_bin: int, kind: Kind) -> F64:
     if distinct.size <= max_bin:
         return distinct[1:]
     if kind == "equal-width":
-        cuts: F64 = np.unique(np.linspace(present[0], present[-1], max_bin + 1)[1:-1])
+        halved = np.linspace(present[0] / 2, present[-1] / 2, max_bin + 1)  # the width itself may be no number
+        cuts: F64 = np.unique(2 * halved[1:-1])
     else:
         cuts = np.unique(present[(np.arange(1, max_bin) * present.size) // max_bin])
     above: F64 = cuts[cuts > present[0]]

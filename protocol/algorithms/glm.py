@@ -30,6 +30,7 @@ Source: McCullagh and Nelder, Generalized Linear Models (1989), ch. 2.5: iterati
 """
 
 from collections.abc import Sequence
+from math import frexp
 from typing import Final
 
 import msgspec
@@ -45,6 +46,9 @@ VALUE: Final = 1_000
 """A column's number stands for itself / VALUE."""
 LARGEST_VALUE: Final = 4_095
 """In thousandths: a weight of evidence, or a number of standard deviations, is cut here."""
+_SMALLEST: Final = 1e-140
+_LARGEST: Final = 1e140
+"""Between these, sums of squares neither vanish nor overflow."""
 COEFFICIENT: Final = 1_000_000
 """A coefficient's number stands for itself / COEFFICIENT."""
 LARGEST_COEFFICIENT: Final = 1_000 * COEFFICIENT
@@ -216,9 +220,24 @@ def squared(sums: F64, columns: int) -> F64:
     return out
 
 
+def mean_and_deviation(numbers: F64) -> tuple[float, float]:
+    """Of numbers of any size, none of them missing; (0, 0) of none.
+
+    Those whose squares are no numbers are scaled by a power of 2, which rounds nothing.
+    """
+    if not len(numbers):
+        return 0.0, 0.0
+    largest = float(np.abs(numbers).max())
+    scale = 2.0 ** (frexp(largest)[1] - 1) if largest and not _SMALLEST < largest < _LARGEST else 1.0
+    scaled = numbers / scale
+    return float(scaled.mean()) * scale, float(scaled.std()) * scale
+
+
 def standardised(numbers: F64, mean: float, deviation: float) -> I32:
     """Numbers as thousandths of a standard deviation from their mean, cut at LARGEST_VALUE; missing ones are 0."""
-    scaled = np.nan_to_num((numbers - mean) / deviation * VALUE, nan=0.0, posinf=LARGEST_VALUE, neginf=-LARGEST_VALUE)
+    with np.errstate(over="ignore"):
+        scaled = (numbers - mean) / deviation * VALUE
+    scaled = np.nan_to_num(scaled, nan=0.0, posinf=LARGEST_VALUE, neginf=-LARGEST_VALUE)
     return np.rint(np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE)).astype(np.int32)
 
 

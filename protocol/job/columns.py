@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def require_columns(job: "Job") -> None:
     """A column is one party's feature, once; and what splits figures up is not a partner's."""
+    _require_label_alone(job)
     owner: dict[str, str] = {}
     for name, party in job.parties.items():
         for column in party.columns:
@@ -30,6 +31,16 @@ def require_columns(job: "Job") -> None:
             raise ValueError(f"report.segments has {column!r}, which is a partner's, or the id, label or the like")
         if job.report.segments.count(column) > 1:
             raise ValueError(f"report.segments has {column!r} twice")
+
+
+def _require_label_alone(job: "Job") -> None:
+    """What is predicted is nothing else besides."""
+    data, label = job.data, job.data.label
+    others = {"weight": data.weight, "amount": data.amount, "time": data.time, "as_of": data.as_of}
+    others |= {"split.column": job.split.column, **{f"id {column!r}": column for column in data.id}}
+    for key, column in others.items():
+        if column == label:
+            raise ValueError(f"column {label!r} is the label, and {key} too; name another")
 
 
 def require_directions(job: "Job") -> None:

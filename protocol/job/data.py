@@ -72,7 +72,7 @@ class Split(Section):
     test: float = Field(default=0.25, gt=0, lt=1)
     validation: float = Field(default=0.0, ge=0, lt=1)
     seed: int = 7
-    embargo: float = Field(default=0.0, ge=0)
+    embargo: float = Field(default=0.0, ge=0, le=36_525)
     in_time: float = Field(default=0.1, ge=0, lt=1)
     folds: int = Field(default=0, ge=0, le=20)
     repeats: int = Field(default=1, ge=1, le=20)

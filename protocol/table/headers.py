@@ -11,23 +11,24 @@ import duckdb
 
 from protocol.errors import DataError
 from protocol.table.broken_csv import delimiter_of, opened
+from protocol.table.one_file import literal
 
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def csv_header(path: Path) -> list[str]:
-    """The names in the first line; none where it cannot be read."""
+    """The names in the first line, without the spaces around them; none where it cannot be read."""
     try:
         with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
             first = file.readline()
-            return next(csv.reader([first], delimiter=delimiter_of(first)), [])
+            return [name.strip() for name in next(csv.reader([first], delimiter=delimiter_of(first)), [])]
     except (csv.Error, OSError, EOFError, UnicodeError):
         return []
 
 
 def parquet_header(base: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     """The names of the columns, without those of their elements."""
-    rows = base.execute("SELECT name, num_children FROM parquet_schema(?)", [str(path)]).fetchall()
+    rows = base.execute("SELECT name, num_children FROM parquet_schema(?)", [literal(path)]).fetchall()
     names, inside = [], 0
     for name, children in rows[1:]:
         if not inside:

@@ -9,7 +9,7 @@ import numpy as np
 from protocol.errors import DataError
 from protocol.messages import F64, I64
 from protocol.table.dates import Moments
-from protocol.table.scan import Scan, id_text, is_date, is_number, quoted, values_of
+from protocol.table.scan import Scan, id_text, id_values, is_date, is_number, quoted, values_of
 from protocol.table.spec import Source, TableSpec
 
 
@@ -52,7 +52,7 @@ class Loaded:
 
     def ids(self, name: str) -> list[Any]:
         """A column of ids."""
-        return list(self.values(id_text(name, self.types[name])).tolist())
+        return id_values(self.base, f"SELECT {id_text(name, self.types[name])} FROM t")
 
     def numbers(self, name: str, order: I64) -> F64:
         """A column as numbers, nan where null, in the order given. Raises: duckdb.Error: some are none."""

@@ -7,6 +7,7 @@ file means one table.
 import datetime as dt
 import re
 from collections.abc import Collection, Sequence
+from math import isfinite
 from typing import Any, Final
 
 import duckdb
@@ -16,10 +17,14 @@ import numpy.typing as npt
 from protocol.errors import DataError
 from protocol.table.broken_csv import broken_line
 from protocol.table.headers import csv_header, parquet_header, require_distinct
+from protocol.table.one_file import ALONE, literal, require_kind
 from protocol.table.spec import Sentinel, Source
 
-_FORM: Final = """header = true, quote = '"', comment = ''"""
+_FORM: Final = f"""header = true, quote = '"', comment = '', {ALONE}"""
 """A CSV file as RFC 4180 has it, but for what parts its fields: a lone ' or # among values begins nothing."""
+_BETWEEN_FIELDS: Final = frozenset('",;\t|\r\n')
+"""DuckDB takes no null with one of these. In a column of text it is a sentinel all the same."""
+_KIND_OF_ERROR: Final = re.compile(r"^([A-Z][A-Za-z]* )+Error: ")
 _SAMPLE: Final = 2000
 """Rows that rule out most columns of text as columns of numbers."""
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -44,10 +49,11 @@ class Scan:
         self._base, self._source, self._missing, self._party = base, source, missing, party
         self._described: dict[str, dict[str, str]] = {}
         base.execute("SET TimeZone = 'UTC'")
-        path = text(str(source.path))
+        path = text(literal(source.path))
+        require_kind(source.path, source.kind, party)
         try:
             self.raw = f"read_csv({path}, {_FORM}, all_varchar = true)" if source.kind == "csv" else ""
-            self.relation = self._typed(path, ids) if self.raw else f"read_parquet({path})"
+            self.relation = self._typed(path, ids) if self.raw else f"read_parquet({path}, {ALONE})"
             self.types = self._describe(self.relation)
         except duckdb.Error as error:
             raise self.unreadable(error) from None
@@ -60,7 +66,10 @@ class Scan:
         said = str(error)
         if "utf-8" in said or "Invalid unicode" in said:
             return DataError(self._party, f"{self._source.path.name} is not UTF-8 text", "save it as UTF-8")
-        reason = re.split(r"[\"'`\n]", said, maxsplit=1)[0].strip()[:160]
+        if "Maximum line size" in said:
+            thing = f"{self._source.path.name} cannot be read: it has a line of more than 2,000,000 bytes"
+            return DataError(self._party, thing, "shorten or drop it")
+        reason = re.split(r"[\"'`\n]|: /", _KIND_OF_ERROR.sub("", said), maxsplit=1)[0].strip()[:160]
         return DataError(self._party, f"{self._source.path.name} cannot be read: {reason}", "give a valid table")
 
     def require_distinct(self, used: Collection[str] | None) -> None:
@@ -79,7 +88,7 @@ class Scan:
         if self._source.snapshot or self.raw:
             return self._source.snapshot or None
         query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'snapshot'"
-        found = self._base.execute(query, [str(self._source.path)]).fetchone()
+        found = self._base.execute(query, [literal(self._source.path)]).fetchone()
         try:
             return dt.date.fromisoformat(bytes(found[0]).decode()[:10]) if found else None
         except ValueError:
@@ -101,13 +110,18 @@ class Scan:
         """Occurrences of sentinels in these columns, where there are any; blanks are not counted."""
         found = self._count(self.relation, {c: self._codes(c) for c in columns})
         if self.raw:
-            texts = [s for s in self._missing if isinstance(s, str) and s]
+            texts = sorted(self._nulls - {""})
             for column, count in self._count(self.raw, dict.fromkeys(columns, _any_of(texts))).items():
                 found[column] = found.get(column, 0) + count
         return {column: count for column, count in found.items() if count}
 
+    @property
+    def _nulls(self) -> set[str]:
+        """Texts that a CSV's values are nulls by."""
+        return {"", *(s for s in self._missing if isinstance(s, str) and not _BETWEEN_FIELDS & set(s))}
+
     def _typed(self, path: str, ids: Collection[str]) -> str:
-        nulls = ", ".join(map(text, sorted({"", *(s for s in self._missing if isinstance(s, str))})))
+        nulls = ", ".join(map(text, sorted(self._nulls)))
         kept = {c: "VARCHAR" for c in self._describe(self.raw) if c in ids}
         read = f"read_csv({path}, {_FORM}, sample_size = -1, nullstr = [{nulls}]"
         plain, comma = f"{read}{_types(kept)})", f"{read}{_types(kept)}, decimal_separator = ',')"
@@ -151,7 +165,7 @@ class Scan:
     def _codes(self, column: str) -> str:
         """A test of one typed column for sentinels, without its name in front."""
         if is_number(self.types[column]):
-            return _any_of([s for s in self._missing if not isinstance(s, str)])
+            return _any_of([s for s in self._missing if not isinstance(s, str) and isfinite(s)])
         return _any_of(sorted(sentinel_texts(self._missing) - {""}))
 
     def _count(self, relation: str, tests: dict[str, str]) -> dict[str, int]:
@@ -212,6 +226,12 @@ def values_of(base: duckdb.DuckDBPyConnection, query: str) -> Any:
     objects: npt.NDArray[np.object_] = np.ma.getdata(values).astype(object)
     objects[np.ma.getmaskarray(values)] = None
     return objects
+
+
+def id_values(base: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
+    """The ids that a query of one column gives, n of them. Single floats stay so: they blur earlier than doubles."""
+    values = values_of(base, query)
+    return list(values) if values.dtype == np.float32 else list(values.tolist())
 
 
 def _types(given: dict[str, str]) -> str:

@@ -1,5 +1,7 @@
 """Columns that are no features: label, weight, amount and the date of a record. What is wrong is told by column."""
 
+from typing import Final
+
 import duckdb
 import numpy as np
 
@@ -7,14 +9,25 @@ from protocol.errors import DataError
 from protocol.messages import F64, I64
 from protocol.table.dates import Moments, require_not_after
 from protocol.table.loaded import Loaded
+from protocol.table.scan import as_text
+
+_MOST: Final = 1e15
+"""The largest amount or weight, and one over the smallest weight: sums of their products stay numbers."""
+_CODE_OR_DROP: Final = {
+    "binary": "code a bad as 1 and a good as 0, and drop rows without a label",
+    "regression": "write numbers, and drop rows without one",
+    "multiclass": "number the classes 0, 1, 2, .., and drop rows without one",
+}
+_YES_OR_NO: Final = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 
 
 def label_of(loaded: Loaded, order: I64) -> F64:
     """The label, shape (n,), as the task has it. Raises: DataError: missing, of a wrong value, or all alike."""
-    name, task, label = loaded.spec.label, loaded.spec.task, _numbers(loaded, loaded.spec.label, order)
+    name, task = loaded.spec.label, loaded.spec.task
+    label = _numbers(loaded, name, order, _label_in_sql(loaded, name))
     finite = np.isfinite(label)
     if not finite.all():
-        raise loaded.wrong(name, f"is missing or not a number in {int((~finite).sum())} rows", "drop them")
+        raise loaded.wrong(name, f"is missing or not a number in {int((~finite).sum())} rows", _CODE_OR_DROP[task])
     if task == "binary" and not np.isin(label, (0.0, 1.0)).all():
         raise loaded.wrong(name, "has values other than 0 and 1", "code a bad as 1 and a good as 0")
     if task == "multiclass" and not ((label >= 0) & (label == np.floor(label))).all():
@@ -25,11 +38,14 @@ def label_of(loaded: Loaded, order: I64) -> F64:
 
 
 def amount_of(loaded: Loaded, name: str, order: I64) -> F64:
-    """Amounts, shape (n,), 0 and more. Raises: DataError: one is missing or negative."""
+    """Amounts, shape (n,), 0 to 1e15. Raises: DataError: one is missing, negative or larger."""
     values = _numbers(loaded, name, order)
     wrong = int((~np.isfinite(values) | (values < 0)).sum())
     if wrong:
-        raise loaded.wrong(name, f"is missing or negative in {wrong} rows", "correct or drop them")
+        raise loaded.wrong(name, f"is missing, no number or negative in {wrong} rows", "correct or drop them")
+    large = int((values > _MOST).sum())
+    if large:
+        raise loaded.wrong(name, f"is above {_MOST:g} in {large} rows", "correct them, or count in a larger unit")
     return values
 
 
@@ -38,6 +54,9 @@ def weight_of(loaded: Loaded, order: I64) -> F64:
     values = amount_of(loaded, loaded.spec.weight, order)
     if not values.any():
         raise loaded.wrong(loaded.spec.weight, "is 0 in every row", "give rows that count")
+    small = int(((values > 0) & (values < 1 / _MOST)).sum())
+    if small:
+        raise loaded.wrong(loaded.spec.weight, f"is under {1 / _MOST:g} in {small} rows", "scale it to about 1")
     return values
 
 
@@ -48,12 +67,23 @@ def as_of(loaded: Loaded) -> Moments:
     return moments
 
 
-def _numbers(loaded: Loaded, name: str, order: I64) -> F64:
-    """A column's numbers; nan in every row where some are none."""
+def _numbers(loaded: Loaded, name: str, order: I64, words: str = "") -> F64:
+    """A column's numbers; nan where a value is none. words: in SQL, what words of the column stand for."""
+    text = as_text(name)
     try:
         return loaded.numbers(name, order)
     except duckdb.Error:
-        return np.full(len(order), np.nan)
+        there: F64 = np.asarray(loaded.values(words or f"TRY_CAST({text} AS DOUBLE)"), dtype=np.float64)[order]
+        return there
+
+
+def _label_in_sql(loaded: Loaded, name: str) -> str:
+    """Text of a label: yes and no where all are one of these, as CSV files are read, else numbers."""
+    yes, no = (", ".join(f"'{word}'" for word in words) for words in _YES_OR_NO)
+    text = f"lower(trim({as_text(name)}))"
+    ((words,),) = loaded.base.sql(f"SELECT count(*) FILTER ({text} NOT IN ({yes}, {no})) FROM t").fetchall()
+    spelt = f"CASE WHEN {text} IN ({yes}) THEN 1.0 WHEN {text} IN ({no}) THEN 0.0 END"
+    return f"TRY_CAST({text} AS DOUBLE)" if words else f"CAST({spelt} AS DOUBLE)"
 
 
 def _constant(loaded: Loaded, label: F64) -> DataError:

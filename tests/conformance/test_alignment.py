@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from hashlib import sha256
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import bank_node.algorithms.alignment as bank_half
 import protocol.algorithms.alignment as contract
 from bank_node.algorithms.alignment import DatedRows, align
-from partner_node.algorithms.alignment import AlignmentAnswerer, DatedRecords
+from partner_node.algorithms.alignment import AlignmentAnswerer, DatedRecords, dated_records
 from protocol.algorithms import group
 from protocol.algorithms.alignment import (
     BankAlignment,
@@ -32,7 +33,8 @@ from protocol.algorithms.alignment import (
 from protocol.errors import DataError, IntegrityError, PeerError
 from protocol.messages import decode, encode
 from protocol.role import drive
-from protocol.table.dates import EXACT
+from protocol.table import Table
+from protocol.table.dates import EXACT, Grid
 from protocol.table.ids import normalise_ids
 
 
@@ -340,6 +342,14 @@ def test_impossible_dates_are_refused(order, as_of):
     with pytest.raises(PeerError):
         partner.handle(Positions(order=np.array([0])))
     assert not kept
+
+
+def test_one_date_that_lies_far_off_is_no_grid_of_a_million_points():
+    as_of = np.array(["2024-01-01", "9999-12-31"] * 200, dtype="datetime64[us]")
+    table = Table("telecom", [b"%d" % k for k in range(400)], (), as_of=as_of, entities=[b"%d" % k for k in range(400)])
+    with pytest.raises(DataError, match="400 ids at 95712 points in time from 2024-01-01 to 9999-12-31") as caught:
+        dated_records(table, Grid("month", date(2024, 1, 1), date(9999, 12, 31)))
+    assert "correct dates that lie far off" in str(caught.value)
 
 
 def test_alignments_are_kept(tmp_path):

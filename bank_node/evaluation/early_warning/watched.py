@@ -12,6 +12,7 @@ from bank_node.evaluation.scores import EVALUATED, IN_TIME, Key, loaded
 from protocol.errors import DataError
 from protocol.messages import F64, I64
 from protocol.table.dates import Moments
+from protocol.table.one_file import ALONE, literal
 
 WATCHED_FILE: Final = "early_warning.csv"
 _COLUMNS: Final = {
@@ -48,11 +49,11 @@ def read_watched(folder: Path, keys: Sequence[Key], rows: int) -> Watched:
 
     Raises: DataError: the file is not there, no table of dates, or not over the test rows.
     """
-    form = "auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?"
+    form = f"auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?, {ALONE}"
     with loaded(folder / "scores.csv") as base:
         try:
             base.execute(
-                f"CREATE TABLE watched AS SELECT * FROM read_csv(?, {form})", [str(folder / WATCHED_FILE), _COLUMNS]
+                f"CREATE TABLE watched AS SELECT * FROM read_csv(?, {form})", [literal(folder / WATCHED_FILE), _COLUMNS]
             )
         except duckdb.Error:
             raise _broken() from None

@@ -1,5 +1,6 @@
 """Which rows are trained on and tested: sizes, time, declared parts, and nothing that hangs on a file's order."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_by_time_the_newest_rows_are_the_test_and_a_moment_stays_together(days, 
     for day in set(days):
         assert len(set(parts[np.array(days) == day])) == 1
     assert (parts == "test").sum() >= round(0.25 * len(days))
+
+
+@pytest.mark.parametrize(("part", "lacking"), [("train", "train"), ("test", "test")])
+def test_rows_without_weight_make_no_class(part, lacking):
+    made = table(40, part=["train"] * 20 + ["test"] * 20)
+    weight = np.where((made.part == part) & (made.label == 1), 0.0, 1.0)
+    with pytest.raises(DataError, match=f"the {lacking} part has not both classes of a weight above 0"):
+        assign_parts(Split(kind="column", column="part"), replace(made, weight=weight))
 
 
 def test_an_embargo_leaves_out_the_days_before_a_later_part():

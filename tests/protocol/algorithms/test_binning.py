@@ -158,6 +158,8 @@ def test_bins_of_equal_width():
     assert rule.cuts == (25.0, 50.0, 75.0)
     skewed = fit_number(np.append(np.arange(99.0), 1e6), 10, 5, "equal-width")
     assert skewed.cuts == ()  # all but one row lie in one bin
+    vast = fit_number(np.linspace(-1.0, 1.0, 81) * 1.7e308, 4, 1, "equal-width")  # wider than any number
+    np.testing.assert_allclose(vast.cuts, np.array([-0.5, 0.0, 0.5]) * 1.7e308, atol=1e292)
 
 
 def test_bins_that_cannot_be_numbered_are_not_possible():

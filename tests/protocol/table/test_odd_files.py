@@ -130,6 +130,74 @@ def test_text_that_names_rows_is_dropped_where_a_model_is_trained_and_kept_where
     assert len(scored.columns[1].categories) == 55
 
 
+def writing(path, values, kind):
+    """A table of 60 rows: id, label, age and what kind says."""
+    with duckdb.connect() as base:
+        select = f"SELECT {values} AS id, i % 2 AS label, i + 0.5 AS age, 'k' || i % 3 AS kind FROM range(60) s(i)"
+        base.execute(f"COPY ({select}) TO '{path}' (FORMAT {kind})")
+    return Source(kind=kind, path=path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_path_is_no_pattern_and_a_folder_no_column(tmp_path, kind):
+    folder = tmp_path / "age=7" / "[b]"
+    for place in (folder, tmp_path / "age=7" / "b"):
+        place.mkdir(parents=True)
+    writing(tmp_path / "age=7" / "b" / f"t1.{kind}", "i + 100", kind)
+    table = read_table(writing(folder / f"t?.{kind}", "i", kind), SPEC, "telecom")
+    assert table.ids[:2] == [b"0", b"1"]
+    assert len(set(table.columns[0].numbers.tolist())) == 60
+    assert mostly_unique_names(Source(kind=kind, path=folder / f"t?.{kind}"), SPEC, "telecom") == ()
+
+
+@pytest.mark.parametrize(("first", "kind"), [(2**24, "FLOAT"), (2**53, "DOUBLE")])
+def test_ids_that_are_floats_are_told_apart_or_refused(tmp_path, first, kind):
+    path = tmp_path / "t.parquet"
+    few = read_table(writing(path, f"CAST(i + {first} - 70 AS {kind})", "parquet"), SPEC, "telecom")
+    assert few.ids[0] == str(first - 70).encode()
+    with pytest.raises(DataError, match=r"60 ids .* are floats too large"):
+        read_table(writing(path, f"CAST(i * 2 + {first} AS {kind})", "parquet"), SPEC, "telecom")
+
+
+@pytest.mark.parametrize(
+    "sentinel", [float("nan"), float("inf"), -float("inf"), 10**30, '"', "'", "a,b", ";", "\n", "[0-9]"]
+)
+def test_any_sentinel_may_be_declared(tmp_path, sentinel):
+    rows = [(*row[:3], '"a,b"' if k % 4 == 0 else row[3]) for k, row in enumerate(ROWS)]
+    spec = SPEC.model_copy(update={"missing": ("", sentinel)})
+    table = read(tmp_path, "\n".join(lines(rows=rows)), spec=spec)
+    assert table.columns[0].numbers.tolist() == [row[2] for row in ROWS]
+    assert table.sentinels == ({"kind": 15} if sentinel == "a,b" else {})
+    assert ("a,b" in table.columns[1].categories) == (sentinel != "a,b")
+
+
+NO_TABLE = {
+    "csv packed and not so named": ("t.csv", gzip.compress(b"id,x"), "it is packed by gzip; name it .csv.gz."),
+    "a workbook": ("t.csv", b"PK\x03\x04SECRET", "it is a workbook or a zip archive; save it as CSV or Parquet."),
+    "a Parquet file as CSV": ("t.csv", b"PAR1SECRET", 'it is a Parquet file; write kind = "parquet".'),
+    "half of a packed file": (
+        "t.csv.gz",
+        gzip.compress("\n".join(lines()).encode())[:-60],
+        "Unexpected end of GZIP stream",
+    ),
+    "a line too long": (
+        "t.csv",
+        "\n".join([*lines(), f"SECRET,1,{'z' * 2_100_000},x"]).encode(),
+        "a line of more than",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_TABLE)
+def test_what_a_file_really_is(tmp_path, case):
+    name, content, said = NO_TABLE[case]
+    sentence = refused(tmp_path, content, name)
+    assert sentence.startswith(f"telecom: {name} cannot be read: ")
+    assert said in sentence
+    assert str(tmp_path) not in sentence
+    assert "SECRET" not in sentence
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6), columns=st.integers(1, 6), rows=st.integers(2, 40), separator=st.sampled_from(",;\t|")

@@ -168,7 +168,7 @@ def test_special_columns(tmp_path):
     assert table.unused == ("spare",)
 
 
-@pytest.mark.parametrize("pair", ["true,false", "1,0", "1.0,0.0"])
+@pytest.mark.parametrize("pair", ["true,false", "1,0", "1.0,0.0", "Y,N", "Yes,no", " T ,f"])
 def test_labels_may_be_booleans_or_floats(tmp_path, pair):
     bad, good = pair.split(",")
     label = csv_table(tmp_path, f"id,y,x\n1,{bad},1\n2,{good},2\n", label="y").label
@@ -197,6 +197,10 @@ WRONG = {
     "a label that is infinite": ("id,y,x\n1,inf,1\n2,0.5,2\n", {"label": "y"}, "not a number in 1 rows"),
     "a label of one class": ("id,y,x\n1,0,1\n2,0,2\n", {"label": "y"}, "is 0 in every row"),
     "a weight below zero": ("id,w,x\n1,-3,1\n2,0,2\n", {"weight": "w"}, "negative in 1 rows"),
+    "a weight too large": ("id,w,x\n1,3e15,1\n2,1,2\n", {"weight": "w"}, "is above 1e+15 in 1 rows"),
+    "a weight too small": ("id,w,x\n1,3e-16,1\n2,0,2\n", {"weight": "w"}, "is under 1e-15 in 1 rows"),
+    "an amount with separators": ('id,a,x\n1,"1,000",1\n2,3,2\n', {"amount": "a"}, "no number or negative in 1 rows"),
+    "a label of words and numbers": ("id,y,x\n1,yes,1\n2,0,2\n", {"label": "y"}, "not a number in 1 rows"),
     "no weight at all": ("id,w,x\n1,0,1\n2,0,2\n", {"weight": "w"}, "is 0 in every row"),
     "a time that is none": ("id,t,x\n1,secret,1\n2,b,2\n", {"time": "t"}, "is not a date"),
     "a time with gaps": ("id,t,x\n1,,1\n2,2024-01-01,2\n", {"time": "t"}, "is missing in some rows"),

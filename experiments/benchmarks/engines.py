@@ -38,8 +38,8 @@ class _Counting(GlmLaboratory):
         self.sent += sum(encoded_size(message) for message in (*requests.values(), *replies.values()))
         return replies
 
-    def _reply(self, party: str, message: Message) -> Message:
-        reply = super()._reply(party, message)
+    def reply(self, party: str, message: Message) -> Message:
+        reply = super().reply(party, message)
         self.sent += encoded_size(message) + encoded_size(reply)
         return reply
 

@@ -1,25 +1,27 @@
 """Uplift against information share: what a bank gains at each information budget, with both ways of revealing splits.
 
 The full rung of the main job, at three budgets. Engine `plaintext` stands in for `blind`: both grow the same model.
+With `split_rows = "node"` also what a partner makes of the groups of rows that it is told (attacks/known_labels).
 """
 
 import os
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bank_node.training.parts import assign_parts
+from experiments.attacks.known_labels import Overheard, known_labels
 from experiments.benchmarks.accuracy import metrics_of, positions_of
 from experiments.benchmarks.tree import CSX, scenario_columns
-from experiments.laboratory import Laboratory
 from protocol.job import load_job
 
 BUDGETS = (0.15, 0.35, 1.0)
 
 
 def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
-    """AUC on the test part, and every partner's information share, by split_rows and budget; the bank alone besides."""
+    """AUC on the test part, each partner's information share and ranking, by split_rows and budget; the bank besides."""
     job = load_job(CSX)
     table, columns = scenario_columns(job)
     assert table.label is not None
@@ -32,15 +34,17 @@ def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
         names = job.partners if budget else ()
         contract = job.contract.model_copy(update={"max_information_share": budget, "max_equations_share": 1.0})
         with tempfile.TemporaryDirectory() as folder:
-            lab = Laboratory(
+            lab = Overheard(
                 table.label, columns[job.bank], {p: columns[p] for p in names}, positions, Path(folder), contract,
                 split_rows=split_rows,
             )  # fmt: skip
             margin = lab.train(params, job.run.seed, fitted).margin
         shares = {p: round(lab.answerers[p].information_share, 3) for p in names}
         aucs.append(metrics_of(table.label[~fitted], margin[~fitted])["auc"])
+        ranked = {p: asdict(known_labels(lab, p)) for p in lab.groups}
         rows.append(
             {"split_rows": split_rows, "budget": budget, "auc": round(aucs[-1], 4), "information_share": shares}
+            | {"partner_auc": ranked}
         )
     alone, _, at_default, unlimited, *_ = aucs
     return {

@@ -77,12 +77,12 @@ class Laboratory:
             self.task = self._task(params, seed, train, views, rung)
 
             def exchange(requests: Requests) -> Replies:
-                replies = {p: threads.submit(self._reply, p, message) for p, message in requests.items()}
+                replies = {p: threads.submit(self.reply, p, message) for p, message in requests.items()}
                 return {party: reply.result() for party, reply in replies.items()}
 
             return drive(boost(self.task), exchange)
 
-    def _reply(self, party: str, message: Message) -> Message:
+    def reply(self, party: str, message: Message) -> Message:
         return over_the_wire(self.answerers[party].handle(over_the_wire(message)))
 
     def _task(

@@ -182,7 +182,7 @@ def test_noise_is_zero_sum_or_the_bank_stops(tmp_path):
     lab = make(tmp_path, 2, 300, 1, 2, 0.1, 0.9)
     lab.contract = OPEN.model_copy(update={"histogram_noise": 2.0})
     lab.train(PARAMS)
-    honest = lab._reply
+    honest = lab.reply
 
     def bent(party, message):
         reply = honest(party, message)
@@ -192,7 +192,7 @@ def test_noise_is_zero_sum_or_the_bank_stops(tmp_path):
             return Sums(plaintext=True, sums=sums)
         return reply
 
-    lab._reply = bent
+    lab.reply = bent
     lab.folder = tmp_path / "bent"
     with pytest.raises(IntegrityError, match="telecom: its sums do not add up"):
         lab.train(PARAMS)

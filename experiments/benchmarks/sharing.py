@@ -21,7 +21,7 @@ BUDGETS = (0.15, 0.35, 1.0)
 
 
 def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
-    """AUC on the test part, each partner's information share and ranking, by split_rows and budget; the bank besides."""
+    """Test AUC, each partner's information share and ranking, by split_rows and budget; the bank besides."""
     job = load_job(CSX)
     table, columns = scenario_columns(job)
     assert table.label is not None

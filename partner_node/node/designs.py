@@ -1,0 +1,111 @@
+"""Designs: columns of a layout as whole numbers, for linear models; each with its hint, and the role that answers."""
+
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
+from partner_node.kept.terms import KeptTerm, KeptTerms
+from partner_node.node.agreement import Agreement
+from partner_node.node.alignments import Alignments
+from partner_node.node.holdings import Holdings
+from partner_node.node.layouts import Layouts
+from protocol.algorithms import glm
+from protocol.errors import IntegrityError
+from protocol.he.blind.public import public_seed
+from protocol.he.engines import integer_evaluator
+from protocol.he.parameters import INTEGERS
+from protocol.he.streams import digest, fresh_key
+from protocol.node.files import own_folder, write_whole
+
+
+class KeptDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Columns laid out for linear models. layout: of whose bins. nonces: in hex; the bank's comes with the hint."""
+
+    layout: str
+    terms: tuple[KeptTerm, ...]
+    nonce: str
+    bank_nonce: str = ""
+
+
+class Designs:
+    """What is known of a design is on disk, by its name; the role that answers is built from that."""
+
+    def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments, layouts: Layouts) -> None:
+        self._own, self._agreement, self._alignments, self._layouts = own, agreement, alignments, layouts
+        self._answerers: dict[str, GlmAnswerer] = {}
+
+    def lay_out(self, message: glm.Design) -> glm.Designed:
+        """Lay columns out as whole numbers, and give the result a name. Raises: RefusedError, IntegrityError."""
+        own, plan = self._own, self._agreement.plan
+        require_columns(own.config.party, self._agreement.contract, message.columns)
+        if plan and not any(len(message.columns) <= model.columns for model in plan.models):
+            raise self._agreement.not_as_approved(f"plans no linear model of {len(message.columns)} columns")
+        layout = self._layouts.answerer(message.layout)
+        terms = terms_of(own.config.bank, own.config.party, layout.table, own.table.columns, message.columns)
+        text = msgspec.json.encode(terms)
+        name = digest(b"fedwarn.v1 design", message.layout.encode(), layout.table.digest, text).hex()
+        if not self._file(name).exists():
+            self._write(name, KeptDesign(message.layout, tuple(terms), fresh_key().hex()))
+        return glm.Designed(design=name, rows=layout.matrix.n, nonce=bytes.fromhex(self._kept(name).nonce))
+
+    def hint(self, query: glm.DesignHintQuery) -> glm.DesignHint:
+        """Fix the public seed by the bank's nonce, and compute the hint."""
+        self._own.require_engine(query.engine)
+        kept = msgspec.structs.replace(self._kept(query.design), bank_nonce=query.nonce.hex())
+        if query.keys:
+            write_whole(self._keys_file(query.design), query.keys)
+        self._write(query.design, kept)
+        self._answerers.pop(query.design, None)
+        return glm.DesignHint(hint=self.answerer(query.design).evaluator.hint())
+
+    def answerer(self, name: str) -> GlmAnswerer:
+        """The role that answers for a design; built anew from disk after a restart.
+
+        Raises: IntegrityError: the bank names none of ours, or asks before it has a hint.
+        """
+        if name not in self._answerers:
+            kept = self._kept(name)
+            if not kept.bank_nonce:
+                raise IntegrityError(self._own.config.bank, "asks before it has a hint", "run the job again")
+            self._answerers[name] = self._build(name, kept)
+        answerer = self._answerers[name]
+        answerer.layout = self._layouts.answerer(answerer.layout_name)
+        return answerer
+
+    def _build(self, name: str, kept: KeptDesign) -> GlmAnswerer:
+        own, config, layout = self._own, self._own.config, self._layouts.answerer(kept.layout)
+        keys = self._keys_file(name)
+        public = keys.read_bytes() if keys.exists() else b""
+        nonces = [bytes.fromhex(kept.bank_nonce), bytes.fromhex(kept.nonce)]
+        seed = public_seed(name, [config.bank, config.party], nonces, INTEGERS)
+        return GlmAnswerer(
+            design=name,
+            layout_name=kept.layout,
+            layout=layout,
+            terms=kept.terms,
+            values=values_of(kept.terms, own.table.columns, config.party),
+            order=self._alignments.order(layout.state.alignment),
+            build=lambda matrix: integer_evaluator(
+                config.engine, config.bank, own.key, matrix, seed, own.budgets, public
+            ),
+            keep=partial(self._keep, layout.state.alignment),
+        )
+
+    def _keep(self, aligned: str, model: str, terms: KeptTerms) -> None:
+        own, agreement = self._own, self._agreement
+        own.models.keep(model, own.table.sha256, aligned, agreement.job, agreement.contract, (), terms)
+
+    def _file(self, name: str) -> Path:
+        return own_folder(self._own.config.state / "designs") / f"{name}.json"
+
+    def _keys_file(self, name: str) -> Path:
+        """The bank's public keys, on engines that have some."""
+        return self._file(name).with_suffix(".keys")
+
+    def _kept(self, name: str) -> KeptDesign:
+        return msgspec.json.decode(self._own.known_file(name, self._file).read_bytes(), type=KeptDesign)
+
+    def _write(self, name: str, kept: KeptDesign) -> None:
+        write_whole(self._file(name), msgspec.json.encode(kept))

@@ -1,0 +1,67 @@
+"""What a partner's node holds: settings, table, budgets, approvals, models, and its key. The desks share it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from partner_node.algorithms.binning import require_named, require_ordered, require_preparable
+from partner_node.config import PartnerConfig
+from partner_node.kept.cache import Cache
+from partner_node.kept.models import KeptModels
+from partner_node.policy.budgets import Budgets
+from partner_node.policy.policy import APPROVALS, Approvals
+from protocol.errors import IntegrityError, PeerError
+from protocol.he.engines import require
+from protocol.node.files import kept_key, own_folder
+from protocol.table import Table, read_table
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Everything that must be remembered is in the state folder. cache: of a node made anew again and again."""
+
+    config: PartnerConfig
+    table: Table
+    budgets: Budgets
+    approvals: Approvals
+    models: KeptModels
+    key: bytes = field(repr=False)
+    cache: Cache | None = None
+
+    def close(self) -> None:
+        """Close budgets and approvals."""
+        self.budgets.close()
+        self.approvals.close()
+
+    def require_engine(self, engine: str) -> None:
+        """Raises: PeerError: the bank asks for another engine than ours."""
+        if engine != self.config.engine:
+            raise PeerError(self.config.bank, f"asks for engine {engine}", "set the same engine at both nodes")
+
+    def known_file(self, name: str, file_of: Callable[[str], Path]) -> Path:
+        """A file of ours that the bank names. Raises: IntegrityError: there is none."""
+        path = file_of(name) if name.isalnum() else Path("none")
+        if not path.exists():
+            raise IntegrityError(self.config.bank, "names an unknown layout or hint", "run `bank-node align` again")
+        return path
+
+
+def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
+    """Read the table, open all else. Raises: DataError, UsageError."""
+    require(config.engine, config.party)
+    own_folder(config.state)
+    table = read_table(config.data.source, config.data, config.party)
+    require_ordered(config.party, table.columns, config.data.monotone)
+    require_named(config.party, table.columns, config.policy.names, "[policy] names")
+    require_preparable(config.party, table.columns, config.data.prepare)
+    budgets = Budgets(config.state / "budgets.sqlite", config.party)
+    budgets.open_account(config.policy.account, table.sha256)
+    return Holdings(
+        config=config,
+        table=table,
+        budgets=budgets,
+        approvals=Approvals(config.state / APPROVALS, config.party),
+        models=KeptModels(config.state / "models", config.party),
+        key=kept_key(config.state / "partner.key"),
+        cache=cache,
+    )

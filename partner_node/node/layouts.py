@@ -1,0 +1,186 @@
+"""Layouts: the table in bins under an alignment, each with its hint, and the role that answers for it."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
+from partner_node.algorithms.woe import count_bins
+from partner_node.node.agreement import Agreement
+from partner_node.node.alignments import Alignments
+from partner_node.node.bins import Bins
+from partner_node.node.holdings import Holdings
+from protocol.algorithms import binning, boosting
+from protocol.algorithms.binning import Cutting
+from protocol.algorithms.woe import BinCounts, BinCountsQuery, InformationValues, Noted
+from protocol.contract import Contract, refuse
+from protocol.errors import IntegrityError, PeerError
+from protocol.he.blind.public import public_seed
+from protocol.he.engines import evaluator
+from protocol.he.streams import derive, digest, fresh_key
+from protocol.messages import Message
+from protocol.node.files import own_folder, write_whole
+
+
+class Layouts:
+    """What is known of a layout is on disk, by its name; the role that answers is built from that."""
+
+    def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments) -> None:
+        self._own, self._agreement, self._alignments = own, agreement, alignments
+        self._bins = Bins(own, agreement)
+        self._answerers: dict[str, BoostingAnswerer] = {}
+
+    def lay_out(self, query: binning.LayoutQuery) -> binning.Layout:
+        """Bin the columns, and give the result a name. Raises: IntegrityError, RefusedError, DataError."""
+        if not query.cutting.possible:
+            raise IntegrityError(
+                self._own.config.bank, "asked for an impossible number of bins", "run the same version"
+            )
+        plan = self._agreement.plan
+        if plan and query.cutting not in plan.cuttings:
+            raise self._agreement.not_as_approved(f"does not bin its columns into {query.cutting.text}")
+        aligned, table = self._alignments.find(query.alignment), self._bins.of(query.cutting)
+        name = digest(b"fedwarn.v1 layout", query.alignment.encode(), table.digest).hex()
+        if not self._file(name).exists():
+            cutting = msgspec.json.encode(query.cutting).decode()
+            self._write(name, {"alignment": query.alignment, "cutting": cutting, "nonce": fresh_key().hex()})
+        return binning.Layout(
+            layout=name,
+            rows=len(aligned.order),
+            columns=table.shapes,
+            dropped=table.dropped,
+            nonce=bytes.fromhex(self._facts(name)["nonce"]),
+        )
+
+    def hint(self, query: binning.HintQuery) -> binning.Hint:
+        """Fix the public seed by the bank's nonce, and compute the hint."""
+        self._own.require_engine(query.engine)
+        facts = self._facts(query.layout)
+        if query.keys:
+            write_whole(self._keys_file(query.layout), query.keys)
+        self._write(query.layout, {**facts, "bank_nonce": query.nonce.hex()})
+        self._answerers.pop(query.layout, None)
+        return binning.Hint(hint=self.answerer(query.layout).evaluator.hint())
+
+    def open(self, opening: boosting.Opening) -> Message:
+        """Open a job, and remember it: after a restart, a training goes on in its middle."""
+        if opening.job != self._agreement.job:
+            raise PeerError(self._own.config.bank, "opens another job than it agreed on", "run the job again")
+        plan, facts = self._agreement.plan, self._facts(opening.layout)
+        if plan and not plan.admits(_cutting(facts), opening.equations):
+            raise self._agreement.not_as_approved(f"does not plan {opening.equations} equations for one model")
+        answerer = self.answerer(opening.layout)
+        answerer.state = replace(answerer.state, approved=plan.equations if plan else None)
+        reply = answerer.handle(opening)
+        self._write(opening.layout, {**facts, "job": opening.job, "opened_rows": str(opening.rows)})
+        return reply
+
+    def count(self, query: BinCountsQuery) -> BinCounts:
+        """Exact counts a bin, if the job has bin tables."""
+        plan = self._agreement.plan
+        if plan and not any(model.bin_tables for model in plan.models):
+            raise self._agreement.not_as_approved("counts no bins")
+        return count_bins(self.answerer(query.layout), query)
+
+    def note(self, told: InformationValues) -> Noted:
+        """Keep what the bank says of our columns, for whoever runs this node to read."""
+        config, most = self._own.config, self._agreement.contract.max_iv_decimals
+        table = self._bins.of(_cutting(self._facts(told.layout)))
+        if not 0 < told.decimals <= most:
+            raise refuse(
+                config.party, "max_iv_decimals", f"was told information values to {told.decimals} decimals",
+                f"tell them to {most} at most" if most else "tell none",
+            )  # fmt: skip
+        if len(told.values) != len(table.names):
+            raise IntegrityError(config.bank, "told values of other columns", "run the same version")
+        values = {name: value / 10**told.decimals for name, value in zip(table.names, told.values, strict=True)}
+        folder, job = own_folder(config.state / "information_values"), self._agreement.job
+        _write_json(folder / f"{job[:32]}.json", {"job": job, "columns": values})
+        return Noted(layout=told.layout)
+
+    def answerer(self, layout: str) -> BoostingAnswerer:
+        """The role that answers for a layout; built anew from disk after a restart.
+
+        Raises: IntegrityError: the bank names none of ours, or asks before it has a hint.
+        """
+        if layout not in self._answerers:
+            facts, keys = self._facts(layout), self._keys_file(layout)
+            if "bank_nonce" not in facts:
+                raise IntegrityError(self._own.config.bank, "asks before it has a hint", "run `bank-node align` again")
+            self._answerers[layout] = self._build(facts, keys.read_bytes() if keys.exists() else b"")
+        return self._answerers[layout]
+
+    def under(self, contract: Contract) -> None:
+        """Other clauses hold from now on."""
+        for answerer in self._answerers.values():
+            answerer.contract = contract
+
+    def _build(self, facts: dict[str, str], keys: bytes) -> BoostingAnswerer:
+        own, config, plan = self._own, self._own.config, self._agreement.plan
+        aligned, table = self._alignments.find(facts["alignment"]), self._bins.of(_cutting(facts))
+        nonces = [bytes.fromhex(facts["bank_nonce"]), bytes.fromhex(facts["nonce"])]
+        seed = public_seed(facts["alignment"], [config.bank, config.party], nonces)
+        matrix = table.aligned(np.asarray(aligned.order))
+        state = BoostingState(
+            bank=config.bank,
+            data=config.policy.account,
+            alignment=facts["alignment"],
+            matches=aligned.matches,
+            records=own.table.rows,
+            rows=int(facts.get("opened_rows", 0)),
+            job=facts.get("job", ""),
+            approved=plan.equations if plan else None,
+        )
+        return BoostingAnswerer(
+            party=config.party,
+            state=state,
+            table=table,
+            matrix=matrix,
+            evaluator=evaluator(config.engine, config.bank, own.key, matrix, seed, own.budgets, keys),
+            contract=self._agreement.contract,
+            budgets=own.budgets,
+            split_rows=config.split_rows,
+            enforced=config.policy.equation_budget == "enforced",
+            noise_key=self._noise_key(),
+            keep=partial(self._keep, facts["alignment"]),
+        )
+
+    def _noise_key(self) -> bytes:
+        """From the operating system; from the run's seed where one hand holds all parties, and that is told."""
+        seed = self._own.config.policy.noise_seed
+        if seed:
+            return derive(digest(seed.encode()), "noise key", self._own.config.party.encode())
+        return derive(self._own.key, "noise key")
+
+    def _keep(self, aligned: str, model: str, handles: bytes) -> None:
+        kept, agreement = msgspec.json.decode(handles, type=tuple[KeptHandle, ...]), self._agreement
+        self._own.models.keep(model, self._own.table.sha256, aligned, agreement.job, agreement.contract, kept)
+
+    def _file(self, name: str) -> Path:
+        return own_folder(self._own.config.state / "layouts") / f"{name}.json"
+
+    def _keys_file(self, layout: str) -> Path:
+        """The bank's public keys, on engines that have some."""
+        return self._file(layout).with_suffix(".keys")
+
+    def _facts(self, layout: str) -> dict[str, str]:
+        facts: dict[str, str] = json.loads(self._own.known_file(layout, self._file).read_text())
+        return facts
+
+    def _write(self, layout: str, facts: dict[str, str]) -> None:
+        _write_json(self._file(layout), facts)
+
+
+def _write_json(path: Path, value: object) -> None:
+    write_whole(path, json.dumps(value).encode())
+
+
+def _cutting(facts: dict[str, str]) -> Cutting:
+    """How the columns of a layout are binned, from its file."""
+    if "cutting" not in facts:  # written by version 0.1.0
+        return Cutting(int(facts["max_bin"]))
+    return msgspec.json.decode(facts["cutting"], type=Cutting)

@@ -13,7 +13,9 @@ from bank_node.scoring.rows import Rows
 from bank_node.scoring.scoring import Scored, score
 from bank_node.scoring.streaming import score_rows
 from bank_node.standing import Progress, Standing
-from bank_node.training.training import Training, read_own_table, train
+from bank_node.training.own_table import read_own_table
+from bank_node.training.run import train
+from bank_node.training.training import Training
 from bank_node.watching.watch_list import WatchList
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment

@@ -24,7 +24,7 @@ from bank_node.api.rows import Rows, kind_of
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.scoring.scoring import read_rows
-from bank_node.training.training import read_own_table
+from bank_node.training.own_table import read_own_table
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError, nearest
 from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, Run, Split

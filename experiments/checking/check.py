@@ -16,8 +16,8 @@ from bank_node.algorithms.merging import joined_bins
 from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import BinTable, read_facts
 from bank_node.outcome.bin_tables import name_of
+from bank_node.training.own_table import read_own_table
 from bank_node.training.parts import assign_parts
-from bank_node.training.training import read_own_table
 from experiments.checking.check_glm import check_models
 from experiments.checking.joined import rows_behind
 from experiments.running.launch import train_in_process

@@ -21,8 +21,8 @@ from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import Linear, RungFacts, read_facts
 from bank_node.models.folder import load_model
 from bank_node.models.linear import LinearModel, PartnerTerm
+from bank_node.training.own_table import read_own_table
 from bank_node.training.parts import assign_parts
-from bank_node.training.training import read_own_table
 from experiments.checking.joined import rows_behind
 from experiments.running.launch import train_in_process
 from experiments.running.nodes import Nodes

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from bank_node.config import load_config as load_bank
 from bank_node.evaluation.stability import index_of_counts
+from bank_node.training.own_table import read_own_table
 from bank_node.training.parts import Parts, assign_parts
-from bank_node.training.training import read_own_table
 from experiments.checking.joined import rows_behind
 from experiments.running.again import Finished
 from partner_node.algorithms.binning import bin_table

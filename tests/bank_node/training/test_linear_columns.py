@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from bank_node.training.columns import bin_own
 from bank_node.training.linear_columns import encode_bank
-from bank_node.training.training import _bin_own
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import UsageError
@@ -24,7 +24,7 @@ TRAIN = np.ones(N, dtype=np.bool_)
 def test_a_category_of_more_bins_than_fit_is_passed_over(most, towns):
     """By bins it is one of the strongest; as numbers it would be eight columns."""
     params = GlmParams(encoding="numeric", max_columns=most, min_iv=0.0)
-    terms = encode_bank(TABLE, _bin_own(TABLE, Cutting(16), TRAIN), params, TRAIN).terms
+    terms = encode_bank(TABLE, bin_own(TABLE, Cutting(16), TRAIN), params, TRAIN).terms
     assert sum(term.column == "town" for term in terms) == towns
     assert len(terms) <= most
 
@@ -32,4 +32,4 @@ def test_a_category_of_more_bins_than_fit_is_passed_over(most, towns):
 def test_columns_that_are_named_are_never_passed_over():
     params = GlmParams(encoding="numeric", max_columns=4, columns={"bank": ("town", "x0")})
     with pytest.raises(UsageError, match="would have 9 of its columns"):
-        encode_bank(TABLE, _bin_own(TABLE, Cutting(16), TRAIN), params, TRAIN)
+        encode_bank(TABLE, bin_own(TABLE, Cutting(16), TRAIN), params, TRAIN)

@@ -1,0 +1,76 @@
+"""The bank's columns in bins, and its views of the partners' bins: each made once for all rungs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.glm_view import DesignView
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.standing import Standing, load_known, save_known
+from bank_node.training.training import Training
+from protocol.algorithms.alignment import BankAlignment
+from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
+from protocol.draws import draw
+from protocol.errors import DataError
+from protocol.job.ladder import Rung
+from protocol.job.workload import workload
+from protocol.table import Table
+
+View = TypeVar("View", PartnerView, DesignView)
+
+
+def open_views(training: Training, folder: Path) -> None:
+    """A view of every partner for every way of binning. What was known when the job began is what it begins with."""
+    for partner, alignment in training.alignments.items():
+        for cutting in workload(training.job, partner).cuttings:
+            training.views[partner, cutting] = _view(training.standing, partner, alignment, cutting, folder)
+
+
+def _view(standing: Standing, partner: str, alignment: BankAlignment, cutting: Cutting, folder: Path) -> PartnerView:
+    view = standing.view(partner, alignment, cutting)
+    at_start = folder / f"{view.layout}.npz"
+    if not at_start.exists():
+        save_known(at_start, view.known)
+    return replace(view, known=load_known(at_start, view.known.rows))
+
+
+def in_rung(training: Training, rung: Rung, view: View) -> View:
+    """The partner's view; in the placebo its rows are permuted, after alignment and by the bank alone."""
+    if not rung.placebo:
+        return view
+    held = int((view.positions >= 0).sum())
+    return view.permuted(draw(training.job.run.seed, "placebo", view.name).permutation(held))
+
+
+def own_columns(training: Training, cutting: Cutting, fold: int = 0) -> BankColumns:
+    """The bank's columns, binned once for all rungs; those dropped are kept for the report.
+
+    fold: over the rows that are trained on outside of it; 0: over all that are.
+    """
+    if (cutting, fold) not in training.own:
+        table, fitted = training.table, training.parts == "train"
+        if fold:
+            assert training.folds is not None
+            fitted &= (training.folds != fold).all(axis=0)
+        columns = training.own[cutting, fold] = bin_own(table, cutting, fitted)
+        if not fold:
+            training.dropped[table.party] = tuple(c.name for c in table.columns if c.name not in columns.names)
+    return training.own[cutting, fold]
+
+
+def bin_own(table: Table, cutting: Cutting, fitted: npt.NDArray[np.bool_]) -> BankColumns:
+    """The bank's columns, binned over the rows that are fitted on; a column left with one bin is dropped."""
+    rules = [fit_rule(column.rows(fitted), cutting, 1) for column in table.columns]
+    kept = [j for j, rule in enumerate(rules) if rule.ordinary + rule.missing >= 2]
+    if not kept:
+        raise DataError(
+            table.party, "has no usable column: each is constant on the rows trained on", "give more columns"
+        )
+    bins = np.stack([apply_rule(rules[j], table.columns[j]) for j in kept], axis=1)
+    return BankColumns(
+        tuple(table.columns[j].name for j in kept), tuple(rules[j] for j in kept), np.ascontiguousarray(bins)
+    )

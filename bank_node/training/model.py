@@ -1,0 +1,60 @@
+"""What the rungs of one model have in common; and declaring it to the partners before the first of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bank_node.training.journal import Journal
+from bank_node.training.tally import Tally
+from bank_node.training.training import Training
+from protocol.algorithms.binning import Cutting
+from protocol.algorithms.boosting import Opened, Opening
+from protocol.job import JobModel
+from protocol.job.ladder import Rung
+from protocol.job.workload import workload
+from protocol.role import Script, ask
+
+Progress = Callable[[str, int, int], None]
+"""Told a phase ("align", "rung all"), how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Under:
+    """What the rungs of one model have in common. number, model: of it. opened: by partner."""
+
+    training: Training
+    number: int
+    model: str
+    journal: Journal
+    tally: Tally
+    opened: Mapping[str, Opened]
+    told: Progress
+
+    @property
+    def job_model(self) -> JobModel:
+        """As the job has it."""
+        return self.training.job.models[self.number]
+
+    @property
+    def cutting(self) -> Cutting:
+        """Its bins."""
+        return self.training.job.cutting_of(self.job_model)
+
+    def progress(self, rung: Rung) -> Callable[[int, int], None]:
+        """Tells how far a rung is."""
+        return lambda done, total: self.told(f"rung {rung.name}", done, total)
+
+
+def open_model(training: Training, number: int) -> Script[dict[str, Opened]]:
+    """Declare a model of the job, or its bin tables, to every partner: rows that take part, and the sums needed."""
+    fitted = training.parts == "train"
+    messages = {}
+    for partner, alignment in training.alignments.items():
+        plan = workload(training.job, partner).models[number]
+        messages[partner] = Opening(
+            job=training.job.sha256,
+            layout=training.views[partner, plan.cutting].layout,
+            rows=int((alignment.positions[fitted] >= 0).sum()),
+            equations=plan.equations,
+            equations_a_tree=plan.equations_a_tree,
+        )
+    return (yield from ask(messages, Opened))

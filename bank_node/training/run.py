@@ -1,0 +1,109 @@
+"""A training as it goes: agree with the partners, align, fetch hints, then every rung under every model."""
+
+from collections.abc import Callable
+from functools import partial
+
+from bank_node.config import BankConfig
+from bank_node.standing import Standing, load_known, save_known
+from bank_node.timing import Stopwatch
+from bank_node.training.columns import open_views
+from bank_node.training.counting import bin_tables
+from bank_node.training.folds import assign_folds
+from bank_node.training.journal import Journal
+from bank_node.training.linear import encode, fit_rung
+from bank_node.training.model import Progress, Under, open_model
+from bank_node.training.parts import assign_parts
+from bank_node.training.tally import Tally
+from bank_node.training.training import TrainedRung, Training
+from bank_node.training.trees import train_rung
+from bank_node.watching.banding import require_bandable
+from protocol.errors import UsageError
+from protocol.he.streams import digest
+from protocol.job import BoostingModel, Job, linear_params
+from protocol.job.ladder import Rung, rungs
+from protocol.messages import encoded_size
+from protocol.node.files import own_folder
+from protocol.role import Exchange, Replies, Requests, drive
+from protocol.table import Table
+
+
+def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progress: Progress) -> Training:
+    """Run a job to its end, or go on with one that was interrupted.
+
+    Raises: FedwarnError, from whichever party it comes.
+    """
+    ladder = rungs(config.party, job.partners, job.run.ladder, job.report.placebo)
+    partners = [p for p in job.partners if any(p in rung.partners for rung in ladder)]
+    for partner in partners:
+        if partner not in config.partners:
+            raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
+    parts, tally, clock = assign_parts(job.split, table, job.task), Tally(config.party), Stopwatch()
+    require_bandable(job, table, parts)
+    own_folder(config.state)
+    observed = _observed(exchange, tally)
+    standing = Standing(config, table, observed, progress)
+    with clock("align"):
+        standing.agree(partners, job.sha256)
+        alignments = standing.align(partners)
+    training = Training(job, table, parts, standing, alignments)
+    if job.split.folds:
+        training.folds = assign_folds(job.split, table, parts == "train", job.task)
+    _grow_ladder(training, ladder, exchange, tally, clock, progress)
+    return training
+
+
+def _grow_ladder(
+    training: Training, ladder: list[Rung], exchange: Exchange, tally: Tally, clock: Stopwatch, progress: Progress
+) -> None:
+    """Every rung under every model, through the journal. The placebo is of the first model alone."""
+    job, folder = training.job, own_folder(training.standing.config.state / "journals" / _journal_name(training))
+    with clock("hint"):
+        open_views(training, folder)
+    journal = Journal(folder / "replies", exchange, tally.observe)
+    try:
+        if job.report.bin_tables:
+            training.bin_tables = drive(bin_tables(training), journal)
+        for number, name in enumerate(job.model_names):
+            opened = drive(open_model(training, number), journal)
+            train_one = _trainer(Under(training, number, name, journal, tally, opened, progress), clock)
+            for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
+                training.rungs.append(train_one(rung, clock))
+                clock = Stopwatch()
+        _keep_known(training)
+    finally:
+        journal.close()
+
+
+def _trainer(under: Under, clock: Stopwatch) -> Callable[[Rung, Stopwatch], TrainedRung]:
+    """What trains a rung of the model; the columns of a linear one are encoded first, for all of its rungs."""
+    model, linear = under.job_model, linear_params(under.job_model)
+    if linear is not None:
+        encoded = under.training.encoded[under.model] = encode(under, linear, clock)
+        return partial(fit_rung, under, linear, encoded)
+    assert isinstance(model, BoostingModel)
+    return partial(train_rung, under, model.params)
+
+
+def _keep_known(training: Training) -> None:
+    """What was learnt of the partners' thresholds, for jobs to come."""
+    for view in training.views.values():
+        path = training.standing.known_file(view.layout)
+        save_known(path, view.known.with_all_of(load_known(path, view.known.rows)))
+
+
+def _journal_name(training: Training) -> str:
+    """One journal a job and set of alignments."""
+    names = [training.alignments[p].alignment.encode() for p in sorted(training.alignments)]
+    return digest(training.job.sha256.encode(), training.standing.config.engine.encode(), *names).hex()
+
+
+def _observed(exchange: Exchange, tally: Tally) -> Exchange:
+    """An exchange whose messages are counted, before there is a journal."""
+
+    def counted(requests: Requests) -> Replies:
+        replies = exchange(requests)
+        for party, request in requests.items():
+            tally.observe(party, request, encoded_size(request), replies[party], encoded_size(replies[party]))
+        return replies
+
+    return counted

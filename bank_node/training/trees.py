@@ -1,0 +1,81 @@
+"""A rung of boosted trees: trained, and once more without each fold."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from bank_node.algorithms.boosting import Task, boost
+from bank_node.algorithms.objective import objective_of
+from bank_node.timing import Stopwatch
+from bank_node.training.absences import absence_scores
+from bank_node.training.columns import in_rung, own_columns
+from bank_node.training.model import Under
+from bank_node.training.training import TrainedRung
+from protocol.algorithms.parameters import BoostingParams
+from protocol.he.streams import digest
+from protocol.job.ladder import Rung
+from protocol.messages import F64
+from protocol.role import drive
+
+
+def train_rung(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) -> TrainedRung:
+    """One rung of boosted trees, and its folds if the job has some."""
+    training, task = under.training, _task(under, params, rung, clock)
+    boosted = drive(boost(task), under.journal)
+    folds = None
+    if training.folds is not None and not rung.placebo:
+        with clock("folds"):
+            folds = _train_folds(under, params, task)
+    with clock("score"):
+        score = task.objective.predict(boosted.margin)
+        absent = {} if rung.placebo else absence_scores(task, boosted, training.table, training.parts)
+    return TrainedRung(
+        rung, under.model, boosted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **boosted.kept},
+        {v.name: v.known.information_share for v in task.partners},
+        digest(msgspec.json.encode(task.columns.rules)).hex(),
+        absent,
+        folds,
+    )  # fmt: skip
+
+
+def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:
+    """Each training row's prediction in each cut, by a model of the rung fitted on the other folds; nan elsewhere."""
+    training = under.training
+    assert training.folds is not None
+    found: F64 | None = None
+    for fold in range(1, training.folds.max() + 1):
+        inside = training.folds == fold
+        fitted = task.train & ~inside.any(axis=0)
+        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", own_columns(training, params.cutting, fold)
+        apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
+        boosted = drive(boost(apart), under.journal)
+        predicted = task.objective.predict(boosted.margin)
+        found = np.full((len(inside), *predicted.shape), np.nan) if found is None else found
+        cut = int(inside.any(axis=1).argmax())
+        found[cut, inside[cut]] = predicted[inside[cut]]
+    assert found is not None
+    return found
+
+
+def _task(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) -> Task:
+    """What is trained. Of the clauses of the rung's partners the strictest holds."""
+    training, job, table = under.training, under.training.job, under.training.table
+    assert table.label is not None
+    weights = np.ones(table.rows) if table.weight is None else table.weight
+    contracts = [training.standing.contracts[p] for p in rung.partners]
+    return Task(
+        label=f"{job.sha256}/{rung.name}/{under.model}/0",
+        bank=training.standing.config.party,
+        objective=objective_of(params, table.label, weights),
+        train=training.parts == "train",
+        validation=training.parts == "validation",
+        params=params,
+        seed=job.run.seed,
+        min_rows_per_node=max((c.min_rows_per_node for c in contracts), default=0),
+        histogram_noise=max((c.histogram_noise for c in contracts), default=0.0),
+        columns=own_columns(training, params.cutting),
+        partners=tuple(in_rung(training, rung, training.views[p, params.cutting]) for p in rung.partners),
+        progress=under.progress(rung),
+        clock=clock,
+    )

@@ -10,7 +10,8 @@ import msgspec
 from bank_node.algorithms.boosting import Boosted
 from bank_node.models.folder import About, ModelFolder, load_model
 from bank_node.models.trees import TreeModel
-from bank_node.outcome.outcome import budgets, leakage, model_of
+from bank_node.outcome.model_files import model_of
+from bank_node.outcome.spent import budgets, leakage
 from bank_node.training.training import TrainedRung, Training
 from protocol.errors import IntegrityError, UsageError
 from protocol.node.files import write_whole

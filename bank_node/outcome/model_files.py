@@ -1,0 +1,110 @@
+"""A rung's model as it is kept: the bank's part, what the partners' handles belong to, and what watches with it."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bank_node.algorithms.glm_task import FittedGlm
+from bank_node.evaluation.intervals import point_estimates
+from bank_node.evaluation.scores import Scored
+from bank_node.models.calibration import Calibration
+from bank_node.models.folder import About, ModelFolder
+from bank_node.models.scorecard import Scorecard
+from bank_node.outcome.scorecards import Counted, scorecard_of
+from bank_node.training.training import TrainedRung, Training
+from bank_node.watching.from_training import bands_of, baseline_of, calibration_of, columns_of
+from protocol.algorithms.parameters import BoostingParams
+from protocol.job import ScorecardModel
+
+
+def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
+    """The bank's part of a model: trees over handles, and which alignment and bins the partners' handles belong to."""
+    model, standing, partners = trained.fitted.model, training.standing, trained.rung.partners
+    calibration = calibration_of(training, trained)
+    card = card_of(training, trained)
+    about = About(
+        kind=training.job.models[training.job.model_names.index(trained.model)].kind,
+        model=trained.model,
+        rung=trained.rung.name,
+        placebo=trained.rung.placebo,
+        bank=standing.config.party,
+        sha256=model.sha256,
+        job_sha256=training.job.sha256,
+        alignment_setting=standing.config.alignment,
+        split_rows=standing.config.split_rows,
+        alignment={p: training.alignments[p].alignment for p in partners},
+        contract={p: standing.contracts[p].digest for p in partners},
+        bins={standing.config.party: trained.bins, **{p: _layout(training, trained, p) for p in partners}},
+        handles={p: _handles(trained, p) for p in partners},
+        data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
+        metrics=_metrics(training, trained),
+        calibration=calibration,
+        **_watched(training, trained, calibration),
+        scorecard=card.model_dump(mode="json") if card else msgspec.UNSET,
+    )
+    return ModelFolder(about, model)
+
+
+def card_of(training: Training, trained: TrainedRung) -> Scorecard | None:
+    """The scorecard of a rung; none of another kind of model, or of a placebo, whose bins are those of other rows."""
+    job, table = training.job, training.table
+    model, fitted = job.models[job.model_names.index(trained.model)], trained.fitted
+    if not isinstance(model, ScorecardModel) or not isinstance(fitted, FittedGlm) or trained.rung.placebo:
+        return None
+    assert table.label is not None
+    counted = Counted(
+        columns=training.own[job.cutting, 0],
+        views={p: training.views[p, job.cutting] for p in trained.rung.partners},
+        counts=training.counts[job.cutting],
+        train=training.parts == "train",
+        bad=table.label > 0,
+        binning=job.binning,
+        names=job.parties[table.party].names,
+    )
+    return scorecard_of(fitted.model, model.params, counted)
+
+
+def _handles(trained: TrainedRung, partner: str) -> int:
+    """Splits of a partner, or its terms."""
+    if isinstance(trained.fitted, FittedGlm):
+        return len(trained.fitted.model.of(partner))
+    return len(trained.fitted.handles[partner])
+
+
+def _watched(training: Training, trained: TrainedRung, calibration: Calibration | None) -> dict[str, Any]:
+    """What a watch list needs, of a job with [bands]."""
+    bands = bands_of(training, trained, calibration)
+    if bands is None:
+        return {}
+    return {"bands": bands, "columns": columns_of(training, trained), "baseline": baseline_of(training, trained)}
+
+
+def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
+    """The digest under which the partner has committed itself to its bins."""
+    number = training.job.model_names.index(trained.model)
+    return training.views[partner, training.job.cutting_of(training.job.models[number])].layout
+
+
+def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
+    """Of the test part; none where there is no test part, or one of a single class."""
+    assert training.table.label is not None
+    test = training.parts == "test"
+    label, weight, task = training.table.label[test], training.table.weight, training.job.task
+    if not label.size or (task == "binary" and label.min() == label.max()):
+        return {}
+    label = label.astype(np.uint8) if task == "binary" else label
+    power = variance_power(training, trained) or 0.0
+    weight = None if weight is None else weight[test]
+    scored = Scored(label, weight, {("", ""): trained.score[test]}, {}, task=task, powers={("", ""): power})
+    return point_estimates(scored, training.job.report.alert_rates)["", ""]
+
+
+def variance_power(training: Training, trained: TrainedRung) -> float | None:
+    """Of the deviance by which a regression is judged."""
+    params = training.job.models[training.job.model_names.index(trained.model)].params
+    if params.task != "regression":
+        return None
+    if params.objective == "reg:tweedie" and isinstance(params, BoostingParams):
+        return params.tweedie_variance_power
+    return 1.0 if params.objective == "count:poisson" else 0.0

@@ -25,7 +25,7 @@ from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, Layout
 from protocol.algorithms.boosting import Split
 from protocol.algorithms.glm import Design, DesignColumn, Designed, DesignHint, DesignHintQuery
 from protocol.contract import Contract
-from protocol.errors import DataError
+from protocol.errors import ALIGN_ANEW, DataError
 from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_kit, new_keys, require, secret_kit
@@ -241,7 +241,7 @@ def save_known(path: Path, known: KnownSplits) -> None:
 
 def _require_rows(partner: str, told: int, aligned: int) -> None:
     if told != aligned:
-        raise DataError(partner, "has another number of rows than when it was aligned", "run `bank-node align --anew`")
+        raise DataError(partner, "has another number of rows than when it was aligned", ALIGN_ANEW)
 
 
 def _save_hint(path: Path, seed: bytes, hint: npt.NDArray[Any], keys: KeyPair) -> None:

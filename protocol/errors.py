@@ -6,7 +6,10 @@ command ends with. Only a `TransportError` may be retried. No error ever holds a
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ALIGN_ANEW: Final = "run `bank-node align --anew`"
+"""The remedy where what two nodes keep of each other does not fit: a kept alignment would be used again otherwise."""
 
 
 class FedwarnError(Exception):

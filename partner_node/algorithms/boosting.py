@@ -24,7 +24,7 @@ from protocol.algorithms.boosting import (
     SumsQuery,
 )
 from protocol.contract import Contract, refuse
-from protocol.errors import IntegrityError, PeerError
+from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.base import PLAINTEXT_BITS, Cleartext, OneHot, PublicEvaluator
 from protocol.he.noise import noise_of_query
 from protocol.he.plan import Field, Plan
@@ -103,7 +103,7 @@ class BoostingAnswerer:
     def _open(self, opening: Opening) -> Opened:
         """Does the job fit the equation budget? Said before anything is computed."""
         if opening.rows > self.state.matches:
-            raise PeerError(self.state.bank, "declared more rows than it matched", "run `bank-node align` again")
+            raise PeerError(self.state.bank, "declared more rows than it matched", ALIGN_ANEW)
         self.state = replace(self.state, rows=opening.rows, job=opening.job)
         spent, limit = self._equations(), self._limit()
         planned = max(0, opening.equations - self.budgets.equations(self.state.bank, self.state.data, opening.job))
@@ -176,9 +176,7 @@ class BoostingAnswerer:
     def _bits(self, split: Split, rows: bytes) -> SplitBits | None:
         shapes = self.table.shapes
         if not (0 <= split.column < len(shapes) and all(0 <= b < shapes[split.column].ordinary for b in split.left)):
-            raise IntegrityError(
-                self.state.bank, "asked for a split that does not exist", "run `bank-node align` again"
-            )
+            raise IntegrityError(self.state.bank, "asked for a split that does not exist", ALIGN_ANEW)
         if (split, rows) not in self._answered:
             share = self._information.share_after(split, self._among(rows)) + self._other_shares()
             if share > self.contract.max_information_share:

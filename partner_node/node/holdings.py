@@ -10,7 +10,7 @@ from partner_node.kept.cache import Cache
 from partner_node.kept.models import KeptModels
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import APPROVALS, Approvals
-from protocol.errors import IntegrityError, PeerError
+from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.engines import require
 from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
@@ -42,7 +42,7 @@ class Holdings:
         """A file of ours that the bank names. Raises: IntegrityError: there is none."""
         path = file_of(name) if name.isalnum() else Path("none")
         if not path.exists():
-            raise IntegrityError(self.config.bank, "names an unknown layout or hint", "run `bank-node align` again")
+            raise IntegrityError(self.config.bank, "names an unknown layout or hint", ALIGN_ANEW)
         return path
 
 

@@ -18,7 +18,7 @@ from protocol.algorithms import binning, boosting
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.woe import BinCounts, BinCountsQuery, InformationValues, Noted
 from protocol.contract import Contract, refuse
-from protocol.errors import IntegrityError, PeerError
+from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
 from protocol.he.streams import derive, digest, fresh_key
@@ -110,7 +110,7 @@ class Layouts:
         if layout not in self._answerers:
             facts, keys = self._facts(layout), self._keys_file(layout)
             if "bank_nonce" not in facts:
-                raise IntegrityError(self._own.config.bank, "asks before it has a hint", "run `bank-node align` again")
+                raise IntegrityError(self._own.config.bank, "asks before it has a hint", ALIGN_ANEW)
             self._answerers[layout] = self._build(facts, keys.read_bytes() if keys.exists() else b"")
         return self._answerers[layout]
 

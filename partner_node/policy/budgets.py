@@ -17,7 +17,7 @@ import msgspec
 
 from protocol.algorithms.boosting import Split
 from protocol.contract import refuse
-from protocol.errors import IntegrityError, RefusedError
+from protocol.errors import ALIGN_ANEW, IntegrityError, RefusedError
 from protocol.he.parameters import FLOOD_BUDGET_LOG2
 from protocol.node.store import open_database
 
@@ -79,7 +79,7 @@ class Budgets:
             self._base.execute("INSERT OR IGNORE INTO seeds VALUES (?, ?)", (seed, matrix))
             (known,) = self._base.execute("SELECT matrix FROM seeds WHERE seed = ?", (seed,)).fetchone()
         if known != matrix:
-            raise IntegrityError(self._party, "was asked to use one seed for two matrices", "ask for a new hint")
+            raise IntegrityError(self._party, "was asked to use one seed for two matrices", ALIGN_ANEW)
 
     def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
         """One query a label, and its flooding within the hint's lifetime budget; a repeat is free.

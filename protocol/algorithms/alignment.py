@@ -36,7 +36,7 @@ from typing import Final, Literal, TypeVar
 
 import numpy as np
 
-from protocol.errors import DataError
+from protocol.errors import ALIGN_ANEW, DataError
 from protocol.he.streams import digest
 from protocol.messages import I64, U8, Message, declared
 
@@ -193,4 +193,4 @@ def load(kind: type[A], path: Path, party: str) -> A:
             fields = {name: stored[name] if stored[name].ndim else stored[name].item() for name in stored.files}
         return kind(**fields)
     except (OSError, ValueError, TypeError):
-        raise DataError(party, "has no alignment by this name", "run `bank-node align` first") from None
+        raise DataError(party, "has no alignment by this name", ALIGN_ANEW) from None

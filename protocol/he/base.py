@@ -11,11 +11,11 @@ given as `Integers`; its engines are described in `integers.py`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from protocol.errors import IntegrityError
+from protocol.errors import ALIGN_ANEW, IntegrityError
 from protocol.he.streams import I8, digest
 from protocol.messages import F64, I64, U8, U64, Message
 
@@ -62,7 +62,7 @@ class OneHot:
     def require_columns(self, columns: Sequence[int], asker: str) -> None:
         """Raises IntegrityError for a column that does not exist, or is asked twice."""
         if len(set(columns)) != len(columns) or not all(0 <= j < len(self.sizes) for j in columns):
-            raise IntegrityError(asker, "asked for columns that do not exist", "run `bank-node align` again")
+            raise IntegrityError(asker, "asked for columns that do not exist", ALIGN_ANEW)
 
     @cached_property
     def digest(self) -> bytes:
@@ -131,7 +131,7 @@ class Integers:
     def require_rows(self, rows: I64, asker: str) -> None:
         """Raises IntegrityError for a row that does not exist, or is asked twice."""
         if len(np.unique(rows)) != len(rows) or not ((rows >= 0) & (rows < len(self.rows))).all():
-            raise IntegrityError(asker, "asked for sums that do not exist", "ask for a new hint")
+            raise IntegrityError(asker, "asked for sums that do not exist", ALIGN_ANEW)
 
     @cached_property
     def digest(self) -> bytes:
@@ -139,6 +139,10 @@ class Integers:
         shape = np.array([self.n, *self.values.shape, len(self.rows)], dtype="<i8")
         parts = (shape, self.rows.astype("<i8"), self.positions.astype("<i8"), self.values.astype("<i4"))
         return digest(b"integers", *(np.ascontiguousarray(part).tobytes() for part in parts))
+
+
+NO_NOISE: Final = np.zeros(0, dtype=np.int64)
+"""Of sums that are exact."""
 
 
 def request_digest(query: bytes, columns: Sequence[int], noise: I64) -> bytes:
@@ -178,6 +182,9 @@ class PaillierNumbers(Message, frozen=True, tag="paillier"):
 Body = Ciphertext | Cleartext | CkksVectors | PaillierNumbers
 
 
+B = TypeVar("B")
+
+
 @dataclass(frozen=True)
 class KeyPair:
     """Keys of an engine that has some: `secret` stays at the bank, `public` goes to the partner with the nonce."""
@@ -193,14 +200,17 @@ NO_KEYS: Final = KeyPair()
 
 
 @dataclass(frozen=True)
-class Sealed:
+class SealedQuery(Generic[B]):
     """What the bank sends (`body`), and what it keeps to open the answer: ternary secrets, shape (B, N)."""
 
-    body: Body
+    body: B
     secrets: I8
 
     def __repr__(self) -> str:
-        return "Sealed(...)"
+        return "SealedQuery(...)"
+
+
+Sealed = SealedQuery[Body]
 
 
 class SecretKit(Protocol):

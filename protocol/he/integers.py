@@ -5,14 +5,12 @@ asked is a matter of budgets. |M·u| stays below 2^62, which `require_room` make
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
 from protocol.errors import RefusedError
-from protocol.he.base import MAX_PRODUCT, CkksVectors, Cleartext, Integers, PaillierNumbers
-from protocol.he.streams import I8
+from protocol.he.base import MAX_PRODUCT, CkksVectors, Cleartext, Integers, PaillierNumbers, SealedQuery
 from protocol.messages import I64, U8, Message
 
 SUM_BITS: Final = 62
@@ -34,17 +32,7 @@ class WideCiphertext(Message, frozen=True, tag="blind-wide"):
 
 
 IntegerBody = WideCiphertext | Cleartext | CkksVectors | PaillierNumbers
-
-
-@dataclass(frozen=True)
-class SealedIntegers:
-    """What the bank sends (`body`), and what it keeps to open the answer: ternary secrets, shape (B, N)."""
-
-    body: IntegerBody
-    secrets: I8
-
-    def __repr__(self) -> str:
-        return "SealedIntegers(...)"
+SealedIntegers = SealedQuery[IntegerBody]
 
 
 class IntegerKit(Protocol):

@@ -14,12 +14,13 @@ from typing import Final
 
 import numpy as np
 
-from protocol.errors import IntegrityError, RefusedError
+from protocol.errors import RefusedError
 from protocol.he import ring
 from protocol.he.base import Body, Ciphertext, Guard, OneHot, request_digest
 from protocol.he.blind.flooding import flooding
 from protocol.he.blind.packing import DELTA_SHIFT
 from protocol.he.blind.public import hint_id
+from protocol.he.checks import body_of, require_length
 from protocol.he.kernels import join_fives, small_times_words, sum_words
 from protocol.he.parameters import LIMBS, LOW_BITS, MAX_ROWS, N
 from protocol.he.streams import I8, centred_binomial, derive, tag, ternary
@@ -92,15 +93,11 @@ class BlindEvaluator:
         return high
 
     def _checked(self, body: Body, count: int, columns: Sequence[int]) -> Ciphertext:
-        length = self.matrix.n + N
-        if not isinstance(body, Ciphertext):
-            raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
-        if body.high.shape != (count, length) or body.low.shape != (count, length, 5):
-            raise IntegrityError(
-                self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
-            )
+        length, query = self.matrix.n + N, body_of(body, Ciphertext, self.bank)
+        fits = query.high.shape == (count, length) and query.low.shape == (count, length, 5)
+        require_length(fits, self.bank)
         self.matrix.require_columns(columns, self.bank)
-        return body
+        return query
 
     def _cost(self, columns: int, rows: int) -> float:
         """Flood budget of one answer: sum over its rows of 10.5 (||M_r||^2 + 2 N)."""

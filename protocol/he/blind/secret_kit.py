@@ -17,6 +17,7 @@ from protocol.errors import IntegrityError, RefusedError
 from protocol.he import ring
 from protocol.he.base import PLAINTEXT_BITS, Ciphertext, Sealed
 from protocol.he.blind.packing import DELTA_SHIFT, pack
+from protocol.he.checks import require_sums, require_vectors
 from protocol.he.kernels import words_times_small
 from protocol.he.parameters import MAX_ROWS, N
 from protocol.he.streams import I8, derive, tag, ternary, words
@@ -53,8 +54,7 @@ class BlindSecretKit:
 
     def seal(self, vectors: I64, labels: Sequence[str]) -> Sealed:
         """Seal B vectors, shape (B, n), |entries of M·u| < 2^41. The same vector and label give the same bytes."""
-        if vectors.shape != (len(labels), self.n):
-            raise ValueError("one vector of the row space's length a label")
+        require_vectors(vectors, labels, self.n)
         high = np.empty((len(labels), self.n + N), dtype=np.uint64)
         low = np.empty((len(labels), self.n + N, 5), dtype=np.uint8)
         secrets = np.empty((len(labels), N), dtype=np.int8)
@@ -67,10 +67,7 @@ class BlindSecretKit:
 
     def open(self, sealed: Sealed, rows: I64, answer: U64) -> I64:
         """M[rows]·u + noise, exact, shape (B, len(rows)), from the top words of the answer."""
-        if answer.shape != (len(sealed.secrets), len(rows)):
-            raise IntegrityError(
-                self.party, "answered with another number of sums than asked", "run the same version on both sides"
-            )
+        require_sums(answer.shape == (len(sealed.secrets), len(rows)), self.party)
         masks = np.empty_like(answer)
         words_times_small(self.hint, sealed.secrets, rows, masks)
         half = np.uint64(1) << (_SHIFT - np.uint64(1))

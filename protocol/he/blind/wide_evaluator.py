@@ -6,12 +6,11 @@ The scheme is that of `evaluator.py` in the ring of `wide_ring.py`; answers carr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 
-from protocol.errors import IntegrityError, RefusedError
-from protocol.he.base import Guard, Integers, request_digest
+from protocol.errors import RefusedError
+from protocol.he.base import NO_NOISE, Guard, Integers, request_digest
 from protocol.he.blind.public import hint_id
 from protocol.he.blind.wide_flooding import flood_cost, wide_flooding
 from protocol.he.blind.wide_hint import masked_rows
@@ -25,11 +24,10 @@ from protocol.he.blind.wide_ring import (
     from_octets,
     to_octets,
 )
+from protocol.he.checks import body_of, require_length
 from protocol.he.integers import CHUNK, U16, IntegerBody, WideCiphertext, sum_words16
 from protocol.he.streams import I8, centred_binomial, derive, tag, ternary
 from protocol.messages import I64, U8
-
-_NO_NOISE: Final = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class WideEvaluator:
         queries = [tag(self._naming, query.data) for query in residues]
         cost = flood_cost(self.matrix.norms[rows])
         for label, query in zip(labels, queries, strict=True):
-            self.guard.admit_answer(self.hint_id, label, request_digest(query, rows.tolist(), _NO_NOISE), cost)
+            self.guard.admit_answer(self.hint_id, label, request_digest(query, rows.tolist(), NO_NOISE), cost)
         words, n = from_octets(residues), self.matrix.n
         sums = sum_words16(self.matrix, rows, words[:, :n]) + self._masked_sums(words[:, n:], rows)
         for k, (label, query) in enumerate(zip(labels, queries, strict=True)):
@@ -82,12 +80,10 @@ class WideEvaluator:
         return to_octets(carried(sums)[0][:, CUT_WORDS:])
 
     def _checked(self, body: IntegerBody, count: int, rows: I64) -> U8:
-        if not isinstance(body, WideCiphertext):
-            raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
-        if body.residues.shape != (count, self.matrix.n + N, 2 * WORDS):
-            raise IntegrityError(self.bank, "sent a query of another length than the hint", "ask for a new hint")
+        residues = body_of(body, WideCiphertext, self.bank).residues
+        require_length(residues.shape == (count, self.matrix.n + N, 2 * WORDS), self.bank)
         self.matrix.require_rows(rows, self.bank)
-        return np.ascontiguousarray(body.residues)
+        return np.ascontiguousarray(residues)
 
     def _masked_sums(self, words: U16, rows: I64) -> I64:
         """rho·b' in words, not carried, shape (B, 13, K)."""

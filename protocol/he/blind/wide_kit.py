@@ -25,6 +25,7 @@ from protocol.he.blind.wide_ring import (
     from_octets,
     to_octets,
 )
+from protocol.he.checks import require_sums, require_vectors
 from protocol.he.integers import SealedIntegers, WideCiphertext, require_room
 from protocol.he.ring import C128, transform
 from protocol.he.streams import I8, derive, expand, tag, ternary, words
@@ -62,8 +63,7 @@ class WideSecretKit:
 
         largest: bounds the entries of the rows of M that will be asked. Raises: RefusedError: a sum could overflow.
         """
-        if vectors.shape != (len(labels), self.n):
-            raise ValueError("one vector of the row space's length a label")
+        require_vectors(vectors, labels, self.n)
         require_room(self.party, vectors, largest)
         vectors = np.ascontiguousarray(vectors)
         keys = [self._key(vector, label) for vector, label in zip(vectors, labels, strict=True)]
@@ -72,10 +72,7 @@ class WideSecretKit:
 
     def open(self, sealed: SealedIntegers, rows: I64, answer: U8) -> I64:
         """M[rows]·u, exact, shape (B, len(rows)), from the top words of the answer."""
-        if answer.shape != (len(sealed.secrets), len(rows), 2 * TOP_WORDS):
-            raise IntegrityError(
-                self.party, "answered with another number of sums than asked", "run the same version on both sides"
-            )
+        require_sums(answer.shape == (len(sealed.secrets), len(rows), 2 * TOP_WORDS), self.party)
         sums = from_octets(answer).astype(np.int64).transpose(0, 2, 1) - self._masks(sealed.secrets, rows)
         sums[:, 0] += 1 << ((DELTA_WORDS - CUT_WORDS) * WORD_BITS - 1)
         sums_words, _ = carried(sums)

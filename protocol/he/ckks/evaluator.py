@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, sqrt
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import tenseal.sealapi as seal
 
-from protocol.errors import IntegrityError
-from protocol.he.base import Body, CkksVectors, Guard, Integers, OneHot, request_digest
+from protocol.he.base import NO_NOISE, Body, CkksVectors, Guard, Integers, OneHot, request_digest
+from protocol.he.checks import body_of, require_length
 from protocol.he.ckks.scheme import (
     INTEGER_MATRIX_SCALE,
     MATRIX_SCALE,
@@ -24,8 +24,6 @@ from protocol.he.integers import IntegerBody
 from protocol.he.octets import padded, through_file, to_words
 from protocol.he.streams import tag
 from protocol.messages import F64, I64, U8, U64
-
-_NO_NOISE: Final = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,9 @@ class _Rotating:
 
     def vectors(self, body: Body | IntegerBody, count: int, n: int) -> list[tuple[bytes, ...]]:
         """The ciphertexts as they were sent, by vector and block. Raises: IntegrityError."""
-        if not isinstance(body, CkksVectors):
-            raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
-        blocks = -(-n // SLOTS)
-        if len(body.blocks) != count * blocks:
-            raise IntegrityError(
-                self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
-            )
-        return [body.blocks[k * blocks : (k + 1) * blocks] for k in range(count)]
+        sent, blocks = body_of(body, CkksVectors, self.bank).blocks, -(-n // SLOTS)
+        require_length(len(sent) == count * blocks, self.bank)
+        return [sent[k * blocks : (k + 1) * blocks] for k in range(count)]
 
     def loaded(self, vectors: list[tuple[bytes, ...]]) -> list[list[Any]]:
         """The same as SEAL's ciphertexts. Raises: IntegrityError: they are none."""
@@ -199,11 +192,11 @@ class CkksIntegerEvaluator:
         self.matrix.require_rows(rows, self.bank)
         vectors = rotating.loaded(sent)
         for label, blocks in zip(labels, sent, strict=True):
-            request = request_digest(tag(self.key, *blocks), rows.tolist(), _NO_NOISE)
+            request = request_digest(tag(self.key, *blocks), rows.tolist(), NO_NOISE)
             self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
         dense = [self._dense(rows, block) for block in range(-(-self.matrix.n // SLOTS))]
         sums = rotating.products(vectors, dense, INTEGER_MATRIX_SCALE)
-        octets: U8 = to_words([rotating.noisy(total, _NO_NOISE) for total in sums]).view(np.uint8)
+        octets: U8 = to_words([rotating.noisy(total, NO_NOISE) for total in sums]).view(np.uint8)
         return octets
 
     def _dense(self, rows: I64, block: int) -> F64:

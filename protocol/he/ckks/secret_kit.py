@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
-from protocol.errors import IntegrityError
 from protocol.he.base import CkksVectors, KeyPair
+from protocol.he.checks import require_sums, require_vectors
 from protocol.he.ckks.scheme import INTEGER_VECTOR_SCALE, SLOTS, VECTOR_SCALE, context, read_ciphertext
 from protocol.he.octets import from_file, from_words, padded, through_file, unpadded
 from protocol.messages import F64, I64, U64
@@ -35,8 +35,7 @@ class CkksCipher:
 
     def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> CkksVectors:
         """Encrypted under the secret key; SEAL draws fresh randomness for each ciphertext."""
-        if vectors.shape != (len(labels), self.n):
-            raise ValueError("one vector of the row space's length a label")
+        require_vectors(vectors, labels, self.n)
         scale = INTEGER_VECTOR_SCALE if whole else VECTOR_SCALE
         encoder, encryptor = seal.CKKSEncoder(self._context), seal.Encryptor(self._context, self._secret)
         blocks = []
@@ -50,10 +49,7 @@ class CkksCipher:
     def opened(self, count: int, rows: int, answer: U64) -> I64:
         """Decrypted and rounded to integers."""
         parts, texts = -(-rows // SLOTS), from_words(answer)
-        if len(texts) != count * parts:
-            raise IntegrityError(
-                self.party, "answered with another number of sums than asked", "run the same version on both sides"
-            )
+        require_sums(len(texts) == count * parts, self.party)
         slots = [self._decrypted(text) for text in texts]
         out = np.array(slots).reshape(count, parts * SLOTS)[:, :rows]
         return np.rint(out).astype(np.int64)

@@ -9,8 +9,9 @@ import heu.numpy as hnp
 import numpy as np
 from heu import phe
 
-from protocol.errors import IntegrityError, RefusedError
+from protocol.errors import RefusedError
 from protocol.he.base import Body, Guard, Integers, OneHot, PaillierNumbers, request_digest
+from protocol.he.checks import body_of, require_length
 from protocol.he.integers import IntegerBody
 from protocol.he.octets import to_words, unpadded
 from protocol.he.paillier.packing import FIELD, batches, groups_of, joined
@@ -33,14 +34,11 @@ class _Adding:
 
     def numbers(self, body: Body | IntegerBody, vectors: I64, n: int) -> tuple[tuple[bytes, ...], list[Any]]:
         """The parts of a query for sums of shape (B, K), as they were sent and as HEU's. Raises: IntegrityError."""
-        if not isinstance(body, PaillierNumbers):
-            raise IntegrityError(self.bank, "sent a query of another engine", "set the same engine at both nodes")
-        parts = [read(part, self.bank) for part in body.parts]
-        if len(parts) != len(list(batches(vectors))) or any(part.size != n for part in parts):
-            raise IntegrityError(
-                self.bank, "sent a query of another length than the hint", "run `bank-node align` again"
-            )
-        return body.parts, parts
+        sent = body_of(body, PaillierNumbers, self.bank).parts
+        parts = [read(part, self.bank) for part in sent]
+        fits = len(parts) == len(list(batches(vectors))) and all(part.size == n for part in parts)
+        require_length(fits, self.bank)
+        return sent, parts
 
     def sums(self, numbers: Any, held: list[list[int]], noise: I64) -> bytes:
         """Sums of the numbers held, a row each, packed into groups, with noise. noise: shape (B, K)."""

@@ -9,8 +9,8 @@ import heu.numpy as hnp
 import numpy as np
 from heu import phe
 
-from protocol.errors import IntegrityError
 from protocol.he.base import KeyPair, PaillierNumbers
+from protocol.he.checks import require_sums, require_vectors
 from protocol.he.octets import from_words, unpadded
 from protocol.he.paillier.packing import batches, groups_of, joined, parted
 from protocol.he.paillier.scheme import ENCODER, quiet, read, write
@@ -31,8 +31,7 @@ class PaillierCipher:
 
     def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> PaillierNumbers:
         """The numbers of many vectors side by side; HEU draws fresh randomness for each. whole: makes no difference."""
-        if vectors.shape != (len(labels), self.n):
-            raise ValueError("one vector of the row space's length a label")
+        require_vectors(vectors, labels, self.n)
         with quiet():
             parts = [self._kit.encryptor().encrypt(hnp.array(joined(batch), ENCODER)) for batch in batches(vectors)]
         return PaillierNumbers(parts=tuple(write(part) for part in parts))
@@ -41,23 +40,16 @@ class PaillierCipher:
         """Decrypted and parted, exact."""
         out = np.zeros((count, rows), dtype=np.int64)
         texts, parts = from_words(answer), list(batches(out))
-        if len(texts) != len(parts):
-            raise self._another_number()
+        require_sums(len(texts) == len(parts), self.party)
         for text, sums in zip(texts, parts, strict=True):
             numbers = read(text, self.party)
             groups = groups_of(sums.shape)
-            if numbers.size != groups[0]:
-                raise self._another_number()
+            require_sums(numbers.size == groups[0], self.party)
             with quiet():
                 opened = self._kit.decryptor().decrypt(numbers).to_numpy(ENCODER)
             fields = parted(list(np.atleast_1d(opened)), groups[1] * len(sums))
             sums[:] = fields.reshape(-1, len(sums))[:rows].T
         return out
-
-    def _another_number(self) -> IntegrityError:
-        return IntegrityError(
-            self.party, "answered with another number of sums than asked", "run the same version on both sides"
-        )
 
 
 @lru_cache(maxsize=2)

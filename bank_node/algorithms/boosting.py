@@ -1,114 +1,29 @@
 """The bank's half of boosted trees: a script that grows trees level by level over several parties' columns.
 
-Read it from `boost` downwards: a model is trees, a tree is levels, a level is one exchange for the sums of its
-nodes, a choice of splits, and one exchange for the bits of splits not known yet.
+Read it from `boost` downwards: a model is trees, a tree is levels (`boosting_level.py`), a level is one exchange for
+the sums of its nodes, a choice of splits (`choosing.py`), and one exchange for the bits of splits not known yet.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bank_node.algorithms.boosting_level import choose_level, sum_level
+from bank_node.algorithms.boosting_task import Boosted, Task
 from bank_node.algorithms.disguise import Suspect, suspects
-from bank_node.algorithms.growing import Node, Workspace
+from bank_node.algorithms.growing import Workspace
 from bank_node.algorithms.interactions import Interactions
 from bank_node.algorithms.leaves import Leaves
-from bank_node.algorithms.objective import Base, Logistic, Objective
-from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.objective import Base, Logistic
 from bank_node.algorithms.stopping import Watch
 from bank_node.algorithms.tree_columns import TreeColumns
-from bank_node.models.trees import BankSplit, HandleBook, TreeModel, TreeNode
-from bank_node.timing import Stopwatch
-from protocol.algorithms.binning import CategoryRule, Rule
-from protocol.algorithms.boosting import (
-    Handles,
-    Kept,
-    NodeSplitQuery,
-    Split,
-    SplitQuery,
-    Splits,
-    Sums,
-    SumsQuery,
-)
-from protocol.algorithms.parameters import BoostingParams
+from bank_node.models.trees import HandleBook, TreeModel, TreeNode
+from protocol.algorithms.boosting import Handles, Kept, Split
 from protocol.draws import draw
-from protocol.errors import DataError, IntegrityError
-from protocol.he.base import Sealed
+from protocol.errors import DataError
 from protocol.he.plan import Plan, make_plan
-from protocol.messages import F64, I64, U8
+from protocol.messages import F64
 from protocol.role import Script, ask
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class BankColumns:
-    """The bank's own columns, binned. names, rules: d of them. bins: shape (n, d), uint8."""
-
-    names: tuple[str, ...]
-    rules: tuple[Rule, ...]
-    bins: U8
-
-    def directions(self, params: BoostingParams) -> tuple[int, ...]:
-        """Which way the margin may go as each column grows: 1 up, -1 down, 0 free."""
-        return tuple(params.monotone_constraints.get(name, 0) for name in self.names)
-
-    def require_ordered(self, params: BoostingParams, bank: str) -> None:
-        """Raises: DataError: a column of categories was given a direction."""
-        for name, rule, direction in zip(self.names, self.rules, self.directions(params), strict=True):
-            if direction and isinstance(rule, CategoryRule):
-                thing = f"column {name!r} holds categories, which have no direction"
-                raise DataError(bank, thing, "take it out of monotone_constraints")
-
-    def split(self, split: Split) -> BankSplit:
-        """A split by its values, as the model file keeps it."""
-        rule, name = self.rules[split.column], self.names[split.column]
-        if isinstance(rule, CategoryRule):
-            among = {category for b in split.left for category in rule.groups[b]}
-            others = {category for group in rule.groups for category in group} - among
-            return BankSplit(name, among=tuple(sorted(among)), others=tuple(sorted(others)))
-        whole = len(split.left) == rule.ordinary
-        return BankSplit(name, below=None if whole else float(rule.cuts[len(split.left) - 1]))
-
-
-@dataclass(frozen=True)
-class Task:
-    """One training: who is called what, the rows, the parameters and the limits.
-
-    label: "job/rung/model/fold", the prefix of all query labels. bank: the bank's party name.
-    train, validation: which of the n rows are fitted on, and judged on for early stopping, shape (n,).
-    min_rows_per_node: smaller nodes are not queried. histogram_noise: that partners add.
-    """
-
-    label: str
-    bank: str
-    objective: Objective
-    train: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-    validation: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-    params: BoostingParams
-    seed: int
-    min_rows_per_node: int
-    histogram_noise: float
-    columns: BankColumns
-    partners: tuple[PartnerView, ...]
-    progress: Progress = lambda done, total: None
-    clock: Stopwatch = field(default_factory=Stopwatch)
-
-
-@dataclass(frozen=True)
-class Boosted:
-    """What a training ends with.
-
-    margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
-    suspects: columns that may be the label in disguise.
-    """
-
-    model: TreeModel
-    margin: F64
-    queries: int
-    handles: Mapping[str, tuple[Split, ...]]
-    kept: Mapping[str, Kept]
-    suspects: tuple[Suspect, ...] = ()
 
 
 def boost(task: Task) -> Script[Boosted]:
@@ -121,11 +36,7 @@ def boost(task: Task) -> Script[Boosted]:
     """
     params, objective = task.params, task.objective
     task.columns.require_ordered(params, task.bank)
-    base = (
-        objective.base(task.train.astype(float))
-        if params.base_score is None
-        else objective.margin_of(params.base_score)
-    )
+    base = _base(task)
     margin = _constant(base, len(task.train))
     book, trees, queries, watch = HandleBook(), [], 0, _watch(task)
     suspected: list[Suspect] = []
@@ -142,16 +53,27 @@ def boost(task: Task) -> Script[Boosted]:
                 break
     if watch:
         trees, margin = trees[: watch.best * objective.outputs], margins[watch.best]
-    model = TreeModel(
+    model = _model(task, base, book, trees)
+    handles = {p.name: book.splits(p.name) for p in task.partners}
+    kept = yield from _leave_handles(task, model, handles)
+    return Boosted(model, margin, queries, handles, kept, tuple(suspected))
+
+
+def _base(task: Task) -> Base:
+    """The margin before the first tree: as declared, or the best constant of the rows trained on."""
+    declared = task.params.base_score
+    return task.objective.base(task.train.astype(float)) if declared is None else task.objective.margin_of(declared)
+
+
+def _model(task: Task, base: Base, book: HandleBook, trees: Sequence[tuple[TreeNode, ...]]) -> TreeModel:
+    """Trees over handles; what stands behind the bank's own is in the model, by its values."""
+    return TreeModel(
         objective=task.objective.name,
         base=base,
         parties=(task.bank, *(p.name for p in task.partners)),
         bank_splits=tuple(task.columns.split(s) for s in book.splits(task.bank)),
         trees=tuple(trees),
     )
-    handles = {p.name: book.splits(p.name) for p in task.partners}
-    kept = yield from _leave_handles(task, model, handles)
-    return Boosted(model, margin, queries, handles, kept, tuple(suspected))
 
 
 def _constant(base: Base, rows: int) -> F64:
@@ -231,10 +153,10 @@ def _grow(
     root = work.root(np.flatnonzero(work.sampled), np.arange(len(g)))
     nodes, level, asked = [root], [root], 0
     for depth in range(task.params.max_depth):
-        asked += yield from _sum_level(task, work, level)
+        asked += yield from sum_level(task, work, level)
         if depth == 0 and rate is not None and suspected is not None:
             suspected += suspects(work, root, rate, task.histogram_noise)
-        yield from _choose_level(task, work, level)
+        yield from choose_level(task, work, level)
         level = [child for node in level if node.choice for child in work.divide(node)]
         nodes += level
         if not level or depth + 1 == task.params.max_depth:
@@ -279,99 +201,3 @@ def _prepare(task: Task, k: int, number: int, g: F64, h: F64) -> Workspace:
 def _interactions(task: Task) -> Interactions:
     partners = {p.name: len(p.columns) for p in task.partners}
     return Interactions.of(task.params.interaction_constraints, task.bank, task.columns.names, partners)
-
-
-def _sum_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[int]:
-    """Histograms of all nodes of a level: each party sums the smaller sibling, the other is the difference."""
-    queried = work.to_query(level)
-    with task.clock("histogram"):
-        for node in work.own_to_sum(level):
-            work.sum_own(node)
-    if queried and work.asked_partners:
-        vectors = [work.plan.vectors(*work.of_node(node)) for node in queried]
-        labels = [label for node in queried for label in work.labels(node)]
-        with task.clock("encrypt"):
-            sealed = work.concurrently(lambda view: _seal(view, queried, vectors, labels))
-        requests = {view.name: _query(work, view, labels, sealed[view.name]) for view in work.asked_partners}
-        with task.clock("network"):
-            answers = yield from ask(requests, Sums)
-        with task.clock("decrypt"):
-            opened = work.concurrently(lambda view: work.open(view, sealed[view.name], answers[view.name].sums))
-        for view in work.asked_partners:
-            for node, sums in zip(queried, opened[view.name], strict=True):
-                _keep_checked(work, view, node, sums)
-    work.subtract(level)
-    return len(queried) * (1 if work.plan.packed else 2)
-
-
-def _seal(view: PartnerView, nodes: Sequence[Node], vectors: Sequence[I64], labels: Sequence[str]) -> Sealed:
-    """Lay the vectors of the nodes out over the partner's row space, and seal them."""
-    spread = [view.spread(node.fit, vector) for node, both in zip(nodes, vectors, strict=True) for vector in both]
-    return view.kit.seal(np.stack(spread), labels)
-
-
-def _query(work: Workspace, view: PartnerView, labels: Sequence[str], sealed: Sealed) -> SumsQuery:
-    return SumsQuery(
-        layout=view.layout,
-        labels=tuple(labels),
-        columns=work.columns.partners[view.name].places,
-        packed=work.plan.packed,
-        g_log2=work.plan.g.row_log2,
-        h_log2=work.plan.h.row_log2,
-        body=sealed.body,
-    )
-
-
-def _keep_checked(work: Workspace, view: PartnerView, node: Node, sums: I64) -> None:
-    """Accept a partner's sums only if every column adds up, with the rows not held, to the node's totals."""
-    columns = work.columns.partners[view.name]
-    not_held = work.values[node.fit[view.positions[node.fit] < 0]].sum(axis=0)
-    by_column = np.add.reduceat(sums, columns.offsets[:-1], axis=0)
-    if not (by_column + not_held == node.totals).all():
-        raise IntegrityError(
-            view.name, "its sums do not add up to the totals of a node", "do not use this partner's answers"
-        )
-    node.sums[view.name], node.not_held[view.name] = sums, not_held
-
-
-def _choose_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[None]:
-    """Each node's best split; splits that a partner will not reveal are chosen again without it."""
-    with task.clock("histogram"):
-        for node in level:
-            node.choice = work.best(node)
-    while True:
-        wanted: dict[str, list[Node]] = {}
-        for node in level:
-            if node.choice and node.choice.party != task.bank and not work.known(node):
-                wanted.setdefault(node.choice.party, []).append(node)
-        if not wanted:
-            return
-        with task.clock("network"):
-            requests = {party: work.split_query(party, nodes) for party, nodes in wanted.items()}
-            replies = yield from ask(requests, Splits)
-        for party, reply in replies.items():
-            refused = _learn(work.view(party), requests[party], reply)
-            for node in wanted[party]:
-                if node.choice and node.choice.split in refused:
-                    node.choice = work.best(node)
-
-
-def _learn(view: PartnerView, request: SplitQuery | NodeSplitQuery, reply: Splits) -> set[Split]:
-    """Keep the bits that came; return the splits that the partner's budget did not admit."""
-    splits = request.splits
-    if len(reply.bits) != len(splits):
-        raise IntegrityError(
-            view.name, "answered another number of splits than asked", "run the same version on both sides"
-        )
-    view.known.information_share = reply.information_share
-    refused = set()
-    for k, (split, bits) in enumerate(zip(splits, reply.bits, strict=True)):
-        if bits is None:
-            view.known.spent = True
-            refused.add(split)
-        else:
-            among = None
-            if isinstance(request, NodeSplitQuery):
-                among = np.unpackbits(request.rows[k], count=view.known.rows).view(bool)
-            view.known.learn(split, bits, among)
-    return refused

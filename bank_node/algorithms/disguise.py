@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from bank_node.algorithms.growing import Node, Workspace
+from bank_node.algorithms.growing import Workspace
+from bank_node.algorithms.tree_node import Node
 from protocol.messages import F64
 
 AUC: Final = 0.98

@@ -2,63 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bank_node.algorithms.histogram import sums_per_bin, total_of
-from bank_node.algorithms.interactions import Interactions, Path
+from bank_node.algorithms.interactions import Interactions
 from bank_node.algorithms.leaves import Leaves
 from bank_node.algorithms.partner_view import LEFT, SPECIAL, PartnerView
-from bank_node.algorithms.splits import MIN_GAIN, Candidate, Scored, score_cuts, score_subsets
-from bank_node.algorithms.tree_columns import Columns, TreeColumns
+from bank_node.algorithms.tree_columns import TreeColumns
+from bank_node.algorithms.tree_node import Choice, Node, smaller
 from bank_node.models.trees import HandleBook, TreeNode
 from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery
 from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import RefusedError
 from protocol.he.base import Sealed
 from protocol.he.plan import NOISE_CUT, PACKED_BITS, WHOLE_BITS, Plan
-from protocol.messages import F64, I64, U8, U64
+from protocol.messages import I64, U8, U64
 
 T = TypeVar("T")
 _POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="partner")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The split of a node. split: of the party's columns by their places. gain: as scored."""
-
-    party: str
-    split: Split
-    default_left: bool
-    gain: float
-
-
-@dataclass(eq=False)
-class Node:
-    """A node while it grows.
-
-    fit: rows that are fitted on; rows: all that arrive, scored ones too. totals: exact integer (G, H) of fit.
-    leaves: how they are valued below. path: columns split on above.
-    """
-
-    number: int
-    depth: int
-    fit: I64
-    rows: I64
-    totals: I64
-    leaves: Leaves
-    path: Path = frozenset()
-    parent: "Node | None" = None
-    sibling: "Node | None" = None
-    sums: dict[str, I64] = field(default_factory=dict)
-    not_held: dict[str, I64] = field(default_factory=dict)
-    scored: dict[str, Scored] = field(default_factory=dict)
-    choice: Choice | None = None
-    children: tuple["Node", ...] = ()
-    value: float = 0.0
 
 
 @dataclass
@@ -121,8 +86,6 @@ class Workspace:
             return {view.name: work(view) for view in self.asked_partners}
         return dict(zip((v.name for v in self.asked_partners), _POOL.map(work, self.asked_partners), strict=True))
 
-    # -- which nodes are summed, and which are the difference of two others --------------------------------
-
     def can_split(self, node: Node) -> bool:
         """Whether a split of this node could be valid at all."""
         return len(node.fit) >= 2 and self.total(node)[1] >= 2 * self.params.min_child_weight
@@ -144,7 +107,7 @@ class Workspace:
     def _derived(self, node: Node) -> bool:
         """Whether this node's sums follow from its parent's and its smaller sibling's."""
         other = node.sibling
-        return bool(other and self._eligible(other) and _smaller(other, node))
+        return bool(other and self._eligible(other) and smaller(other, node))
 
     def own_to_sum(self, level: Sequence[Node]) -> list[Node]:
         """The nodes whose sums over the bank's own columns are computed, not derived."""
@@ -152,7 +115,7 @@ class Workspace:
 
     def _derived_own(self, node: Node) -> bool:
         other = node.sibling
-        return bool(other and self.can_split(other) and _smaller(other, node))
+        return bool(other and self.can_split(other) and smaller(other, node))
 
     def sum_own(self, node: Node) -> None:
         """Histogram of a node over the bank's own columns."""
@@ -171,8 +134,6 @@ class Workspace:
                     node.sums[party] = parent.sums[party] - other.sums[party]
                     node.not_held[party] = parent.not_held[party] - other.not_held[party]
 
-    # -- the vectors of a node ------------------------------------------------------------------------------
-
     def of_node(self, node: Node) -> tuple[I64, I64]:
         """Quantised g and h of the node's rows."""
         values = self.values[node.fit]
@@ -188,88 +149,6 @@ class Workspace:
         sums = view.kit.open(sealed, self.columns.partners[view.name].rows, answer)
         step = 1 if self.plan.packed else 2
         return [self.plan.split(sums[k : k + step]) for k in range(0, len(sums), step)]
-
-    # -- choosing -------------------------------------------------------------------------------------------
-
-    def best(self, node: Node) -> Choice | None:
-        """The split of the largest gain over all parties; the first party on a tie."""
-        if not self.can_split(node):
-            return None
-        total = np.array(self.total(node))
-        best, best_score = self._best_own(node, total), 0.0
-        best_score = best.gain if best else MIN_GAIN
-        for view in self.asked_partners:
-            if view.name not in node.sums:
-                continue
-            found = self._best_of(view, node, total)
-            if found and found[1] > best_score:
-                best, best_score = found
-        return best
-
-    def _best_own(self, node: Node, total: F64) -> Choice | None:
-        columns = self.columns.bank
-        if not columns.places or self.bank not in node.sums:
-            return None
-        scored = self._score(self.bank, columns, node, total)
-        return self._as_choice(self.bank, columns, scored.best(self._barred(self.bank, columns, scored, node)))
-
-    def _barred(self, party: str, columns: Columns, scored: Scored, node: Node) -> F64:
-        """Infinite at the cuts of columns that may not stand below the node's path, 0 elsewhere."""
-        penalty = np.zeros(scored.gains.shape[:2])
-        penalty[~self.interactions.allowed(node.path, party, columns.places)] = np.inf
-        return penalty
-
-    def _best_of(self, view: PartnerView, node: Node, total: F64) -> tuple[Choice, float] | None:
-        columns = self.columns.partners[view.name]
-        scored = node.scored.get(view.name) or self._score(view.name, columns, node, total)
-        node.scored[view.name] = scored
-        found = scored.best(self._penalty(view, columns, scored, node))
-        if found and view.known.spent and columns.shapes[found.column].categorical:
-            found = None
-        choice = self._as_choice(view.name, columns, found)
-        best = (choice, found.score) if choice and found else None
-        if view.known.spent or self.params.reveal_cost:
-            best = self._better_known_subset(view, columns, node, total, best)
-        return best
-
-    def _score(self, party: str, columns: Columns, node: Node, total: F64) -> Scored:
-        return score_cuts(
-            columns.grid, node.sums[party] * self.units, node.not_held[party] * self.units, total, node.leaves
-        )
-
-    def _penalty(self, view: PartnerView, columns: Columns, scored: Scored, node: Node) -> F64:
-        """What a cut costs beyond its gain: reveal_cost if new, everything if it is not on offer."""
-        barred = self._barred(view.name, columns, scored, node)
-        cost = np.inf if view.known.spent else self.params.reveal_cost
-        if not cost:
-            return barred
-        known = view.known_cuts(columns.places, scored.gains.shape[1], node.rows)
-        return np.where(known, barred, np.maximum(barred, cost))
-
-    def _better_known_subset(
-        self, view: PartnerView, columns: Columns, node: Node, total: F64, best: tuple[Choice, float] | None
-    ) -> tuple[Choice, float] | None:
-        """Known subsets of categories, which need not be cuts of this node's order."""
-        sums, not_held = node.sums[view.name] * self.units, node.not_held[view.name] * self.units
-        allowed = self.interactions.allowed(node.path, view.name, columns.places)
-        for j, (place, shape) in enumerate(zip(columns.places, columns.shapes, strict=True)):
-            offered = shape.categorical and allowed[j]
-            known = [s for s in view.known.of(place) if view.knows(s, node.rows)] if offered else []
-            if not known:
-                continue
-            gains = score_subsets([s.left for s in known], j, columns.grid, sums, not_held, total, node.leaves)
-            k, default_left = np.unravel_index(int(np.argmax(gains)), gains.shape)
-            gain = float(gains[k, default_left])
-            if gain > (best[1] if best else MIN_GAIN):
-                best = Choice(view.name, known[k], bool(default_left), gain), gain
-        return best
-
-    def _as_choice(self, party: str, columns: Columns, found: Candidate | None) -> Choice | None:
-        if found is None:
-            return None
-        return Choice(party, Split(columns.places[found.column], found.left), found.default_left, found.gain)
-
-    # -- dividing -------------------------------------------------------------------------------------------
 
     def known(self, node: Node) -> bool:
         """Whether the bank can divide the node's rows by its choice without asking."""
@@ -358,8 +237,3 @@ class Workspace:
                 )
             )
         return tuple(out)
-
-
-def _smaller(a: Node, b: Node) -> bool:
-    """Which of two siblings is summed; the left one if they are alike."""
-    return (len(a.fit), a.number) < (len(b.fit), b.number)

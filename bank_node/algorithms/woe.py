@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
 from protocol.algorithms.binning import starts_of
 from protocol.algorithms.woe import VECTORS, BinCounts, BinCountsQuery, Evidence, InformationValues, Noted

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bank_node.algorithms.boosting import Boosted
+from bank_node.algorithms.boosting_task import Boosted
 from bank_node.models.folder import About, ModelFolder, load_model
 from bank_node.models.trees import TreeModel
 from bank_node.outcome.model_files import model_of

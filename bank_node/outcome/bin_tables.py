@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.evaluation.facts import Bin, BinTable

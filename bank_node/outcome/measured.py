@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from bank_node.algorithms.boosting import Boosted
+from bank_node.algorithms.boosting_task import Boosted
 from bank_node.evaluation.facts import Measured
 from bank_node.training.training import Training
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bank_node.algorithms.boosting import Boosted
+from bank_node.algorithms.boosting_task import Boosted
 from bank_node.algorithms.disguise import together
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.messages import say

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import Flags, evidence_of_bank, evidence_of_partner

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import Boosted, Task
+from bank_node.algorithms.boosting_task import Boosted, Task
 from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.partner_view import SPECIAL, UNTOLD, PartnerView

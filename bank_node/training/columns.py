@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.glm_view import DesignView
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.standing import Standing, load_known, save_known

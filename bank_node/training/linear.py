@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.glm import fit_glm
 from bank_node.algorithms.glm_task import GlmTask
 from bank_node.algorithms.objective import RESPONSES

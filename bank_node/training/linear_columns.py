@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.merging import joined_bins
 from bank_node.algorithms.partner_view import PartnerView

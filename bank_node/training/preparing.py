@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.models.linear import OwnTerm
 from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bank_node.algorithms.boosting import BankColumns, Boosted
+from bank_node.algorithms.boosting_task import BankColumns, Boosted
 from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.evaluation.facts import BinTable, DisclosureRow

@@ -5,7 +5,8 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from bank_node.algorithms.boosting import Task, boost
+from bank_node.algorithms.boosting import boost
+from bank_node.algorithms.boosting_task import Task
 from bank_node.algorithms.objective import objective_of
 from bank_node.timing import Stopwatch
 from bank_node.training.absences import absence_scores

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import BankColumns, Boosted, Task, boost
+from bank_node.algorithms.boosting import boost
+from bank_node.algorithms.boosting_task import BankColumns, Boosted, Task
 from bank_node.algorithms.objective import objective_of
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from partner_node.algorithms.binning import bin_table

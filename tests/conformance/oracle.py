@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xgboost
 
-from bank_node.algorithms.boosting import Boosted
+from bank_node.algorithms.boosting_task import Boosted
 from bank_node.algorithms.partner_view import LEFT, SPECIAL
 from bank_node.models.trees import TreeNode
 from experiments.laboratory import Laboratory

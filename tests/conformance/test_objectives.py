@@ -7,7 +7,7 @@ import pytest
 import xgboost
 from pydantic import ValidationError
 
-from bank_node.algorithms.boosting import Boosted
+from bank_node.algorithms.boosting_task import Boosted
 from bank_node.algorithms.objective import RESPONSES, objective_of, require_labels
 from bank_node.algorithms.scoring import Told, margins
 from bank_node.algorithms.stopping import Watch

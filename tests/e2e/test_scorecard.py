@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bank_node.algorithms.boosting import BankColumns
+from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.models.folder import load_model
 from bank_node.models.linear import LinearModel
 from bank_node.models.scorecard import Scale, Scorecard

@@ -1,0 +1,112 @@
+"""A level of a tree: one exchange for the sums of its nodes, a choice of splits, and one for bits not known yet."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bank_node.algorithms.boosting_task import Task
+from bank_node.algorithms.choosing import best_split
+from bank_node.algorithms.growing import Workspace
+from bank_node.algorithms.partner_view import PartnerView
+from bank_node.algorithms.tree_node import Node
+from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery, Splits, Sums, SumsQuery
+from protocol.errors import IntegrityError
+from protocol.he.base import Sealed
+from protocol.messages import I64
+from protocol.role import Script, ask
+
+
+def sum_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[int]:
+    """Histograms of all nodes of a level: each party sums the smaller sibling, the other is the difference."""
+    queried = work.to_query(level)
+    with task.clock("histogram"):
+        for node in work.own_to_sum(level):
+            work.sum_own(node)
+    if queried and work.asked_partners:
+        vectors = [work.plan.vectors(*work.of_node(node)) for node in queried]
+        labels = [label for node in queried for label in work.labels(node)]
+        with task.clock("encrypt"):
+            sealed = work.concurrently(lambda view: _seal(view, queried, vectors, labels))
+        requests = {view.name: _query(work, view, labels, sealed[view.name]) for view in work.asked_partners}
+        with task.clock("network"):
+            answers = yield from ask(requests, Sums)
+        with task.clock("decrypt"):
+            opened = work.concurrently(lambda view: work.open(view, sealed[view.name], answers[view.name].sums))
+        for view in work.asked_partners:
+            for node, sums in zip(queried, opened[view.name], strict=True):
+                _keep_checked(work, view, node, sums)
+    work.subtract(level)
+    return len(queried) * (1 if work.plan.packed else 2)
+
+
+def _seal(view: PartnerView, nodes: Sequence[Node], vectors: Sequence[I64], labels: Sequence[str]) -> Sealed:
+    """Lay the vectors of the nodes out over the partner's row space, and seal them."""
+    spread = [view.spread(node.fit, vector) for node, both in zip(nodes, vectors, strict=True) for vector in both]
+    return view.kit.seal(np.stack(spread), labels)
+
+
+def _query(work: Workspace, view: PartnerView, labels: Sequence[str], sealed: Sealed) -> SumsQuery:
+    return SumsQuery(
+        layout=view.layout,
+        labels=tuple(labels),
+        columns=work.columns.partners[view.name].places,
+        packed=work.plan.packed,
+        g_log2=work.plan.g.row_log2,
+        h_log2=work.plan.h.row_log2,
+        body=sealed.body,
+    )
+
+
+def _keep_checked(work: Workspace, view: PartnerView, node: Node, sums: I64) -> None:
+    """Accept a partner's sums only if every column adds up, with the rows not held, to the node's totals."""
+    columns = work.columns.partners[view.name]
+    not_held = work.values[node.fit[view.positions[node.fit] < 0]].sum(axis=0)
+    by_column = np.add.reduceat(sums, columns.offsets[:-1], axis=0)
+    if not (by_column + not_held == node.totals).all():
+        raise IntegrityError(
+            view.name, "its sums do not add up to the totals of a node", "do not use this partner's answers"
+        )
+    node.sums[view.name], node.not_held[view.name] = sums, not_held
+
+
+def choose_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[None]:
+    """Each node's best split; splits that a partner will not reveal are chosen again without it."""
+    with task.clock("histogram"):
+        for node in level:
+            node.choice = best_split(work, node)
+    while True:
+        wanted: dict[str, list[Node]] = {}
+        for node in level:
+            if node.choice and node.choice.party != task.bank and not work.known(node):
+                wanted.setdefault(node.choice.party, []).append(node)
+        if not wanted:
+            return
+        with task.clock("network"):
+            requests = {party: work.split_query(party, nodes) for party, nodes in wanted.items()}
+            replies = yield from ask(requests, Splits)
+        for party, reply in replies.items():
+            refused = _learn(work.view(party), requests[party], reply)
+            for node in wanted[party]:
+                if node.choice and node.choice.split in refused:
+                    node.choice = best_split(work, node)
+
+
+def _learn(view: PartnerView, request: SplitQuery | NodeSplitQuery, reply: Splits) -> set[Split]:
+    """Keep the bits that came; return the splits that the partner's budget did not admit."""
+    splits = request.splits
+    if len(reply.bits) != len(splits):
+        raise IntegrityError(
+            view.name, "answered another number of splits than asked", "run the same version on both sides"
+        )
+    view.known.information_share = reply.information_share
+    refused = set()
+    for k, (split, bits) in enumerate(zip(splits, reply.bits, strict=True)):
+        if bits is None:
+            view.known.spent = True
+            refused.add(split)
+        else:
+            among = None
+            if isinstance(request, NodeSplitQuery):
+                among = np.unpackbits(request.rows[k], count=view.known.rows).view(bool)
+            view.known.learn(split, bits, among)
+    return refused

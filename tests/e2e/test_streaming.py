@@ -9,7 +9,7 @@ import pytest
 
 import bank_node.scoring.rows
 import bank_node.scoring.streaming
-import bank_node.standing
+import bank_node.standing.standing
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
@@ -40,7 +40,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many parts of a few rows."""
     monkeypatch.setattr(bank_node.scoring.rows, "PART", 53)
     monkeypatch.setattr(bank_node.scoring.streaming, "PART", 53)
-    monkeypatch.setattr(bank_node.standing, "PART", 37)
+    monkeypatch.setattr(bank_node.standing.standing, "PART", 37)
 
 
 def stream(out: Path, rung: str, data: Path, into: Path, without: frozenset[str] = frozenset()) -> list[dict[str, Any]]:

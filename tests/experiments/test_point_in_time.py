@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tomli_w
 
-from bank_node import standing
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
 from bank_node.scoring.rows import open_rows
 from bank_node.scoring.scoring import read_rows, streaming
 from bank_node.scoring.scoring import rows as bank_rows
+from bank_node.standing import standing
 from experiments.checking.verify import verify
 from experiments.data.companies import write_companies
 from experiments.running.run import run

@@ -37,7 +37,6 @@ class Journal:
         self._file: BinaryIO = path.open("r+b")
         self._file.truncate(end)
         self._file.seek(0)
-        self.replayed = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -68,7 +67,6 @@ class Journal:
             self._entries.clear()
             return None
         self._file.seek(len(raw), 1)
-        self.replayed += 1
         return entry
 
     def _append(self, entry: _Entry) -> None:

@@ -1,7 +1,7 @@
 """A partner's node: the one place where a message meets the desk that answers it.
 
-What leaves is decided here: only the messages named in `_desk` are answered, only for the bank of the config, and
-only after that bank has agreed to the terms.
+What leaves is decided here: only the messages named in `handle`, `_role` and `_desk` are answered, only for the bank
+of the config, and only after that bank has agreed to the terms.
 """
 
 import threading
@@ -25,6 +25,7 @@ from protocol.algorithms.woe import BinCountsQuery, InformationValues
 from protocol.errors import PeerError
 from protocol.messages import Message
 from protocol.node.files import write_whole
+from protocol.role import Answerer
 
 
 class PartnerNode:
@@ -60,15 +61,25 @@ class PartnerNode:
             if isinstance(message, checkup.Probe | checkup.FormatsQuery):
                 return self._checkup.handle(message)
             self._agreement.approved(self._agreement.job)
-            return self._desk(peer, message)
+            role = self._role(message)
+            return role.handle(message) if role else self._desk(message)
 
-    def _desk(self, peer: str, message: Message) -> Message:
-        """The reply of the desk for such messages."""
+    def _role(self, message: Message) -> Answerer | None:
+        """The role that answers a message by itself, if one does."""
         match message:
             case alignment.Start() | alignment.BlindedIds() | alignment.OwnIdsQuery():
-                return self._alignments.answerer.handle(message)
+                return self._alignments.answerer
             case alignment.Matched() | alignment.Positions() | alignment.Dated():
-                return self._alignments.answerer.handle(message)
+                return self._alignments.answerer
+            case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
+                return self._layouts.answerer(message.layout)
+            case glm.CrossQuery() | glm.Coefficients() | glm.KeepTerms():
+                return self._designs.answerer(message.design)
+        return None
+
+    def _desk(self, message: Message) -> Message:
+        """The reply to what makes a role, or asks for what is kept. Raises: PeerError: a partner answers no such."""
+        match message:
             case binning.LayoutQuery():
                 return self._layouts.lay_out(message)
             case binning.HintQuery():
@@ -79,19 +90,14 @@ class PartnerNode:
                 return self._layouts.count(message)
             case InformationValues():
                 return self._layouts.note(message)
-            case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
-                return self._layouts.answerer(message.layout).handle(message)
             case glm.Design():
                 return self._designs.lay_out(message)
             case glm.DesignHintQuery():
                 return self._designs.hint(message)
-            case glm.CrossQuery() | glm.Coefficients() | glm.KeepTerms():
-                return self._designs.answerer(message.design).handle(message)
             case ScoringQuery():
                 return self._scores.answer(message)
-        raise PeerError(
-            peer, f"sent {message.KIND}, which a partner does not answer", "run the same version on both sides"
-        )
+        thing = f"sent {message.KIND}, which a partner does not answer"
+        raise PeerError(self.config.bank, thing, "run the same version on both sides")
 
     def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         """Agree on terms; what was opened before is answered for under these."""

@@ -70,11 +70,6 @@ def raised(points: U8, scalar: bytes) -> U8:
     return start(partial(multiply, scalar=scalar), points, urgent=True).result()
 
 
-def hashed_and_raised(ids: Sequence[bytes], scalar: bytes) -> U8:
-    """scalar times the point of each id, shape (n, 32), on all cores."""
-    return start(partial(hash_and_multiply, scalar=scalar), ids, urgent=True).result()
-
-
 def hash_and_multiply(ids: Sequence[bytes], scalar: bytes) -> U8:
     """scalar times the point of each id, shape (n, 32), on one core."""
     return multiply(hash_to_group(ids), scalar)

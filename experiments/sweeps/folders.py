@@ -80,6 +80,14 @@ class RunFolder:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         return sum(f'"what": "{what}"' in line for line in lines)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait until no other process is at it. A task of a Ray cluster may outlive, for a while, who sent it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "run.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def begin(self) -> None:
         """It is about to run."""
         if self._failed.is_dir():
@@ -89,8 +97,9 @@ class RunFolder:
         self._note("begun")
 
     def finish(self, seconds: float) -> None:
-        """It has run to its end."""
-        self._note("finished")
+        """It has run to its end; told once, though it was killed between telling and its mark."""
+        if not self.count("finished"):
+            self._note("finished")
         write_whole(self.path / DONE, json.dumps({"seconds": round(seconds, 3), "at": _now()}).encode(), 0o644)
 
     def fail(self, error: dict[str, Any]) -> None:

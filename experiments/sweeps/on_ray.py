@@ -4,17 +4,43 @@ Ray comes with the extra `flower`. What runs is what runs here; a machine that d
 are begun and not done, and a resumed sweep goes on with them.
 """
 
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import grpc  # type: ignore[import-untyped]
 
 from experiments.sweeps.folders import RunFolder
 from experiments.sweeps.local import Told
 from protocol.errors import TransportError, UsageError
+from protocol.transport.address import parse_address
+
+_PATIENCE_S: Final = 5.0
+
+
+def require_cluster(address: str) -> None:
+    """Ray itself asks an address in vain for more than a minute: see first that something answers by gRPC, as it does.
+
+    Raises: UsageError: there is no Ray, or the address is none. TransportError: nothing answers there.
+    """
+    if find_spec("ray") is None:
+        raise UsageError("sweep", "Ray is not installed", "install the extra flower, or leave --ray out")
+    if address in ("local", "auto"):
+        return
+    place = parse_address("sweep", address.removeprefix("ray://"))
+    if os.environ.get("RAY_USE_TLS") == "1":  # with certificates of its own
+        return
+    with grpc.insecure_channel(str(place)) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_PATIENCE_S)
+        except grpc.FutureTimeoutError:
+            raise _nothing_at(address) from None
 
 
 def run_on_ray(sweep: Path, names: Sequence[str], pages: bool, address: str, told: Told) -> None:
-    """Run these as the cluster has room for. Raises: UsageError: there is no Ray, or no cluster at the address."""
+    """Run these as the cluster has room for. Raises: TransportError: no cluster answers."""
     ray = _ray(address)
     try:
         task = ray.remote(num_cpus=1, max_retries=0)(_run_one)
@@ -48,13 +74,14 @@ def _outcome(ray: Any, done: Any, sweep: Path, name: str) -> dict[str, Any] | No
 
 
 def _ray(address: str) -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("sweep", "Ray is not installed", "install the extra flower, or leave --ray out") from None
+    import ray
+
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UsageError("sweep", f"there is no Ray cluster at {address} ({type(error).__name__})",
-                         "correct --ray, or start the cluster") from None  # fmt: skip
+    except (ConnectionError, RuntimeError, ValueError):
+        raise _nothing_at(address) from None
     return ray
+
+
+def _nothing_at(address: str) -> TransportError:
+    return TransportError("sweep", f"no Ray cluster answers at {address}", "correct --ray, or start the cluster")

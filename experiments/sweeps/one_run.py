@@ -18,6 +18,16 @@ FAILED_LOG = "failed.log"
 def run_one(sweep: Path, name: str, pages: bool, progress: Progress) -> dict[str, Any] | None:
     """Run it to its end, or go on with it; what it failed by, or None. It has left its marks when this returns."""
     folder = RunFolder(sweep, name)
+    failed = folder.state == "failed"
+    with folder.held():
+        if folder.state == "done":
+            return None
+        if folder.state == "failed" and not failed:
+            return folder.error
+        return _run(folder, pages, progress)
+
+
+def _run(folder: RunFolder, pages: bool, progress: Progress) -> dict[str, Any] | None:
     folder.begin()
     began = time.monotonic()
     try:
@@ -31,7 +41,7 @@ def run_one(sweep: Path, name: str, pages: bool, progress: Progress) -> dict[str
         return said
     except Exception:
         said = {"party": "fedwarn", "thing": "it failed by a bug of its own", "exit_code": 1,
-                "remedy": f"please report it with failed/{name}/{FAILED_LOG}"}  # fmt: skip
+                "remedy": f"please report it with failed/{folder.name}/{FAILED_LOG}"}  # fmt: skip
         (folder.path / FAILED_LOG).write_text(traceback.format_exc(), encoding="utf-8")
         folder.fail(said)
         return said

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.pages.render import sweep_page
 from experiments.spending import require_fit, rows_of, spending, tell
+from experiments.sweeps import on_ray
 from experiments.sweeps.board import Board
 from experiments.sweeps.document import SweepResult, collect, label_of_run, write_result
 from experiments.sweeps.folders import RunFolder, clear, the_only_one
@@ -39,7 +40,10 @@ def sweep(plan: Plan, out: Path, manner: Manner) -> SweepResult:
 
     Raises: UsageError: the folder holds a sweep, and it is neither to be gone on with nor to be replaced; or a
     setting makes no valid scenario. RefusedError: partners bring their own tables, and it does not fit.
+    TransportError: no Ray cluster answers.
     """
+    if manner.ray:
+        on_ray.require_cluster(manner.ray)
     with the_only_one(out):
         _prepare(out, manner)
         jobs = write_scenarios(plan, out / "scenarios")
@@ -61,7 +65,7 @@ def _prepare(out: Path, manner: Manner) -> None:
 
 def _budget(jobs: list[Job]) -> None:
     """Say what all runs together would spend; partners that bring their own tables are not asked for more."""
-    what = f"{len(jobs)} runs together"
+    what = f"the sum of {len(jobs)} runs"
     found = spending(jobs, rows_of(jobs[0]))
     tell(found, what)
     if any(job.data.source is None for job in jobs):
@@ -79,9 +83,7 @@ def _run_all(plan: Plan, out: Path, manner: Manner) -> None:
         return
     with Board(TALK.err, _labels(plan), {**states, **dict.fromkeys(wanted, "planned")}) as board:
         if manner.ray:
-            from experiments.sweeps.on_ray import run_on_ray
-
-            run_on_ray(out, wanted, plan.pages, manner.ray, board)
+            on_ray.run_on_ray(out, wanted, plan.pages, manner.ray, board)
         else:
             run_locally(out, wanted, plan.pages, manner.workers or os.cpu_count() or 1, board)
 

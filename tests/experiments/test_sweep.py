@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from experiments.running.run import run
 from experiments.spending import require_fit, rows_of, spending
 from experiments.sweeps.document import read_sweep
 from experiments.sweeps.folders import RunFolder
+from experiments.sweeps.one_run import run_one
 from experiments.sweeps.plan import load_sweep, put, write_scenarios
 from protocol.errors import RefusedError, UsageError
 from protocol.job import load_job
@@ -179,7 +182,7 @@ def _budgets(folder: Path, own_tables: bool, runs: int) -> tuple[Path, Path]:
 
 def test_partners_with_tables_of_their_own_are_not_asked_for_more_than_one_budget(tmp_path: Path) -> None:
     file, out = _budgets(tmp_path, own_tables=True, runs=3)
-    sentence = refused(call("experiments", "sweep", file, "--out", out), 5, "max_equations_share", "3 runs together")
+    sentence = refused(call("experiments", "sweep", file, "--out", out), 5, "max_equations_share", "sum of 3 runs")
     assert sentence.startswith("telecom")
     assert not (out / "runs").exists()
 
@@ -195,3 +198,27 @@ def test_what_a_sweep_would_spend_is_said_before_it_starts(tmp_path: Path) -> No
     require_fit(spending(jobs[:1], 300), "one run")
     with pytest.raises(RefusedError, match="max_equations_share"):
         require_fit(found, "all runs")
+
+
+def test_a_run_that_a_process_still_has_is_waited_for_and_not_run_again(tmp_path: Path) -> None:
+    """As a task of a Ray cluster may, whose sweep was killed."""
+    plan = load_sweep(_sweep(tmp_path, grid={"seeds": [1]}))
+    write_scenarios(plan, tmp_path / "scenarios")
+    folder = RunFolder(tmp_path, plan.runs[0].name)
+    with ThreadPoolExecutor(1) as other:
+        with folder.held():
+            folder.begin()
+            second = other.submit(run_one, tmp_path, folder.name, False, lambda *_: None)
+            with pytest.raises(TimeoutError):
+                second.result(0.3)
+            folder.finish(1.0)
+        assert second.result(10) is None
+    assert (folder.count("begun"), folder.count("finished")) == (1, 1)
+
+
+def test_without_ray_its_cluster_is_not_looked_for(tmp_path: Path) -> None:
+    if find_spec("ray"):
+        pytest.skip("Ray is installed")
+    file = _sweep(tmp_path, grid={"seeds": [1]})
+    sentence = refused(call("experiments", "sweep", file, "--out", tmp_path / "out", "--ray", "local"), 2, "flower")
+    assert "Ray is not installed" in sentence

@@ -58,12 +58,16 @@ class Curvature:
                 out[mine, at] = self.alone[k] if other == k else cross.T @ told @ theirs
         return out
 
-    def inverse(self, active: Flags, penalty: F64, learnt: Sequence[tuple[F64, F64]] = ()) -> F64:
-        """Of the penalised matrix of the active coefficients; a ridge of rounding's size keeps it from failing.
+    def penalised(self, active: Flags, penalty: F64, learnt: Sequence[tuple[F64, F64]] = ()) -> F64:
+        """The matrix of the active coefficients under an L2 penalty.
 
         learnt: steps taken, and by how much the slope fell along each, shapes (active,): the matrix is bent to them.
         """
-        matrix = _bent((self.joint + np.diag(penalty))[np.ix_(active, active)], learnt)
+        return _bent((self.joint + np.diag(penalty))[np.ix_(active, active)], learnt)
+
+    def inverse(self, active: Flags, penalty: F64, learnt: Sequence[tuple[F64, F64]] = ()) -> F64:
+        """Of the penalised matrix; a ridge of rounding's size keeps it from failing."""
+        matrix = self.penalised(active, penalty, learnt)
         scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
         scaled = matrix * np.outer(scale, scale) + 1e-12 * np.eye(len(matrix))
         return np.asarray(np.linalg.inv(scaled) * np.outer(scale, scale))
@@ -89,6 +93,14 @@ def _bent(matrix: F64, learnt: Sequence[tuple[F64, F64]]) -> F64:
         if step @ fall > 0.0:
             matrix = matrix - np.outer(told, told) / (step @ told) + np.outer(fall, fall) / (step @ fall)
     return matrix
+
+
+def varying(matrix: F64) -> Flags:
+    """Which columns are other than constant, the intercept the first of all; shape (p,)."""
+    size = np.diag(matrix)
+    left = size - matrix[0] ** 2 / matrix[0, 0]
+    left[0] = size[0]
+    return np.asarray(left > _SMALLEST * size)
 
 
 def independent(matrix: F64) -> Flags:

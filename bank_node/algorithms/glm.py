@@ -2,7 +2,7 @@
 
 Read it from `fit_glm` downwards: a fit is steps; a step is one exchange for gradient and curvature, a system of linear
 equations at the bank, and one exchange for the partners' part of the scores. The first exchange is in glm_sums.py, the
-second in glm_scores.py, and what a fit is given and ends with in glm_task.py.
+second in glm_scores.py, the equations in glm_steps.py, and what a fit is given and ends with in glm_task.py.
 
 With one partner the system is the whole Newton step. The block between two partners would be a product of two private
 columns; in its place stands what follows if the two have nothing in common but the bank's columns. The gradient is
@@ -10,14 +10,15 @@ exact, so that the fixed point is the same; what each step shows of the block is
 Wright, Numerical Optimization (2006), ch. 6.1).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
-from bank_node.algorithms.curvature import Curvature, independent
+from bank_node.algorithms.curvature import Curvature, independent, varying
 from bank_node.algorithms.glm_scores import Scores
+from bank_node.algorithms.glm_steps import FAR, Steps
 from bank_node.algorithms.glm_sums import Sums
 from bank_node.algorithms.glm_task import At, FittedGlm, GlmTask
 from bank_node.algorithms.selection import Choice
@@ -30,7 +31,6 @@ from protocol.role import Script, ask
 
 _STALE: Final = 0.1
 """Steps of fewer standard errors than this leave the curvature as good as it was."""
-_FAR: Final = 1.0
 _COARSE: Final = 2
 """Steps of more standard errors than this make do with scores of fewer decimals, which tell less of a row."""
 _UNSETTLED: Final = 5.0
@@ -56,12 +56,12 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
         assert curvature is not None
         if number == 0:
             fit.begin(curvature, gradient)
-        step, size = fit.step(curvature, gradient, at)
+        step, size = fit.steps.next(curvature, gradient, at, fit.eta(at))
         task.progress(number, task.params.max_iter)
-        converged = size <= fit.tolerance
+        converged = size <= fit.steps.tolerance
         if converged or number == task.params.max_iter:
             break
-        at = yield from fit.advance(at, step, _COARSE if size > _FAR else MOST_DECIMALS)
+        at = yield from fit.advance(at, step, _COARSE if size > FAR else MOST_DECIMALS)
     if not at.released:
         at = yield from fit.scores.release(at.coefficients, MOST_DECIMALS)
     if not found:
@@ -72,20 +72,17 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
 
 @dataclass
 class _Fit:
-    """One fit under way. learnt: steps taken, and by how much the slope fell. before: coefficients, slope and size of
-    the last step."""
+    """One fit under way."""
 
     task: GlmTask
-    learnt: list[tuple[F64, F64]] = field(default_factory=list)
-    before: tuple[I64, F64, float] | None = None
     choice: Choice | None = None
 
     def __post_init__(self) -> None:
         task = self.task
         self.family, self.rows = task.family, task.rows
         self.sums, self.scores = Sums(task), Scores(task)
-        self.active = np.ones(int(task.starts[-1]), dtype=bool)
-        self.tolerance, self.decimals = task.params.tol, MOST_DECIMALS  # of the scores at hand
+        self.steps = Steps(task, np.ones(int(task.starts[-1]), dtype=bool), task.params.tol)
+        self.decimals = MOST_DECIMALS  # of the scores at hand
 
     def start(self) -> At:
         """The constant model."""
@@ -97,17 +94,17 @@ class _Fit:
 
     def begin(self, curvature: Curvature, gradient: F64) -> None:
         """What the first sums tell: which columns others tell already, or are not chosen; how fine steps can be."""
-        self.at_start = curvature
-        if not self.task.params.reg_lambda:
-            self.active = independent(curvature.joint)
+        self.at_start, steps = curvature, self.steps
+        steps.active = (varying if self.task.params.penalised else independent)(curvature.joint)
         if self.task.choose is not None:
             base = np.full(len(self.rows), self.family.base())
             dispersion = self.family.dispersion(base, 1)
-            self.choice = self.task.choose(curvature.joint, gradient, self.active[1:], dispersion)
-            self.active[1:] &= self.choice.kept
+            self.choice = self.task.choose(curvature.joint, gradient, steps.active[1:], dispersion)
+            steps.active[1:] &= self.choice.kept
+        steps.keep_out_the_few()
         if self.task.partners:
             finest = min(view.decimals for view in self.task.partners)
-            self.tolerance = max(self.task.params.tol, min(_STALE, _UNSETTLED * 10.0**-finest))
+            steps.tolerance = max(self.task.params.tol, min(_STALE, _UNSETTLED * 10.0**-finest))
 
     def eta(self, at: At) -> F64:
         """The linear predictor of the rows fitted on."""
@@ -116,36 +113,10 @@ class _Fit:
     def loss(self, at: At) -> float:
         """Minus the penalised log-likelihood."""
         values = at.coefficients[1:] / COEFFICIENT
-        return self.family.loss(self.eta(at)) + 0.5 * self.task.params.reg_lambda * float(values @ values)
-
-    def step(self, curvature: Curvature, gradient: F64, at: At) -> tuple[F64, float]:
-        """The Newton step, shape (p,), and its largest entry in standard errors."""
-        penalty = self._penalty()
-        slope = gradient - penalty * at.coefficients / COEFFICIENT
-        self._learn(at, slope)
-        inverse = curvature.inverse(self.active, penalty)
-        step = np.zeros_like(slope)
-        step[self.active] = curvature.inverse(self.active, penalty, self.learnt) @ slope[self.active]
-        errors = np.sqrt(np.diag(inverse) * self.family.dispersion(self.eta(at), int(self.active.sum())))
-        size = float(np.abs(step[self.active] / errors).max())
-        self.before = at.coefficients, slope, size
-        return step, size
-
-    def _learn(self, at: At, slope: F64) -> None:
-        """What the last step did to the slope tells of the block between two partners; steps that rounding spoils, or
-        that change the weights, do not."""
-        if len(self.task.partners) < 2 or self.before is None:
-            return
-        coefficients, slope_before, size = self.before
-        if self.tolerance < size <= _FAR:
-            gone = (at.coefficients - coefficients) / COEFFICIENT
-            self.learnt.append((gone[self.active], (slope_before - slope)[self.active]))
-
-    def _penalty(self) -> F64:
-        """The L2 penalty of each coefficient; none of the intercept."""
-        penalty = np.full(len(self.active), self.task.params.reg_lambda)
-        penalty[0] = 0.0
-        return penalty
+        params = self.task.params
+        penalty = 0.5 * params.reg_lambda * float(values @ values)
+        penalty += params.reg_alpha / self.task.scale * float(np.abs(values).sum())
+        return self.family.loss(self.eta(at)) + penalty
 
     def advance(self, at: At, step: F64, decimals: int) -> Script[At]:
         """Go the step; back on the same line while the likelihood does not rise. Scores are linear in coefficients, so
@@ -155,13 +126,13 @@ class _Fit:
         self.decimals = decimals
         ahead = new
         for halving in range(1, _HALVINGS + 1):
-            if self.loss(new) <= bound:
+            if self.steps.forced or self.loss(new) <= bound:
                 break
             new = at.towards(ahead, 0.5**halving)
-        if not self.task.params.reg_lambda and self.family.separated(self.eta(new)):
+        if not self.task.params.penalised and self.family.separated(self.eta(new)):
             raise DataError(
                 self.task.bank, "its label is told without error by the columns of a glm, whose fit then has no end",
-                "leave out the column that gives the label away, or set reg_lambda",
+                "leave out the column that gives the label away, or set reg_lambda or reg_alpha",
             )  # fmt: skip
         return new
 
@@ -182,16 +153,17 @@ class _Fit:
             for k, view in enumerate(task.partners)
         }
         kept = yield from ask(keep, Kept)
-        eta = self.eta(at)
+        eta, few = self.eta(at), self.steps.few(at.coefficients)
         return FittedGlm(
             model=model,
             margin=model.margin(at.score),
             curvature=curvature,
             at_start=self.at_start,
-            active=self.active,
+            active=self.steps.active & ~few,
+            few=few,
             deviance=self.family.deviance(eta),
             null_deviance=self.family.deviance(np.full(len(eta), self.family.base())),
-            dispersion=self.family.dispersion(eta, int(self.active.sum())),
+            dispersion=self.family.dispersion(eta, int((self.steps.active & ~few).sum())),
             steps=steps,
             converged=converged,
             queries=self.sums.queries if task.partners else 0,

@@ -30,7 +30,8 @@ class Scores:
         self.released = {view.name: [] for view in self.task.partners}
 
     def release(self, coefficients: I64, decimals: int) -> Script[At]:
-        """The scores of all rows by these coefficients: each partner adds up its part, and rounds it.
+        """The scores of all rows by these coefficients: each partner adds up its part, and rounds it. One whose
+        coefficients are all 0 is not asked.
 
         decimals: at most; fewer than a partner's contract admits make no score that a model could end with.
         """
@@ -38,7 +39,7 @@ class Scores:
         if int(np.abs(coefficients).max()) > LARGEST_COEFFICIENT:
             raise DataError(
                 task.bank, "a coefficient of a glm grows without bound: its column tells some labels without error",
-                "leave out that column, or set reg_lambda",
+                "leave out that column, or set reg_lambda or reg_alpha",
             )  # fmt: skip
         parts = [coefficients[0] * VALUE + task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]]
         sent = [self._sent(view, coefficients[task.block(k)], decimals) for k, view in enumerate(task.partners)]

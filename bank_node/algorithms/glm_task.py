@@ -119,7 +119,8 @@ class FittedGlm:
 
     margin: of every row, shape (n,). parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
     (1 + partners, n). curvature: at the end, at_start: at the constant model; active: coefficients not left at 0 for
-    being told by others. deviance: of the model, and of the constant one. steps: taken. released: by each
+    being told by others. few: those of partners kept out, of whose columns fewer than their contracts ask for would
+    have had a part, shape (p,). deviance: of the model, and of the constant one. steps: taken. released: by each
     partner. queries: vectors sent to each.
     """
 
@@ -128,6 +129,7 @@ class FittedGlm:
     curvature: Curvature
     at_start: Curvature
     active: Flags
+    few: Flags
     deviance: float
     null_deviance: float
     dispersion: float

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.he.base import I32
 from protocol.he.integers import IntegerKit
 from protocol.messages import F64, I64
+
+_LEAST_SHARE: Final = 5e-4
+"""Of the strongest column's part of the score: a smaller part does not count; the partner's own bound is a fifth."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class DesignView:
 
     design: their name. columns: of the design; numbers: of each in the partner's own list. not_held: what stands for a
     row that is not held, in thousandths, shape (d,). positions: where each of the bank's rows stands in the partner's
-    row space, -1 if not held, shape (n,). rows: length of it. decimals: of partial scores.
+    row space, -1 if not held, shape (n,). rows: length of it. decimals: of partial scores. least: columns that have a
+    part in them, or none has.
     """
 
     name: str
@@ -42,11 +47,22 @@ class DesignView:
     rows: int
     decimals: int
     kit: IntegerKit = field(repr=False)
+    least: int = 0
 
     @property
     def size(self) -> int:
         """Columns, d."""
         return len(self.columns)
+
+    def too_few(self, coefficients: F64) -> bool:
+        """Whether the partner would refuse these, shape (d,): too few columns count, and not none. It knows how far its
+        values spread, the bank only what stands for bins; so the bank asks for more than the partner does."""
+        parts: dict[int, float] = {}
+        for one, coefficient in zip(self.columns, coefficients.tolist(), strict=True):
+            spread = max(one.values) - min(one.values) if one.values else VALUE
+            parts[one.column] = parts.get(one.column, 0.0) + abs(coefficient) * spread / VALUE
+        least = max(10.0**-self.decimals, _LEAST_SHARE * max(parts.values()))
+        return bool(coefficients.any()) and sum(part >= least for part in parts.values()) < self.least
 
     def spread(self, rows: I64, values: I64) -> I64:
         """Lay vectors over some bank rows, shape (B, len(rows)), out over the row space, zero elsewhere."""

@@ -2,7 +2,8 @@
 
 Errors are those of the inverse information; p-values of normal Wald tests, as statsmodels' GLM has them. Where two
 partners' columns are in a model, the block between them is not known (curvature.py): errors are then lower bounds, and
-likelihood-ratio tests of each partner's columns together stand in place of p-values.
+likelihood-ratio tests of each partner's columns together stand in place of p-values. Under an L1 penalty there are
+neither: which columns are in the model has been decided by the same rows.
 """
 
 from math import erfc, exp, lgamma, log, sqrt
@@ -13,27 +14,24 @@ from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.normal import two_sided
 from bank_node.evaluation.facts import Term
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.messages import F64
 
 
 def figures_of(fitted: FittedGlm, params: GlmParams) -> list[Term]:
     """Of the intercept and every term, in the model's order, in units of the margin. column: its name in the model."""
     model, active = fitted.model, fitted.active
-    penalty = np.full(len(active), params.reg_lambda)
-    penalty[0] = 0.0
-    covariance = fitted.curvature.covariance(active, penalty) * fitted.dispersion
-    errors = np.full(len(active), np.nan)
-    errors[active] = np.sqrt(np.diag(covariance)) * model.scale
+    errors = np.full(len(active), np.nan) if params.reg_alpha else _errors(fitted, params)
     inflation = np.full(len(active), np.nan)
     inflation[np.flatnonzero(active)[1:]] = fitted.at_start.inflation(active)
     bank = model.parties[0]
     names = [(bank, ""), *((bank, t.column) for t in model.own), *((t.party, t.name) for t in model.theirs)]
     numbers = [model.intercept, *(t.coefficient for t in model.own), *(t.coefficient for t in model.theirs)]
     out = []
-    reasons = ["", *(fitted.choice.reasons if fitted.choice else [""] * (len(names) - 1))]
+    reasons = reasons_of(fitted, params)
     for j, ((party, column), number) in enumerate(zip(names, numbers, strict=True)):
         left_out = "" if reasons[j] == "collinear" else reasons[j]
         value = model.coefficient(number)
-        p = two_sided(value / errors[j]) if active[j] and fitted.curvature.complete else None
+        p = two_sided(value / errors[j]) if np.isfinite(errors[j]) and fitted.curvature.complete else None
         out.append(
             Term(
                 party=party,
@@ -47,6 +45,28 @@ def figures_of(fitted: FittedGlm, params: GlmParams) -> list[Term]:
             )
         )
     return out
+
+
+def reasons_of(fitted: FittedGlm, params: GlmParams) -> list[str]:
+    """Why each coefficient is 0, the intercept's first: the check that it failed, "few" of a partner kept out, "lasso"
+    by the L1 penalty; "" of all others."""
+    numbers = [*(t.coefficient for t in fitted.model.own), *(t.coefficient for t in fitted.model.theirs)]
+    chosen = fitted.choice.reasons if fitted.choice else [""] * len(numbers)
+    out = [""]
+    for number, reason, few in zip(numbers, chosen, fitted.few[1:], strict=True):
+        lasso = "" if number or not params.reg_alpha else "lasso"
+        out.append(reason or ("few" if few else lasso))
+    return out
+
+
+def _errors(fitted: FittedGlm, params: GlmParams) -> F64:
+    """Standard errors, nan of what is not in the model, shape (p,)."""
+    penalty = np.full(len(fitted.active), params.reg_lambda)
+    penalty[0] = 0.0
+    covariance = fitted.curvature.covariance(fitted.active, penalty) * fitted.dispersion
+    errors = np.full(len(fitted.active), np.nan)
+    errors[fitted.active] = np.sqrt(np.diag(covariance)) * fitted.model.scale
+    return errors
 
 
 def above(statistic: float, degrees: int) -> float:

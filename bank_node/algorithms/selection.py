@@ -77,7 +77,8 @@ class _Chooser:
         self._columns, self._settings = columns, settings
         size = np.maximum(np.diag(self._matrix), np.finfo(float).tiny)
         self._strength = self._slope**2 / size
-        self._correlation = self._matrix / np.sqrt(np.outer(size, size))
+        scale = np.where(np.diag(self._matrix) > 0, np.sqrt(size), np.inf)  # a constant column is like no other
+        self._correlation = self._matrix / np.outer(scale, scale)
         party = columns.party
         self._known = (party[:, None] == party) | (party[:, None] == 0) | (party == 0)
         np.fill_diagonal(self._known, False)

@@ -106,7 +106,7 @@ class Term(Facts):
     """One coefficient of a linear model. column: "" of the intercept.
 
     error: standard error. p: that it is 0. inflation: of its variance. None: not known, or left at 0: `collinear`, or
-    `left_out` by the check named.
+    `left_out` by the check named; "lasso": 0 by the L1 penalty, "few": its partner is kept out.
     """
 
     party: str
@@ -178,8 +178,8 @@ class PreparedColumn(Facts):
 class Linear(Facts):
     """A linear model. joint: errors and p-values are those of all columns together; else errors are lower bounds.
 
-    rows: fitted on. penalty: L2. steps: taken to the end; converged: whether that was the end. prepared: its columns,
-    where they are taken as numbers.
+    rows: fitted on. penalty: L2. lasso: L1, under which there are neither errors nor p-values. steps: taken to the end;
+    converged: whether that was the end. prepared: its columns, where they are taken as numbers.
     """
 
     family: str
@@ -189,6 +189,7 @@ class Linear(Facts):
     deviance: float
     null_deviance: float
     penalty: float
+    lasso: float = 0.0
     steps: int
     converged: bool
     terms: list[Term]

@@ -36,6 +36,7 @@ def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
         deviance=fitted.deviance,
         null_deviance=fitted.null_deviance,
         penalty=params.reg_lambda,
+        lasso=params.reg_alpha,
         steps=fitted.steps,
         converged=fitted.converged,
         terms=_terms(training, trained, fitted, params),
@@ -78,7 +79,7 @@ def _with_bins(name: str, values: Sequence[int], bins: Sequence[str]) -> str:
 
 def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[PartyTest]:
     """Of every partner whose absence is a rung of its own; none under a penalty, or in the placebo."""
-    if params.reg_lambda or trained.rung.placebo:
+    if params.penalised or trained.rung.placebo:
         return []
     out = []
     for partner in trained.rung.partners:

@@ -1,16 +1,18 @@
 """What a run says of the columns that its linear models could have had: checks of each, and why it stayed or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bank_node.algorithms.glm_task import FittedGlm
+from bank_node.algorithms.inference import reasons_of
 from bank_node.algorithms.selection import Choice
 from bank_node.evaluation.facts import Considered
 from bank_node.outcome.bin_tables import name_of
 from bank_node.training.linear_columns import Encoded, failed
 from bank_node.training.training import TrainedRung, Training
+from protocol.algorithms.glm_parameters import GlmParams
 from protocol.job import linear_params
 
 
@@ -31,7 +33,11 @@ def selection_facts(training: Training, trained: TrainedRung) -> list[Considered
         return []
     columns = [*_own(training, fitted, encoded), *_theirs(training, trained, fitted)]
     named = {term: f"{c.party}: {c.name}" for c in columns for term in c.terms}
-    return [_considered(training, trained, encoded, fitted.choice, column, named) for column in columns]
+    job = training.job
+    params = linear_params(job.models[job.model_names.index(trained.model)])
+    assert params is not None
+    reasons = reasons_of(fitted, params)[1:]
+    return [_considered(training, encoded, params, fitted.choice, reasons, column, named) for column in columns]
 
 
 def _own(training: Training, fitted: FittedGlm, encoded: Encoded) -> Iterator[_Column]:
@@ -51,16 +57,19 @@ def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iter
 
 
 def _considered(
-    training: Training, trained: TrainedRung, encoded: Encoded, choice: Choice, column: _Column, named: dict[int, str]
+    training: Training,
+    encoded: Encoded,
+    params: GlmParams,
+    choice: Choice,
+    reasons: Sequence[str],
+    column: _Column,
+    named: dict[int, str],
 ) -> Considered:
-    job = training.job
-    params = linear_params(job.models[job.model_names.index(trained.model)])
-    assert params is not None
     found = encoded.checks.get(column.party)
     one = found[column.place] if found else None
-    reason, best = _reason(choice, column), max(column.terms, key=lambda j: _size(choice, j), default=None)
+    reason, best = _reason(reasons, column), max(column.terms, key=lambda j: _size(choice, j), default=None)
     if not column.terms and one is not None:
-        reason = failed(one, job.selection, params.min_iv) or "weaker"
+        reason = failed(one, training.job.selection, params.min_iv) or "weaker"
     return Considered(
         party=column.party,
         column=column.name,
@@ -75,10 +84,10 @@ def _considered(
     )
 
 
-def _reason(choice: Choice, column: _Column) -> str:
-    """Why a column is not in the model; "" if one of its terms is."""
-    reasons = [choice.reasons[j] for j in column.terms]
-    return "" if "" in reasons else next(iter(reasons), "weaker")
+def _reason(reasons: Sequence[str], column: _Column) -> str:
+    """Why a column is not in the model; "" if one of its terms is. reasons: of every term."""
+    own = [reasons[j] for j in column.terms]
+    return "" if "" in own else next(iter(own), "weaker")
 
 
 def _size(choice: Choice, term: int) -> float:

@@ -209,6 +209,7 @@ def open_design(
         rows=alignment.rows,
         decimals=standing.contracts[view.name].score_decimals,
         kit=kit,
+        least=standing.contracts[view.name].min_glm_columns,
     )
 
 

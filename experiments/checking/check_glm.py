@@ -1,7 +1,7 @@
 """`fedwarn check glm`: the run's linear models once more, with scores that are not rounded, against statsmodels.
 
 The tables are joined by id, and their columns encoded as the models say. Where statsmodels is not installed, or the
-model has a penalty, plain Newton steps over the joined table stand in its place.
+model has an L2 penalty, plain Newton steps over the joined table stand in its place; of an L1 penalty, L-BFGS-B.
 """
 
 import shutil
@@ -31,6 +31,7 @@ from partner_node.algorithms.glm import terms_of, values_of
 from partner_node.config import load_config as load_partner
 from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.errors import UsageError
 from protocol.job import BoostingModel, GlmModel, Job, JobModel, linear_params
 from protocol.job.ladder import folder_of
 from protocol.messages import F64
@@ -108,11 +109,12 @@ class _Joined:
         asked = self._job.models[self._job.model_names.index(rung.model)]
         params = linear_params(asked)
         assert params is not None
-        kept = np.array([not (term.collinear or term.left_out) for term in rung.linear.terms])
+        kept = np.array([not term.collinear and term.left_out in ("", "lasso") for term in rung.linear.terms])
         coefficients, p = self._fit(self._columns(model, asked)[self._train][:, kept], params, model.scale)
         ours = np.array([term.coefficient for term in rung.linear.terms])[kept] / model.scale
         worst = float(np.abs(ours - coefficients).max())
-        return _Found(worst, _worst_p(rung.linear, kept, p) if rung.linear.joint else None, rung.linear.steps)
+        told = rung.linear.joint and not params.reg_alpha
+        return _Found(worst, _worst_p(rung.linear, kept, p) if told else None, rung.linear.steps)
 
     def _columns(self, model: LinearModel, asked: JobModel) -> F64:
         """A one, and every term over all rows of the bank, shape (n, p)."""
@@ -145,10 +147,26 @@ class _Joined:
         assert self._own.label is not None
         y = self._own.label[self._train] / scale
         weights = np.ones(len(y)) if self._own.weight is None else self._own.weight[self._train]
+        if params.reg_alpha:
+            return self._by_elastic_net(x, Family(params.family, y, weights), params, scale)
         if find_spec("statsmodels") and not params.reg_lambda:
             self.reference, coefficients, p = _by_statsmodels(x, y, weights, params.family)
             return coefficients, p
         return _by_newton(x, Family(params.family, y, weights), params.reg_lambda)
+
+    def _by_elastic_net(self, x: F64, family: Family, params: GlmParams, scale: float) -> tuple[F64, F64]:
+        """The same under an L1 penalty; there are no p-values."""
+        if not find_spec("scipy"):
+            raise UsageError(
+                self._job.bank, "has a glm with an L1 penalty, which is checked by scipy",
+                'install the extra "bench"',
+            )  # fmt: skip
+        import scipy
+
+        from experiments.checking.elastic_net import elastic_net
+
+        self.reference = f"scipy {scipy.__version__}, L-BFGS-B"
+        return elastic_net(x, family, params.reg_lambda, params.reg_alpha / scale), np.zeros(0)
 
 
 def _worst_p(linear: Linear, kept: np.ndarray[Any, Any], p: F64) -> float:

@@ -123,4 +123,5 @@ class GlmLaboratory(Laboratory):
             rows=layout.matrix.n,
             decimals=self.contract.score_decimals,
             kit=integer_kit(self.engine, name, fresh_key(), seed, hint, layout.matrix.n, keys),
+            least=self.contract.min_glm_columns,
         )

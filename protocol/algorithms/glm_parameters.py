@@ -1,6 +1,6 @@
 """Parameters of the generalised linear models: logistic, linear and Poisson regression."""
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -20,9 +20,12 @@ class GlmParams(WithAddedKeys):
     encoding: what stands for a value: the weight of evidence of its bin (of a 0/1 label only), or the value itself,
     standardised. columns: by party, instead of those chosen by information value: names of the bank's, "column 3" of a
     partner's, as the bin tables number them. max_columns, min_iv: of those chosen, a party.
-    reg_lambda: L2 penalty on all coefficients but the intercept. tol: largest step of any coefficient, in standard
-    errors, at which the fit ends.
+    A fit minimises the sum over the rows of weight times minus log-likelihood (half the squared error of a linear
+    model) + reg_lambda / 2 * sum of squared coefficients + reg_alpha * sum of absolute ones, without the intercept's.
+    tol: largest step of any coefficient, in standard errors, at which the fit ends.
     """
+
+    ADDED: ClassVar = ("reg_alpha",)
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +35,8 @@ class GlmParams(WithAddedKeys):
     max_columns: int = Field(20, ge=1, le=MOST_COLUMNS)
     min_iv: float = Field(0.02, ge=0)
     max_bin: int = Field(8, ge=2, le=MAX_BIN)
-    reg_lambda: float = Field(0.0, ge=0)
+    reg_lambda: float = Field(0.0, ge=0, allow_inf_nan=False)
+    reg_alpha: float = Field(0.0, ge=0, allow_inf_nan=False)
     max_iter: int = Field(12, ge=1, le=50)
     tol: float = Field(1e-4, gt=0, le=0.1)
 
@@ -50,6 +54,11 @@ class GlmParams(WithAddedKeys):
     def num_class(self) -> int:
         """A label of classes has no family here."""
         return 0
+
+    @property
+    def penalised(self) -> bool:
+        """Whether a penalty gives a fit an end whatever the columns are."""
+        return bool(self.reg_lambda or self.reg_alpha)
 
     @property
     def by_woe(self) -> bool:

@@ -10,12 +10,15 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
+from sklearn.linear_model import ElasticNet
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from bank_node.algorithms import telling
+from bank_node.algorithms.families import Family
 from bank_node.algorithms.glm_scores import partner_score
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import share_told
+from experiments.checking.elastic_net import elastic_net
 from experiments.laboratory import OPEN
 from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.glm import Coefficients, CrossQuery, PartialScores, rounded
@@ -25,6 +28,7 @@ from tests.laboratory import some_columns
 
 PARAMS = GlmParams(max_bin=4, min_iv=0)
 EXACT = OPEN.model_copy(update={"score_decimals": 9})
+WITHOUT_LEAST = EXACT.model_copy(update={"min_glm_columns": 0})
 FAMILIES = {"logistic": sm.families.Binomial(), "linear": sm.families.Gaussian(), "poisson": sm.families.Poisson()}
 
 
@@ -160,6 +164,91 @@ def test_a_penalty_is_that_of_plain_newton_steps(tmp_path):
     assert ours == pytest.approx(beta, abs=1e-5)
 
 
+def net(lab: GlmLaboratory, params: GlmParams, scale: float, weights):
+    """The same elastic net by scikit-learn or statsmodels; coefficients and labels in units of `scale`."""
+    x, y, alpha = lab.joined(), lab.y / scale, params.reg_alpha / scale
+    both = params.reg_lambda + alpha
+    if params.family == "linear":
+        model = ElasticNet(alpha=both / weights.sum(), l1_ratio=alpha / both, tol=1e-12, max_iter=100_000)
+        model.fit(x[:, 1:], y, sample_weight=weights)
+        return np.array([model.intercept_, *model.coef_])
+    penalty = np.full(x.shape[1], both / len(y))
+    penalty[0] = 0
+    model = sm.GLM(y, x, family=FAMILIES[params.family], freq_weights=weights)
+    return model.fit_regularized(alpha=penalty, L1_wt=alpha / both, cnvrg_tol=1e-13, maxiter=2000).params
+
+
+@pytest.mark.parametrize(("family", "alpha"), [("logistic", 9.0), ("linear", 2500.0), ("poisson", 60.0)])
+@pytest.mark.parametrize("ridge", [0.0, 3.0])
+def test_an_elastic_net_is_that_of_scikit_learn_or_statsmodels(tmp_path, family, alpha, ridge):
+    """Coefficients to 1e-5, and the same ones are exactly 0."""
+    lab = laboratory(tmp_path, 6, 500, ("telecom",), family, WITHOUT_LEAST)
+    lab.weights = np.random.default_rng(6).integers(1, 4, 500).astype(float)
+    params = GlmParams(family=family, max_bin=4, min_iv=0, reg_alpha=alpha, reg_lambda=ridge)
+    fitted = lab.fit(params)
+    ours, scale = figures_of(fitted, params), fitted.model.scale
+    theirs = net(lab, params, scale, lab.weights)
+    assert fitted.converged
+    assert [f.coefficient / scale for f in ours] == pytest.approx(theirs, abs=1e-5)
+    assert [f.coefficient == 0 for f in ours] == [f.left_out == "lasso" for f in ours]
+    assert 0 < sum(f.coefficient == 0 for f in ours) < len(ours) - 2
+    assert all(f.error is None and f.p is None for f in ours)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_two_partners_and_the_other_families_end_where_the_penalised_likelihood_does(tmp_path, family):
+    lab = laboratory(tmp_path, 6, 2000, ("bureau", "telecom"), family, WITHOUT_LEAST)
+    alpha = {"logistic": 7.0, "linear": 900.0, "poisson": 25.0}[family]
+    params = GlmParams(family=family, max_bin=4, min_iv=0, reg_alpha=alpha, reg_lambda=2.0, max_iter=30)
+    fitted = lab.fit(params)
+    scale = fitted.model.scale
+    y = Family(family, lab.y / scale, np.ones(2000))
+    theirs = elastic_net(lab.joined(), y, params.reg_lambda, params.reg_alpha / scale)
+    ours = np.array([f.coefficient for f in figures_of(fitted, params)]) / scale
+    assert fitted.converged
+    assert 6 < np.count_nonzero(ours) < len(ours)
+    assert ours == pytest.approx(theirs, abs=1e-4)
+    assert (ours == 0).tolist() == (theirs == 0).tolist()
+
+
+def test_a_partner_left_with_too_few_columns_is_kept_out_and_not_asked_for_scores(tmp_path):
+    """The other columns are as they are without it."""
+    lab = laboratory(tmp_path, 6, 2000, ("bureau", "telecom"))
+    params = GlmParams(max_bin=4, min_iv=0, reg_alpha=4.0, max_iter=30)
+    lab.contract = WITHOUT_LEAST
+    free = lab.fit(params).model
+    assert [np.count_nonzero([t.coefficient for t in free.of(p)]) for p in lab.partners] == [2, 4]
+    lab.folder, lab.contract = tmp_path / "few", EXACT
+    fitted = lab.fit(params)
+    assert fitted.converged
+    assert {f.left_out for f in figures_of(fitted, params) if f.party == "bureau"} == {"few"}
+    assert not fitted.model.asks("bureau")
+    assert fitted.released["bureau"] == ()
+    others = [j for j, f in enumerate(figures_of(fitted, params)) if f.party != "bureau"]
+    theirs = elastic_net(lab.joined()[:, others], Family("logistic", lab.y, np.ones(2000)), 0.0, 4.0)
+    assert [figures_of(fitted, params)[j].coefficient for j in others] == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_partner_with_a_column_too_few_once_collinear_ones_are_out_is_kept_out(tmp_path):
+    lab = laboratory(tmp_path, 6, 900, ("telecom",))
+    lab.partners["telecom"][3].numbers[:] = lab.partners["telecom"][0].numbers
+    fitted = lab.fit(PARAMS)
+    assert {f.left_out for f in figures_of(fitted, PARAMS) if f.party == "telecom"} == {"few"}
+    assert fitted.released["telecom"] == ()
+    assert all(f.p is not None for f in figures_of(fitted, PARAMS) if f.party == "bank")
+
+
+def test_a_partner_whose_columns_rounding_swallows_is_kept_out(tmp_path):
+    lab = laboratory(tmp_path, 6, 900, ("telecom",), contract=EXACT.model_copy(update={"score_decimals": 0}))
+    fitted = lab.fit(PARAMS)
+    ours = figures_of(fitted, PARAMS)
+    own = [j for j, f in enumerate(ours) if f.party == "bank"]
+    theirs = sm.GLM(lab.y, lab.joined()[:, own], family=FAMILIES["logistic"]).fit(tol=1e-12)
+    assert {f.left_out for f in ours if f.party == "telecom"} == {"few"}
+    assert np.abs(np.array([ours[j].coefficient for j in own]) - theirs.params).max() < 0.1 * theirs.bse.min()
+    assert [ours[j].error for j in own] == pytest.approx(theirs.bse, rel=1e-2)
+
+
 def test_a_column_that_others_tell_stays_at_nothing_and_is_named(tmp_path):
     lab = laboratory(tmp_path, 6, 900, ("telecom",), contract=EXACT.model_copy(update={"min_glm_columns": 3}))
     twice = lab.partners["telecom"][0]
@@ -179,9 +268,10 @@ def test_a_label_told_without_error_is_said_so_and_fitted_under_a_penalty(tmp_pa
     lab.y[:] = np.nan_to_num(lab.bank[0].numbers, nan=0.0) > 4
     with pytest.raises(DataError, match="told without error"):
         lab.fit(GlmParams(max_bin=9, max_iter=50))
-    lab.folder = tmp_path / "penalty"
-    fitted = lab.fit(GlmParams(max_bin=9, reg_lambda=1.0))
-    assert all(np.isfinite([f.coefficient, f.error]).all() for f in figures_of(fitted, PARAMS))
+    for penalty in ({"reg_lambda": 1.0}, {"reg_alpha": 1.0}):
+        lab.folder = tmp_path / next(iter(penalty))
+        fitted = lab.fit(GlmParams(max_bin=9, **penalty))
+        assert all(np.isfinite([f.coefficient, f.error]).all() for f in figures_of(fitted, PARAMS))
 
 
 def test_bins_without_bads_and_constant_columns_leave_no_gap(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from bank_node.algorithms.glm import _Fit
+from bank_node.algorithms.glm_steps import Steps
 from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
@@ -160,7 +160,7 @@ def test_check_refits_without_rounding_and_agrees_with_statsmodels(runs):
 
 def test_an_interrupted_fit_goes_on_to_the_same_model(runs, tmp_path, monkeypatch):
     """Broken off in the third rung; the second time its first steps are taken from the journal."""
-    whole, steps = _Fit.step, count()
+    whole, steps = Steps.next, count()
 
     def broken_off(fit, *arguments):
         if next(steps) == 14:
@@ -172,7 +172,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_model(runs, tmp_path, monkeypatc
         job = runs["plaintext"].parent / "scenario.toml"
         run_here(job, tmp_path / "out", fresh=False, progress=lambda *_: None, overrides=settings)
 
-    monkeypatch.setattr(_Fit, "step", broken_off)
+    monkeypatch.setattr(Steps, "next", broken_off)
     with pytest.raises(RuntimeError, match="broken off"):
         go_on()
     assert not (tmp_path / "out/scores.csv").exists()

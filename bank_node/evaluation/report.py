@@ -11,7 +11,7 @@ from bank_node.evaluation.banded import Banded, banded
 from bank_node.evaluation.calibrated import Calibrated, calibrated
 from bank_node.evaluation.document import REPORT_FILE, Data, Headline, InTime, Placebo, Report, Rung
 from bank_node.evaluation.early_warning.build import WatchedReport, watch
-from bank_node.evaluation.early_warning.watched import Watched, read_watched
+from bank_node.evaluation.early_warning.watched import Watched, watched_in
 from bank_node.evaluation.facts import RunFacts, RungFacts, Text, read_facts
 from bank_node.evaluation.fold_tests import fold_tests
 from bank_node.evaluation.folds import Values, fold_metrics, fold_uplifts, fold_values
@@ -19,7 +19,9 @@ from bank_node.evaluation.intervals import Estimates
 from bank_node.evaluation.measures import LOWER_IS_BETTER, headline_metric, names_of, sensitive_metric
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.page import render_page
-from bank_node.evaluation.scores import Key, Scored, read_scores
+from bank_node.evaluation.reading_scores import scores_in
+from bank_node.evaluation.saved import loaded
+from bank_node.evaluation.scores import SCORES_FILE, Key, Scored
 from bank_node.evaluation.segments import Segment, segments
 from bank_node.evaluation.uplift import base_of, full_of, key_of, swap_set
 from bank_node.evaluation.verdict import verdicts
@@ -39,8 +41,8 @@ def write_report(folder: Path, page: bool = True) -> Report:
         DataError: the scores do not admit the figures (one class only, rungs over different rows, ...).
     """
     facts = read_facts(folder)
-    scored = scores_of(folder, facts)
-    report = build_report(facts, scored, watched_of(folder, facts, scored))
+    scored, watched = read_run(folder, facts)
+    report = build_report(facts, scored, watched)
     write_whole(folder / REPORT_FILE, report.to_json().encode(), 0o644)
     if page:
         write_whole(folder / PAGE_FILE, render_page(report, scored).encode(), 0o644)
@@ -49,16 +51,22 @@ def write_report(folder: Path, page: bool = True) -> Report:
 
 def scores_of(folder: Path, facts: RunFacts) -> Scored:
     """The scores of a run, as its facts say what they are. Raises: as read_scores."""
+    return read_run(folder, facts)[0]
+
+
+def read_run(folder: Path, facts: RunFacts) -> tuple[Scored, Watched | None]:
+    """The scores of a run, and the dates of its test rows where the job watches them month by month.
+
+    Raises: as read_scores and watched_in.
+    """
     keys = [key_of(rung) for rung in facts.rungs]
     powers = {key_of(rung): rung.variance_power or 0.0 for rung in facts.rungs}
-    return read_scores(folder, keys, facts.task, powers, facts.dated)
-
-
-def watched_of(folder: Path, facts: RunFacts, scored: Scored) -> Watched | None:
-    """The dates of the test rows, where the job watches them month by month. Raises: as read_watched."""
-    if facts.early_warning is None:
-        return None
-    return read_watched(folder, [key_of(rung) for rung in facts.rungs if not rung.placebo], len(scored.label))
+    with loaded(folder / SCORES_FILE) as table:
+        scored = scores_in(table, folder, keys, facts.task, powers, facts.dated)
+        if facts.early_warning is None:
+            return scored, None
+        real = [key_of(rung) for rung in facts.rungs if not rung.placebo]
+        return scored, watched_in(table, folder, real, len(scored.label))
 
 
 def read_report(folder: Path) -> Report:

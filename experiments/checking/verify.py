@@ -20,7 +20,7 @@ import msgspec
 from bank_node.evaluation.document import REPORT_FILE, Report, Rung
 from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.intervals import LEVEL, Metric
-from bank_node.evaluation.report import build_report, read_report, scores_of, watched_of
+from bank_node.evaluation.report import build_report, read_report, read_run, scores_of
 from bank_node.models.calibration import Calibration
 from bank_node.models.folder import LINEAR, TREES
 from bank_node.watching.calibrating import Calibrations
@@ -120,8 +120,8 @@ def _engine(folder: Path) -> Iterator[str]:
 def _document(folder: Path) -> Iterator[str]:
     """report.json against a report made anew from scores.csv and facts.json."""
     facts = read_facts(folder)
-    scored = scores_of(folder, facts)
-    anew = build_report(facts, scored, watched_of(folder, facts, scored))
+    scored, watched = read_run(folder, facts)
+    anew = build_report(facts, scored, watched)
     stored = read_report(folder)
     yield from _differences(stored.model_dump(by_alias=True), anew.model_dump(by_alias=True), "")
 

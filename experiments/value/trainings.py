@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bank_node.evaluation.facts import RunFacts, read_facts
-from bank_node.evaluation.scores import Key, Scored, read_scores
+from bank_node.evaluation.reading_scores import read_scores
+from bank_node.evaluation.scores import Key, Scored
 from experiments.running.again import Finished, train_again
 from experiments.running.launch import Progress
 from experiments.value.shapley import Coalition

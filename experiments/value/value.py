@@ -7,7 +7,8 @@ from pathlib import Path
 from bank_node.evaluation.facts import RunFacts, Text, read_facts
 from bank_node.evaluation.intervals import Estimates, Uplift
 from bank_node.evaluation.money import money_of
-from bank_node.evaluation.scores import Key, Scored, read_scores
+from bank_node.evaluation.reading_scores import read_scores
+from bank_node.evaluation.scores import Key, Scored
 from experiments.pages.render import card_page, value_page
 from experiments.running.again import Finished, finished
 from experiments.running.launch import Progress

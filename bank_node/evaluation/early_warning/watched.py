@@ -8,11 +8,11 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
-from bank_node.evaluation.scores import EVALUATED, IN_TIME, Key, loaded
+from bank_node.evaluation.saved import add_table
+from bank_node.evaluation.scores import EVALUATED, IN_TIME, Key
 from protocol.errors import DataError
 from protocol.messages import F64, I64
 from protocol.table.dates import Moments
-from protocol.table.one_file import ALONE, literal
 
 WATCHED_FILE: Final = "early_warning.csv"
 _COLUMNS: Final = {
@@ -44,33 +44,27 @@ class Watched:
         return month
 
 
-def read_watched(folder: Path, keys: Sequence[Key], rows: int) -> Watched:
-    """The test rows. rows: how many of them the scores have.
+def watched_in(base: duckdb.DuckDBPyConnection, folder: Path, keys: Sequence[Key], rows: int) -> Watched:
+    """The test rows. base: with `scores.csv` loaded. rows: how many of them the scores have.
 
     Raises: DataError: the file is not there, no table of dates, or not over the test rows.
     """
-    form = f"auto_detect = false, header = true, delim = ',', quote = '\"', columns = ?, {ALONE}"
-    with loaded(folder / "scores.csv") as base:
-        try:
-            base.execute(
-                f"CREATE TABLE watched AS SELECT * FROM read_csv(?, {form})", [literal(folder / WATCHED_FILE), _COLUMNS]
-            )
-        except duckdb.Error:
-            raise _broken() from None
-        amount = (
-            "amount" if any(name == "amount" for name, *_ in base.table("scores").description) else "NULL AS amount"
-        )
-        query = (
-            f"SELECT customer, date, event, vintage, {amount} FROM watched JOIN "
-            "(SELECT * FROM scores WHERE rung = ? AND model = ? AND part = ?) USING (id) ORDER BY sha256(id), id"
-        )
-        found = base.execute(query, [*keys[0], EVALUATED]).fetchnumpy()
-        reference = {key: _reference(base, key) for key in keys}
+    try:
+        add_table(base, "watched", folder / WATCHED_FILE, _COLUMNS)
+    except duckdb.Error:
+        raise _broken() from None
+    exposed = any(name == "amount" for name, *_ in base.table("scores").description)
+    query = (
+        f"SELECT customer, date, event, vintage, {'amount' if exposed else 'NULL AS amount'} FROM watched JOIN "
+        "(SELECT * FROM scores WHERE rung = ? AND model = ? AND part = ?) USING (id) ORDER BY sha256(id), id"
+    )
+    found = base.execute(query, [*keys[0], EVALUATED]).fetchnumpy()
     if len(found["customer"]) != rows:
         raise _broken()
     names, customer = np.unique(np.ma.getdata(found["customer"]).astype(str), return_inverse=True)
     dates = {name: _moments(found[name]) for name in ("date", "event", "vintage")}
-    exposure = None if amount != "amount" else np.ma.getdata(found["amount"]).astype(np.float64)
+    exposure = np.ma.getdata(found["amount"]).astype(np.float64) if exposed else None
+    reference = {key: _reference(base, key) for key in keys}
     return Watched(len(names), customer.astype(np.int64), **dates, amount=exposure, reference=reference)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bank_node.evaluation.scores import read_scores
+from bank_node.evaluation.reading_scores import read_scores
 from protocol.errors import DataError, UsageError
 
 KEYS = [("bank", "m"), ("all", "m")]

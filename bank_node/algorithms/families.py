@@ -12,15 +12,18 @@ from protocol.messages import F64
 
 _FURTHEST: Final = 700.0
 """exp of more overflows."""
+_HALVINGS: Final = 100
 
 
 @dataclass(frozen=True)
 class Family:
-    """labels, weights: of the rows that are fitted on, shape (n,). eta: the linear predictor, shape (n,)."""
+    """labels, weights: of the rows that are fitted on, shape (n,). eta: the linear predictor, shape (n,), of which
+    offset is a part that is given."""
 
     name: Literal["logistic", "linear", "poisson"]
     labels: F64
     weights: F64
+    offset: F64 | None = None
 
     def mean(self, eta: F64) -> F64:
         """Expected label."""
@@ -62,15 +65,37 @@ class Family:
         saturated = float((self.weights * best).sum()) if self.name == "poisson" else 0.0
         return 2.0 * (self.loss(eta) - saturated)
 
+    @property
+    def given(self) -> F64:
+        """What of the linear predictor no coefficient changes, shape (n,)."""
+        return np.zeros(len(self.labels)) if self.offset is None else self.offset
+
+    def constant(self) -> F64:
+        """The linear predictor of the model without columns, shape (n,)."""
+        return self.base() + self.given
+
     def base(self) -> float:
         """The intercept of the model without columns."""
-        mean = float((self.weights * self.labels).sum() / self.weights.sum())
+        offset = np.zeros(1) if self.offset is None else self.offset
+        total = float(self.weights.sum())
+        mean = float((self.weights * self.labels).sum() / total)
         match self.name:
             case "logistic":
-                return float(np.log(mean / (1.0 - mean)))
+                odds = float(np.log(mean / (1.0 - mean)))
+                return odds if self.offset is None else self._balanced(odds - offset.max(), odds - offset.min())
             case "linear":
-                return mean
+                return mean - float((self.weights * offset).sum() / total) if self.offset is not None else mean
+        if self.offset is not None:
+            mean /= float((self.weights * np.exp(np.clip(offset, -_FURTHEST, _FURTHEST))).sum() / total)
         return float(np.log(max(mean, 1e-6)))
+
+    def _balanced(self, low: float, high: float) -> float:
+        """The intercept between two at which residuals sum to nothing, by halving."""
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            above = float(self.residual(middle + self.given).sum()) > 0
+            low, high = (middle, high) if above else (low, middle)
+        return 0.5 * (low + high)
 
     def dispersion(self, eta: F64, parameters: int) -> float:
         """By which the inverse of the information is multiplied: 1, or the residual variance of a linear model."""

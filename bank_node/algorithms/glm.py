@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bank_node.algorithms.curvature import Curvature, independent, varying
@@ -89,7 +90,7 @@ class _Fit:
         coefficients = np.zeros(int(self.task.starts[-1]), dtype=np.int64)
         coefficients[0] = round(self.family.base() * COEFFICIENT)
         parts = np.zeros((1 + len(self.task.partners), len(self.task.labels)), dtype=np.int64)
-        parts[0] = coefficients[0] * VALUE
+        parts[0] = coefficients[0] * VALUE + self.task.offsets
         return At(coefficients, parts)
 
     def begin(self, curvature: Curvature, gradient: F64) -> None:
@@ -97,8 +98,7 @@ class _Fit:
         self.at_start, steps = curvature, self.steps
         steps.active = (varying if self.task.params.penalised else independent)(curvature.joint)
         if self.task.choose is not None:
-            base = np.full(len(self.rows), self.family.base())
-            dispersion = self.family.dispersion(base, 1)
+            dispersion = self.family.dispersion(self.family.constant(), 1)
             self.choice = self.task.choose(curvature.joint, gradient, steps.active[1:], dispersion)
             steps.active[1:] &= self.choice.kept
         steps.keep_out_the_few()
@@ -162,7 +162,7 @@ class _Fit:
             active=self.steps.active & ~few,
             few=few,
             deviance=self.family.deviance(eta),
-            null_deviance=self.family.deviance(np.full(len(eta), self.family.base())),
+            null_deviance=self.family.deviance(self.family.constant()),
             dispersion=self.family.dispersion(eta, int((self.steps.active & ~few).sum())),
             steps=steps,
             converged=converged,
@@ -185,4 +185,5 @@ class _Fit:
             decimals={view.name: view.decimals for view in task.partners},
             own=tuple(replace(term, coefficient=coefficient) for term, coefficient in own),
             theirs=tuple(term for terms in theirs for term in terms),
+            offset=UNSET if task.offset is None else task.offset[0],
         )

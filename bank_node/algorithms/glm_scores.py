@@ -41,7 +41,8 @@ class Scores:
                 task.bank, "a coefficient of a glm grows without bound: its column tells some labels without error",
                 "leave out that column, or set reg_lambda or reg_alpha",
             )  # fmt: skip
-        parts = [coefficients[0] * VALUE + task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]]
+        own = task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]
+        parts = [coefficients[0] * VALUE + task.offsets + own]
         sent = [self._sent(view, coefficients[task.block(k)], decimals) for k, view in enumerate(task.partners)]
         asked = {view.name: one for view, one in zip(task.partners, sent, strict=True) if any(one.values)}
         with task.clock("network"):

@@ -12,8 +12,10 @@ from bank_node.algorithms.families import Family
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.selection import Choice
 from bank_node.models.linear import LinearModel
+from bank_node.models.offset import Offset, offset_units
 from bank_node.timing import Stopwatch
 from protocol.algorithms.boosting import Kept
+from protocol.algorithms.glm import UNIT
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.messages import F64, I64
 
@@ -27,7 +29,8 @@ class GlmTask:
     """One fit. label: "job/rung/model/fold", the prefix of all query labels. train: the rows fitted on, shape (n,).
 
     labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model. choose: decides from
-    information, slope, free columns and dispersion at the constant model which columns stay.
+    information, slope, free columns and dispersion at the constant model which columns stay. offset: of the model, with
+    its numbers over all rows, shape (n,).
     """
 
     label: str
@@ -40,6 +43,7 @@ class GlmTask:
     partners: tuple[DesignView, ...]
     progress: Progress = lambda done, total: None
     choose: Choose | None = None
+    offset: tuple[Offset, F64] | None = field(default=None, repr=False)
     clock: Stopwatch = field(default_factory=Stopwatch)
 
     @cached_property
@@ -56,7 +60,15 @@ class GlmTask:
     @cached_property
     def family(self) -> Family:
         """The loss over the rows fitted on."""
-        return Family(self.params.family, self.labels[self.train] / self.scale, self.weights[self.train])
+        offset = None if self.offset is None else self.offsets[self.train] / UNIT
+        return Family(self.params.family, self.labels[self.train] / self.scale, self.weights[self.train], offset)
+
+    @cached_property
+    def offsets(self) -> I64:
+        """What is given of every row's score, in 1 / UNIT, shape (n,)."""
+        if self.offset is None:
+            return np.zeros(len(self.labels), dtype=np.int64)
+        return offset_units(*self.offset, self.scale, self.bank)
 
     @cached_property
     def numbers(self) -> F64:

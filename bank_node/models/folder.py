@@ -154,6 +154,12 @@ def own_columns(model: Model) -> dict[str, str]:
     return {s.column: "category" if s.among or s.others else "number" for s in model.bank_splits}
 
 
+def offsets_of(model: Model) -> tuple[str, ...]:
+    """Columns among these that are no features."""
+    offset = model.offset if isinstance(model, LinearModel) else msgspec.UNSET
+    return () if isinstance(offset, msgspec.UnsetType) else (offset.column,)
+
+
 def _file_of(kind: str) -> str:
     return TREES if kind == "boosting" else LINEAR
 

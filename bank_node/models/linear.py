@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from bank_node.models.canonical import Canonical
+from bank_node.models.offset import Offset, offset_units
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule
 from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE, of_bins, standardised
 from protocol.algorithms.preparing import Prepared, encoded
@@ -65,7 +66,7 @@ class PartnerTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A fitted model. margin = scale * (intercept + sum of coefficient * value + partners' rounded scores).
+    """A fitted model. margin = scale * (intercept + sum of coefficient * value + partners' rounded scores) + offset.
 
     intercept: in millionths. decimals: to which each partner's scores are rounded. parties: the bank first.
     """
@@ -78,11 +79,13 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     decimals: dict[str, int]
     own: tuple[OwnTerm, ...]
     theirs: tuple[PartnerTerm, ...]
+    offset: Offset | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def own_columns(self) -> dict[str, str]:
         """The bank's columns that the model uses, by what they hold: "number" or "category"."""
-        return {t.column: "number" if isinstance(t.rule, NumberRule) else "category" for t in self.own}
+        offset = {} if isinstance(self.offset, msgspec.UnsetType) else {self.offset.column: "number"}
+        return {t.column: "number" if isinstance(t.rule, NumberRule) else "category" for t in self.own} | offset
 
     def of(self, party: str) -> tuple[PartnerTerm, ...]:
         """The terms of a partner."""
@@ -97,10 +100,12 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return sum(term.coefficient * term.not_held for term in self.of(party))
 
     def own_score(self, columns: Mapping[str, Column], rows: int) -> I64:
-        """Intercept and the bank's terms, in 1 / UNIT, shape (rows,)."""
+        """Intercept, the bank's terms and offset, in 1 / UNIT, shape (rows,). Raises: DataError: a row lacks it."""
         score = np.full(rows, self.intercept * VALUE, dtype=np.int64)
         for term in self.own:
             score += term.encode(columns[term.column]).astype(np.int64) * term.coefficient
+        if not isinstance(self.offset, msgspec.UnsetType):
+            score += offset_units(self.offset, columns[self.offset.column].numbers, self.scale, self.parties[0])
         return score
 
     def margin(self, score: I64) -> F64:

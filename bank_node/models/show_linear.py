@@ -59,6 +59,7 @@ def exported_terms(model: LinearModel) -> dict[str, Any]:
             {**_theirs(term), "coefficient": model.coefficient(term.coefficient)} for term in model.theirs
         ],
         "partner_decimals": model.decimals,
+        **({} if isinstance(model.offset, msgspec.UnsetType) else {"offset": msgspec.to_builtins(model.offset)}),
     }
 
 

@@ -12,7 +12,7 @@ from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.scorers import scorer_of
 from bank_node.config import BankConfig
 from bank_node.models.calibration import pd_of
-from bank_node.models.folder import Model, ModelFolder, own_columns
+from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, RefusedError, TransportError, UsageError
@@ -79,6 +79,7 @@ def read_rows(config: BankConfig, model: Model, data: Path) -> Table:
     kinds = own_columns(model)
     made = set(kinds)
     columns = tuple(c for c in config.data.columns or () if c in made or any(m.rsplit(".", 1)[0] == c for m in made))
+    columns += tuple(c for c in offsets_of(model) if c not in columns)
     if config.data.columns is not None:
         spec = spec.model_copy(update={"columns": columns})
     source = Source.model_validate({"kind": kind, "path": data})

@@ -27,6 +27,7 @@ from bank_node.training.linear_columns import (
     weigh_partner,
 )
 from bank_node.training.model import Under
+from bank_node.training.own_table import offset_of
 from bank_node.training.preparing import Preparing
 from bank_node.training.training import TrainedRung
 from protocol.algorithms.glm_parameters import GlmParams
@@ -107,6 +108,7 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
         own=encoded.own,
         partners=tuple(in_rung(training, rung, encoded.views[partner]) for partner in rung.partners),
         progress=under.progress(rung),
+        offset=offset_of(params, table),
         clock=clock,
     )
     selection = training.job.selection

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+from msgspec import UnsetType
 
 from bank_node.algorithms.families import Family
 from bank_node.config import load_config as load_bank
@@ -110,7 +111,8 @@ class _Joined:
         params = linear_params(asked)
         assert params is not None
         kept = np.array([not term.collinear and term.left_out in ("", "lasso") for term in rung.linear.terms])
-        coefficients, p = self._fit(self._columns(model, asked)[self._train][:, kept], params, model.scale)
+        x = self._columns(model, asked)[self._train][:, kept]
+        coefficients, p = self._fit(x, params, model.scale, self._offset(model))
         ours = np.array([term.coefficient for term in rung.linear.terms])[kept] / model.scale
         worst = float(np.abs(ours - coefficients).max())
         told = rung.linear.joint and not params.reg_alpha
@@ -142,17 +144,24 @@ class _Joined:
         absent = np.array([term.not_held for term in terms])
         return np.asarray(np.where((rows >= 0)[:, None], values[rows], absent).T / VALUE)
 
-    def _fit(self, x: F64, params: GlmParams, scale: float) -> tuple[F64, F64]:
+    def _offset(self, model: LinearModel) -> F64:
+        """Of the rows trained on, in units of `scale`."""
+        if isinstance(model.offset, UnsetType):
+            return np.zeros(int(self._train.sum()))
+        numbers = self._own.numbers[model.offset.column][self._train]
+        return np.asarray((np.log(numbers) if model.offset.log else numbers) / model.scale)
+
+    def _fit(self, x: F64, params: GlmParams, scale: float, offset: F64) -> tuple[F64, F64]:
         """Coefficients and p-values of the joined table; labels in units of `scale`."""
         assert self._own.label is not None
         y = self._own.label[self._train] / scale
         weights = np.ones(len(y)) if self._own.weight is None else self._own.weight[self._train]
         if params.reg_alpha:
-            return self._by_elastic_net(x, Family(params.family, y, weights), params, scale)
+            return self._by_elastic_net(x, Family(params.family, y, weights, offset), params, scale)
         if find_spec("statsmodels") and not params.reg_lambda:
-            self.reference, coefficients, p = _by_statsmodels(x, y, weights, params.family)
+            self.reference, coefficients, p = _by_statsmodels(x, y, weights, params.family, offset)
             return coefficients, p
-        return _by_newton(x, Family(params.family, y, weights), params.reg_lambda)
+        return _by_newton(x, Family(params.family, y, weights, offset), params.reg_lambda)
 
     def _by_elastic_net(self, x: F64, family: Family, params: GlmParams, scale: float) -> tuple[F64, F64]:
         """The same under an L1 penalty; there are no p-values."""
@@ -174,12 +183,12 @@ def _worst_p(linear: Linear, kept: np.ndarray[Any, Any], p: F64) -> float:
     return max(float(abs(mine - theirs)) for mine, theirs in zip(np.array(ours)[kept], p, strict=True))
 
 
-def _by_statsmodels(x: F64, y: F64, weights: F64, family: str) -> tuple[str, F64, F64]:
+def _by_statsmodels(x: F64, y: F64, weights: F64, family: str, offset: F64) -> tuple[str, F64, F64]:
     import statsmodels
     import statsmodels.api as sm
 
     families = {"logistic": sm.families.Binomial, "linear": sm.families.Gaussian, "poisson": sm.families.Poisson}
-    fitted = sm.GLM(y, x, family=families[family](), freq_weights=weights).fit(tol=1e-12)
+    fitted = sm.GLM(y, x, family=families[family](), freq_weights=weights, offset=offset).fit(tol=1e-12)
     return f"statsmodels {statsmodels.__version__}", np.asarray(fitted.params), np.asarray(fitted.pvalues)
 
 
@@ -189,9 +198,11 @@ def _by_newton(x: F64, family: Family, penalty: float) -> tuple[F64, F64]:
     coefficients = np.zeros(x.shape[1])
     coefficients[0] = family.base()
     for _ in range(50):
-        eta = x @ coefficients
+        eta = x @ coefficients + family.given
         plain = x.T @ (x * family.weight(eta)[:, None])
         coefficients = coefficients + np.linalg.solve(plain + ridge, x.T @ family.residual(eta) - ridge @ coefficients)
     inverse = np.linalg.inv(plain + ridge)
-    errors = np.sqrt(np.diag(inverse @ plain @ inverse) * family.dispersion(x @ coefficients, x.shape[1]))
+    errors = np.sqrt(
+        np.diag(inverse @ plain @ inverse) * family.dispersion(x @ coefficients + family.given, x.shape[1])
+    )
     return coefficients, np.array([erfc(abs(z) / sqrt(2.0)) for z in coefficients / errors])

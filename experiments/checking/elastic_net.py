@@ -18,7 +18,7 @@ def elastic_net(x: F64, family: Family, ridge: float, lasso: float) -> F64:
 
     def loss(parts: F64) -> tuple[float, F64]:
         b = parts[:count] - parts[count:]
-        eta, kept = x @ b, b * penalised
+        eta, kept = x @ b + family.given, b * penalised
         slope = ridge * kept - x.T @ family.residual(eta)
         gradient = np.concatenate((slope, -slope)) + lasso * np.tile(penalised, 2)
         value = family.loss(eta) + 0.5 * ridge * float(kept @ kept) + lasso * float(parts[np.tile(penalised, 2)].sum())
@@ -39,7 +39,7 @@ def _polished(x: F64, family: Family, b: F64, ridge: float, lasso: float) -> F64
     shrink[0] = 0.0
     out = np.where(kept, b, 0.0)
     for _ in range(20):
-        eta = x @ out
+        eta = x @ out + family.given
         slope = x.T @ family.residual(eta) - shrink * out - signs
         curvature = x[:, kept].T @ (x[:, kept] * family.weight(eta)[:, None]) + np.diag(shrink[kept])
         out[kept] += np.linalg.solve(curvature, slope[kept])

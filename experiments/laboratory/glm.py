@@ -11,6 +11,7 @@ from bank_node.algorithms.glm import fit_glm
 from bank_node.algorithms.glm_task import FittedGlm, GlmTask
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.woe import count_partners
+from bank_node.models.offset import Offset
 from bank_node.training.linear_columns import Picking, design_of, encode_bank
 from bank_node.training.preparing import Preparing
 from experiments.laboratory import JOB, Laboratory, over_the_wire
@@ -37,10 +38,11 @@ AS_IT_IS: Final = Preparation()
 class GlmLaboratory(Laboratory):
     """One fit at a time. fits: the partners' halves. encoded, designs: columns of the last fit.
 
-    preparation: of the job, for columns that are taken as numbers.
+    preparation: of the job, for columns that are taken as numbers. offset: of the model, with its numbers.
     """
 
     preparation: Preparation = AS_IT_IS
+    offset: tuple[Offset, F64] | None = None
     fits: dict[str, GlmAnswerer] = field(default_factory=dict)
     encoded: OwnDesign | None = None
     designs: dict[str, DesignView] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class GlmLaboratory(Laboratory):
             weights=np.ones(len(self.y)) if self.weights is None else self.weights,
             train=fitted,
             own=self.encoded,
+            offset=self.offset,
             partners=tuple(self.designs.values()),
         )
         return drive(fit_glm(task), self.exchange)

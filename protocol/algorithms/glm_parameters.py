@@ -22,12 +22,12 @@ class GlmParams(WithAddedKeys):
     partner's, as the bin tables number them. max_columns, min_iv: of those chosen, a party.
     A fit minimises the sum over the rows of weight times minus log-likelihood (half the squared error of a linear
     model) + reg_lambda / 2 * sum of squared coefficients + reg_alpha * sum of absolute ones, without the intercept's.
-    tol: largest step of any coefficient, in standard errors, at which the fit ends.
+    tol: largest step of any coefficient, in standard errors, at which the fit ends. offset, exposure: a column of the
+    bank that is added to the margin, or its logarithm is (`poisson`), with no coefficient.
     """
 
-    ADDED: ClassVar = ("reg_alpha",)
-
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ADDED: ClassVar = ("reg_alpha", "offset", "exposure")
 
     family: Literal["logistic", "linear", "poisson"] = "logistic"
     encoding: Literal["auto", "woe", "numeric"] = "auto"
@@ -39,6 +39,13 @@ class GlmParams(WithAddedKeys):
     reg_alpha: float = Field(0.0, ge=0, allow_inf_nan=False)
     max_iter: int = Field(12, ge=1, le=50)
     tol: float = Field(1e-4, gt=0, le=0.1)
+    offset: str = ""
+    exposure: str = ""
+
+    @property
+    def offset_column(self) -> str:
+        """The column that has no coefficient, "" if there is none."""
+        return self.offset or self.exposure
 
     @property
     def objective(self) -> str:
@@ -73,6 +80,8 @@ class GlmParams(WithAddedKeys):
     def _consistent(self) -> "GlmParams":
         if self.encoding == "woe" and self.family != "logistic":
             raise ValueError('encoding "woe" needs a label of 0 and 1: family "logistic"')
+        if self.exposure and (self.family != "poisson" or self.offset):
+            raise ValueError('exposure is of family "poisson", and stands in place of offset')
         for party, columns in self.columns.items():
             if not 1 <= len(columns) <= MOST_COLUMNS:
                 raise ValueError(f"columns of {party} are 1 to {MOST_COLUMNS}")

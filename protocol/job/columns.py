@@ -19,7 +19,7 @@ def require_columns(job: "Job") -> None:
     for name, party in job.parties.items():
         for column in party.columns:
             if column in job.special:
-                thing = "id, label, time, as_of, weight, amount, split, event or vintage"
+                thing = "id, label, time, as_of, weight, amount, split, event, vintage or offset"
                 raise ValueError(f"column {column!r} of {name} is {thing}, no feature")
             dealt = party.source is None
             if dealt and owner.setdefault(column, name) != name:

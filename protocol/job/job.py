@@ -91,7 +91,13 @@ class Job(Section):
         """Columns of the bank that are no features, each once."""
         split = [self.split.column] if self.split.kind == "column" else []
         watched = self.early_warning.columns if self.early_warning else ()
-        return tuple(dict.fromkeys((*self.data.special, *split, *watched)))
+        return tuple(dict.fromkeys((*self.data.special, *split, *watched, *self.offsets)))
+
+    @property
+    def offsets(self) -> tuple[str, ...]:
+        """Columns of the bank that linear models take without a coefficient."""
+        named = [model.params.offset_column for model in self.models if isinstance(model, GlmModel)]
+        return tuple(dict.fromkeys(name for name in named if name))
 
     @property
     def bank(self) -> str:

@@ -22,7 +22,7 @@ from protocol.table.ids import id_order, normalise_ids
 from protocol.table.loaded import Loaded
 from protocol.table.scan import as_text
 from protocol.table.spec import Source, TableSpec
-from protocol.table.special import amount_of, as_of, label_of, weight_of
+from protocol.table.special import amount_of, as_of, label_of, numbers_of, weight_of
 from protocol.table.table import Column, Table
 
 
@@ -90,6 +90,7 @@ def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) 
         time=loaded.moments(spec.time)[order] if spec.time else None,
         as_of=None if dated is None else dated[order],
         dates={name: loaded.some_moments(name)[order] for name in spec.dates},
+        numbers={name: numbers_of(loaded, name, order) for name in spec.numbers},
         entities=[] if dated is None else _entities(loaded, given, order),
         part=loaded.values(as_text(spec.part))[order] if spec.part else None,
         segments=tuple(made for name in segments for made in features_of(loaded, name, order)),

@@ -29,6 +29,7 @@ class TableSpec(BaseModel):
     """How to read a table. columns: features, all the others if None. Names of special columns, "" if none.
 
     task: what the label is: binary (0 or 1), regression (a number) or multiclass (0, 1, 2, ..).
+    dates, numbers: further columns that are no features, and may be empty.
     monotone: a partner's own columns by direction: 1 where risk must not fall as the column grows, -1 not rise.
     prepare: what a partner's own columns go through as numbers of a linear model, where it is not what the job says.
     """
@@ -46,6 +47,7 @@ class TableSpec(BaseModel):
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
     dates: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     task: Literal["binary", "regression", "multiclass"] = "binary"
     monotone: dict[str, Literal[-1, 1]] = {}
     prepare: dict[str, Preparation] = {}
@@ -54,4 +56,4 @@ class TableSpec(BaseModel):
     def special(self) -> tuple[str, ...]:
         """Columns that are no features."""
         single = (self.label, self.weight, self.amount, self.time, self.as_of, self.part)
-        return (*self.id, *(c for c in single if c), *self.dates)
+        return (*self.id, *(c for c in single if c), *self.dates, *self.numbers)

@@ -37,7 +37,7 @@ class Table:
     order: the place in the file, from 0, of each row, shape (n,).
     segments: columns by which figures are given apart, features or not.
     A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
-    dates: by column, NaT where empty, shape (n,).
+    dates: by column, NaT where empty, shape (n,). numbers: columns that are no features, nan where missing, shape (n,).
     mostly_unique: text columns that name rows rather than describe them; all their values count as missing.
     """
 
@@ -52,6 +52,7 @@ class Table:
     segments: tuple[Column, ...] = ()
     as_of: Moments | None = field(default=None, repr=False)
     dates: dict[str, Moments] = field(default_factory=dict, repr=False)
+    numbers: dict[str, F64] = field(default_factory=dict, repr=False)
     entities: list[bytes] = field(default_factory=list, repr=False)
     order: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64), repr=False)
     sentinels: dict[str, int] = field(default_factory=dict)

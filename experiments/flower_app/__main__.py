@@ -1,6 +1,6 @@
 """The training of a run whose parties' folders are written, on Flower's simulation engine: `fedwarn run` starts it.
 
-Flower and Ray are told not to report their use to anybody before they are imported.
+Flower and Ray are told not to report their use to anybody, nor to look for newer versions, before they are imported.
 """
 
 import os
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # else Ray warns of a change to come
 

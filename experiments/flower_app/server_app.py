@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flwr.app import Context
+from flwr.app.exception import AppExitException
 from flwr.serverapp import ServerApp
 
 from bank_node.evaluation.report import write_report
@@ -14,14 +15,29 @@ from experiments.flower_app.simulation import train_over
 from experiments.running.launch import Peaks
 from experiments.running.nodes import Nodes
 from experiments.running.run import run
+from protocol.errors import FedwarnError
 from protocol.job import Job
 from protocol.node.command import TALK
 
 app = ServerApp()
 
 
+class Ended(AppExitException):  # type: ignore[misc]
+    """A run that ended with an error of ours: Flower shows its sentence in the stream and in `flwr list`."""
+
+    exit_code = 201
+    """Flower's, of a ServerApp that has failed: codes below 100 are successes there."""
+
+
 def main(grid: Any, context: Context) -> None:
-    """Run config: `scenario` and `out`, or `job`, `node` and `out`; paths are absolute."""
+    """Run config: `scenario` and `out`, or `job`, `node` and `out`; paths are absolute. Raises: Ended."""
+    try:
+        _run(grid, context)
+    except FedwarnError as error:
+        raise Ended(f"{error} (exit code {error.exit_code})") from None
+
+
+def _run(grid: Any, context: Context) -> None:
     given = {key: Path(str(value)) for key, value in context.run_config.items() if value}
     with TALK.progress() as progress:
         if "scenario" in given:

@@ -74,6 +74,8 @@ def _outcome(ray: Any, done: Any, sweep: Path, name: str) -> dict[str, Any] | No
 
 
 def _ray(address: str) -> Any:
+    """Ray, connected; it is told not to report its use to anybody before it is imported."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
     try:

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from experiments.checking.verify import verify
+from experiments.flower_app.server_app import Ended, main
 from tests.e2e.commands import call, edit
 from tests.e2e.tables import scenario
 from tests.flower.deployed import APP, Site
@@ -62,3 +66,11 @@ def test_flwr_run_takes_a_scenario_to_its_report_in_a_simulation(tmp_path):
         assert (out / "report.json").exists(), said
     assert result(out) == result(tmp_path / "one")
     assert verify(out) == []
+
+
+def test_what_ends_a_run_is_one_sentence_with_the_exit_code_that_scripts_know(tmp_path):
+    given = {"scenario": "", "job": str(tmp_path / "nowhere.toml"), "node": str(tmp_path / "n.toml"), "out": "/x"}
+    with pytest.raises(Ended, match=r"nowhere\.toml.*\(exit code 2\)") as raised:
+        main(None, SimpleNamespace(run_config=given))  # type: ignore[arg-type]
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__, "a sentence, and no traceback of ours"

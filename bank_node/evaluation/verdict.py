@@ -149,7 +149,15 @@ def _sentence(
         "wanted": figure(name, wanted),
         "needed": figure(name, needed),
         "p": f"< {_SMALLEST_P}" if p < _SMALLEST_P else f"= {p:.2g}",
-        "comparisons": comparisons,
+        "corrected": say("corrected", comparisons=comparisons) if comparisons > 1 else Text(en="", zh=""),
         "how": say("over_folds" if rung.folds_uplift else "on_test_rows"),
     }
-    return say(f"verdict_{said}", **values)
+    sentence = say(f"verdict_{said}", **values)
+    return sentence if rung.in_time is None else _and_in_time(sentence, name, rung.in_time.uplift[name])
+
+
+def _and_in_time(sentence: Text, name: str, change: Uplift) -> Text:
+    """Where the newest are tested: what the change was in the time that was trained on, which is how decay shows."""
+    signs = {"change": change.value, "low": change.low, "high": change.high}
+    then = say("verdict_in_time", **{key: signed(name, value) for key, value in signs.items()})
+    return Text(en=f"{sentence.en} {then.en}", zh=f"{sentence.zh}{then.zh}")

@@ -158,6 +158,8 @@ def test_a_run_tells_what_watching_is_worth(finished):
     assert full["uplift"]["capture"]["low"] > 0  # bills are late long before the account shows it
     assert full["figures"]["first_lead_months"]["value"] > 1
     assert bank["uplift"]["capture"]["value"] == 0
+    in_time = report["rungs"][1]["in_time"]["uplift"]["auc"]["value"]
+    assert f"trained on, the change is {in_time:+.4f} (" in report["verdicts"][0]["sentence"]["en"]
     for rung in (bank, full):
         defaulted = sum(rung["lead_histogram"]) + rung["never"]
         assert defaulted == report["early_warning"]["defaulted"] > 10

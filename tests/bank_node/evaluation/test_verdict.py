@@ -63,7 +63,9 @@ def _judged(report: Report, value: float, half: float, p: float, placebo: tuple[
     ],
 )
 def test_kinds(report: Report, value: float, half: float, p: float, kind: str) -> None:
-    assert _judged(report, value, half, p).verdict == kind
+    found = _judged(report, value, half, p)
+    assert found.verdict == kind
+    assert "comparisons" not in found.sentence.en, "a single one needs no correction"
 
 
 def test_nothing_is_worth_buying_where_permuted_rows_help(report: Report) -> None:
@@ -87,6 +89,7 @@ def test_every_rung_of_a_run_has_one_in_report_and_page(run: Path, report: Repor
     for verdict in report.verdicts:
         assert verdict.sentence.en.split(":")[0] in ("Worth buying, as far as these data tell", "Not shown")
         assert verdict.sentence.zh.split("，")[0] in page
+        assert "after correction for 3 comparisons" in verdict.sentence.en
     assert page.index("verdicts") < page.index("What each partner adds")
 
 

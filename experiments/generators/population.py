@@ -52,7 +52,8 @@ class Told:
 @dataclass(frozen=True)
 class Party:
     """What a party sees. weight: of its own risk in the log-odds. skew: of that risk, 0 for none. fade: share of its
-    clarity that is gone at the end of the months; shift: by how many sd its columns have moved by then."""
+    clarity that is gone at the end of the months; shift: by how many sd its columns have moved to the risky end by
+    then, as if everybody had become riskier."""
 
     weight: float
     columns: tuple[Told, ...]
@@ -133,7 +134,8 @@ def _column(told: Told, party: Party, own: F64, bank: F64, age: F64, seed: int) 
     noise = draw(seed, "noise", told.name).standard_normal(len(own))
     clarity = told.clarity * (1 - party.fade * age)
     rest = np.sqrt(np.maximum(0.0, 1 - clarity**2 - told.echo**2))
-    values = told.shape(clarity * own + told.echo * bank + rest * noise + party.shift * age)
+    moved = math.copysign(party.shift, told.clarity) * age
+    values = told.shape(clarity * own + told.echo * bank + rest * noise + moved)
     if told.missing:
         values = values.astype(object)
         values[draw(seed, "missing", told.name).random(len(own)) < told.missing] = None

@@ -14,9 +14,10 @@ import tomli_w
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
 from bank_node.node import BankNode
+from bank_node.scoring import rows as bank_rows
+from bank_node.scoring import streaming
 from bank_node.scoring.rows import open_rows
-from bank_node.scoring.scoring import read_rows, streaming
-from bank_node.scoring.scoring import rows as bank_rows
+from bank_node.scoring.scoring import read_rows
 from bank_node.standing import standing
 from experiments.checking.verify import verify
 from experiments.data.companies import write_companies

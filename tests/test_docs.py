@@ -136,6 +136,23 @@ def test_every_relative_link_leads_somewhere(document):
         assert not link["heading"] or link["heading"] in _headings(target), link.group()
 
 
+PLACE = re.compile(r"`((?:bank_node|partner_node|protocol|experiments|bundle|tests)/[\w./]*)`")
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_place_in_the_code_that_a_document_names_is_there(document):
+    for place in PLACE.findall(document.read_text(encoding="utf-8")):
+        assert (ROOT / place).exists(), f"{document.name} names {place}"
+
+
+def test_the_code_tour_begins_at_functions_that_are_there():
+    stops = re.findall(r"\[`(\S+\.py)`\]\(\S+\)[^|]*\| ([^|]+) \|$", text("docs/code-tour.md"), re.MULTILINE)
+    assert len(stops) == 10
+    for place, names in stops:
+        for name in re.findall(r"`(?:\w+\.)?(\w+)`", names):
+            assert f"def {name}(" in text(place), f"{place} has no {name}"
+
+
 def test_no_tracked_file_names_a_machine_or_a_package_registry():
     folders = "|".join(("work", "root", "home", "Users"))
     hosts = "|".join(("pypi", "pythonhosted", "npmjs", "crates", "anaconda", "proxy.golang"))

@@ -32,6 +32,7 @@ CHECKS: Final = (
     columns.require_names,
     columns.require_interactions,
     columns.require_glm_columns,
+    columns.require_stakes,
     columns.require_preparation,
     sections.require_objectives,
     sections.require_binning,

@@ -155,6 +155,11 @@ REFUSED = {
     "segment of a partner": (changed("report", "segments", to=["calls"]), "report.segments has 'calls', which is a"),
     "segment by label": (changed("report", "segments", to=["bad"]), "or the id, label or the like"),
     "a segment twice": (changed("report", "segments", to=["own", "own"]), "report.segments has 'own' twice"),
+    "a price of nobody": (changed("value", to={"prices": {"telekom": 1.0}}), "'telekom', which is no partner (nearest"),
+    "a family of no column": (changed("value", to={"families": {"telecom": {"use": ["call"]}}}),
+                              "value.families names 'call', which is no column of telecom (nearest: 'calls')"),
+    "a family's column twice": (changed("value", to={"families": {"telecom": {"a": ["calls"], "b": ["calls"]}}}),
+                                "value.families of telecom name a column twice"),
     "no table": (lambda job: job["data"].pop("source"), "neither data.source nor a source under every party"),
 }  # fmt: skip
 

@@ -101,6 +101,7 @@ def score(
 ) -> dict[str, Any]:
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     settings, folder = load_config(config), load_model(model)
+    _require_apart(settings.party, data, out, watchlist)
     without = parties_absent(absent or [], folder.model)
     dated = settings.data.as_of and settings.alignment == "shared"
     if dated and watchlist:
@@ -117,6 +118,17 @@ def score(
         TALK.out.print(f"{alerts:,} rows red or amber: {watchlist}")
     told = {} if alerts is None else {"watchlist": str(watchlist), "alerts": alerts}
     return {"out": str(out), "rows": count, "absent": sorted(without), **told}
+
+
+def _require_apart(party: str, data: Path, *written: Path | None) -> None:
+    """Raises: UsageError: a file to be written would replace the rows, or another one, or has no folder to be in."""
+    taken = {data.resolve()}
+    for path in filter(None, written):
+        if path.resolve() in taken:
+            raise UsageError(party, f"{path.name} would replace another file of this command", "name another file")
+        if not path.resolve().parent.is_dir():
+            raise UsageError(party, f"the folder of {path} is not there", "make it, or correct the path")
+        taken.add(path.resolve())
 
 
 def _score_parts(

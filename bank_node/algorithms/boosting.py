@@ -15,6 +15,7 @@ from bank_node.algorithms.growing import Workspace
 from bank_node.algorithms.interactions import Interactions
 from bank_node.algorithms.leaves import Leaves
 from bank_node.algorithms.objective import Base, Logistic
+from bank_node.algorithms.scoring import handles_of
 from bank_node.algorithms.stopping import Watch
 from bank_node.algorithms.tree_columns import TreeColumns
 from bank_node.models.trees import HandleBook, TreeModel, TreeNode
@@ -54,7 +55,7 @@ def boost(task: Task) -> Script[Boosted]:
     if watch:
         trees, margin = trees[: watch.best * objective.outputs], margins[watch.best]
     model = _model(task, base, book, trees)
-    handles = {p.name: book.splits(p.name) for p in task.partners}
+    handles = {p.name: book.splits(p.name)[: handles_of(model, p.name)] for p in task.partners}
     kept = yield from _leave_handles(task, model, handles)
     return Boosted(model, margin, queries, handles, kept, tuple(suspected))
 

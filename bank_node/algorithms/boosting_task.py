@@ -78,6 +78,7 @@ class Boosted:
     """What a training ends with.
 
     margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
+    handles: of the trees that were kept. Numbered by first use, those of the trees left out come last.
     suspects: columns that may be the label in disguise.
     """
 

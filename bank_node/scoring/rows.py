@@ -19,11 +19,12 @@ import numpy as np
 
 from bank_node.config import BankConfig
 from bank_node.models.folder import Model, own_columns
-from protocol.errors import DataError, UsageError, nearest
+from protocol.errors import DataError, nearest
 from protocol.messages import F64, I64
 from protocol.table import Column, Source, Table
 from protocol.table.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.table.ids import duplicate_ids, normalise_ids
+from protocol.table.reading import require_file
 from protocol.table.scan import Scan, as_text, id_text, id_values, is_date, is_number, quoted, sentinel_texts, values_of
 
 PART: Final = 32_768
@@ -38,8 +39,7 @@ def open_rows(config: BankConfig, model: Model, data: Path, beside: Path) -> Ite
 
     Raises: UsageError: there is no such file. DataError: it is no table, lacks a column, or has ids null or double.
     """
-    if not data.is_file():
-        raise UsageError(config.party, f"the file {data.name} is not at {data.parent}", "correct the path")
+    require_file(data, config.party)
     with (
         tempfile.TemporaryDirectory(prefix=".scoring-", dir=beside) as folder,
         duckdb.connect(str(Path(folder) / "rows")) as base,

@@ -73,7 +73,9 @@ class KeptModels:
             raise self._unknown("has the model from another alignment" if others else "has no thresholds of this model")
         kept = self._read(path)
         if kept.contract != contract.digest:
-            raise RefusedError(self._party, "the model was trained under another contract than holds now", AGAIN)
+            raise RefusedError(
+                self._party, "the model was trained under another contract than holds now", "train it again"
+            )
         return kept
 
     def _read(self, path: Path) -> KeptModel:

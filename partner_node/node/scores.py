@@ -2,7 +2,6 @@
 
 from partner_node.algorithms.glm import release_label, scores_of, values_of
 from partner_node.algorithms.scoring import ScoringAnswerer
-from partner_node.kept.models import AGAIN
 from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
@@ -26,7 +25,7 @@ class Scores:
         """
         own, config, contract = self._own, self._own.config, self._agreement.contract
         if {query.model, "all"} & set(config.policy.revoked_models):
-            raise RefusedError(config.party, "has revoked the model", AGAIN)
+            raise RefusedError(config.party, "has revoked the model", "train another one")
         kept = own.models.find(query.model, query.trained, contract)
         self._agreement.approved(kept.job)
         if kept.terms is not None:

@@ -62,12 +62,17 @@ def mostly_unique_names(source: Source, spec: TableSpec, party: str) -> tuple[st
 
 def file_sha256(path: Path, party: str) -> str:
     """Checksum of a file. Raises: UsageError if it is not there."""
+    require_file(path, party)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_file(path: Path, party: str) -> None:
+    """Raises: UsageError: it is not there, or is a folder."""
     if path.is_dir():
         raise UsageError(party, f"{path.name} is a folder, and a table is one file", "join its files into one")
     if not path.is_file():
         raise UsageError(party, f"the file {path.name} is not at {path.parent}", "correct the path")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) -> Table:

@@ -140,6 +140,8 @@ def test_early_stopping_keeps_the_best_tree(tmp_path):
     trained = lab.train(params, 1, fitted)
     assert 0 < len(trained.model.trees) < 57
     assert np.allclose(margins_of(lab, trained)[-1], trained.margin)
+    used = {n.handle for tree in trained.model.trees for n in tree if n.left >= 0 and n.party == "telecom"}
+    assert used == set(range(len(trained.handles["telecom"]))), "trees left out leave no handles to score by"
 
 
 # -- the contract -----------------------------------------------------------------------------------------------

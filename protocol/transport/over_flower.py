@@ -25,6 +25,9 @@ PARTY: Final = "party"
 DELIVER: Final = "deliver"
 """Actions of Flower's message type `query`."""
 
+_NODE_UNAVAILABLE: Final = 5
+"""Flower's code of an error that stands in for the reply of a node that has died."""
+
 _SHORTEST_S: Final = 0.01
 _LONGEST_S: Final = 1.0
 _PATIENCE: Final = 4
@@ -55,14 +58,18 @@ class FlowerTransport:
         replies = self._ask(DELIVER, content, self._deadline_s)
         for node, party in nodes.items():
             if node not in replies:
-                raise TransportError(
-                    party, f"did not answer within {self._deadline_s:g} s", "look into its SuperNode's log"
-                )
+                raise self._silent(party, node)
         return {party: _opened(party, replies[node]) for node, party in nodes.items()}
 
     def close(self) -> None:
         """End what is under way."""
         self._stop.set()
+
+    def _silent(self, party: str, node: int) -> TransportError:
+        """What to say of a node that has sent no reply: Flower takes no message for one that has left."""
+        if node not in self._grid.get_node_ids():
+            return _gone(party)
+        return TransportError(party, f"did not answer within {self._deadline_s:g} s", "look into its SuperNode's log")
 
     def _found(self, parties: Sequence[str], search_s: float) -> dict[str, int]:
         """The node of each party."""
@@ -125,9 +132,15 @@ def unpacked(content: RecordDict) -> Envelope:
 def _opened(party: str, reply: Message) -> Envelope:
     """Raises: TransportError: Flower says that the node failed. PeerError: what it sent is no envelope."""
     if reply.has_error():
+        if reply.error.code == _NODE_UNAVAILABLE:
+            raise _gone(party)
         thing = f"has failed under Flower (error {reply.error.code})"
         raise TransportError(party, thing, "look into its SuperNode's log")
     try:
         return unpacked(reply.content)
     except (KeyError, TypeError, ValueError):
         raise PeerError(party, "sent what is no envelope", "run the same version on both sides") from None
+
+
+def _gone(party: str) -> TransportError:
+    return TransportError(party, "has left Flower's grid", "start its SuperNode again, and then the same run")

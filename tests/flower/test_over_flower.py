@@ -3,16 +3,18 @@
 import os
 from collections.abc import Callable
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import ServerApp
 from flwr.simulation import run_simulation
 
 from protocol.errors import FedwarnError, TransportError
-from protocol.transport.over_flower import DELIVER, PARTY, FlowerTransport, named, packed, unpacked
+from protocol.transport.over_flower import DELIVER, PARTY, FlowerTransport, _opened, named, packed, unpacked
 from protocol.wire.envelope import Envelope
 
 MIB = 1 << 20
@@ -68,6 +70,19 @@ def test_a_hint_of_64_mib_passes_to_and_from_parties_of_any_name():
     on_grid(work)
 
 
+class Left:
+    """A grid all of whose nodes have left since they were found: Flower takes no message for them."""
+
+    def get_node_ids(self) -> list[int]:
+        return []
+
+    def push_messages(self, _: object) -> list[str]:
+        return []
+
+    def pull_messages(self, _: object) -> list[Message]:
+        return []
+
+
 def test_what_fails_is_told_in_a_sentence_that_gives_nothing_away():
     said: list[FedwarnError] = []
 
@@ -82,15 +97,22 @@ def test_what_fails_is_told_in_a_sentence_that_gives_nothing_away():
         caught(lambda: FlowerTransport(grid, ["telecom"], deadline_s=1, search_s=3))
         hurried = FlowerTransport(grid, PARTIES, deadline_s=0.001)
         caught(lambda: hurried.exchange({"real estate": Envelope("ab" * 16, 0, "kind", b"xy")}))
+        left = FlowerTransport(grid, PARTIES, deadline_s=60)
+        left._grid = Left()
+        caught(lambda: left.exchange({"real estate": Envelope("ab" * 16, 0, "kind", b"xy")}))
         stop = Event()
         stopped = FlowerTransport(grid, PARTIES, deadline_s=60, stop=stop)
         stop.set()
         caught(lambda: stopped.exchange({"real estate": Envelope("ab" * 16, 0, "kind", b"xy")}))
 
     on_grid(work)
-    failed, missing, slow, stopped = map(str, said)
+    failed, missing, slow, gone, stopped = map(str, said)
     assert "has failed under Flower" in failed
     assert "nobody may read" not in failed
     assert missing.startswith("telecom: is behind none of Flower's nodes")
     assert "did not answer within 0.001 s" in slow
+    assert gone.startswith("real estate: has left Flower's grid; start its SuperNode again")
     assert "was stopped" in stopped
+    died = SimpleNamespace(has_error=lambda: True, error=SimpleNamespace(code=ErrorCode.NODE_UNAVAILABLE))
+    with pytest.raises(TransportError, match="telecom: has left Flower's grid"):
+        _opened("telecom", died)  # type: ignore[arg-type]

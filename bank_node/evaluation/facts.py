@@ -150,10 +150,11 @@ class PartyTest(Facts):
 class PreparedColumn(Facts):
     """How one column of a linear model became numbers: what is declared, and figures of the bank's own.
 
-    levels: of a category, with the reference, which holds what `reference` names; 0 of numbers. limits: quantiles,
-    deviations or bounds; None of none, or of a partner's own bounds. low, high: where it is clipped; filler, centre,
-    spread: what stands for a missing value, and by which values are scaled, after the transform. missing: share of the
-    rows trained on; cut: of those, whose value lies further out than fits. None: not known.
+    levels: of a category, with the reference, which holds what `reference` names; 0 of numbers. indicator: the model
+    has a column for missing ones. limits: quantiles, deviations or bounds; None of none, or of a partner's own bounds.
+    low, high: where it is clipped; filler, centre, spread: what stands for a missing value, and by which values are
+    scaled, after the transform. missing: share of the rows trained on; cut: of those, whose value lies further out than
+    fits. None: not known.
     """
 
     party: str

@@ -34,7 +34,9 @@ def _own(training: Training, fitted: FittedGlm) -> Iterator[PreparedColumn]:
         told = _kinds(bank, party.names.get(name, name), treatment, _columns_of(terms))
         figures = _levels(terms) if isinstance(terms[0].rule, CategoryRule) else _figures(terms[0], columns[name])
         limits = treatment.limits if treatment.clip == "bounds" else told.limits
-        yield told.model_copy(update={"limits": limits, "missing": _missing(columns[name]), **figures})
+        indicated = told.indicator if told.levels else any(term.values for term in terms)
+        known = {"limits": limits, "indicator": indicated, "missing": _missing(columns[name])}
+        yield told.model_copy(update=known | figures)
 
 
 def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[PreparedColumn]:
@@ -44,8 +46,10 @@ def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iter
         terms = [term for term in fitted.model.of(party) if not term.values or any(term.values)]
         shapes = {shape.number: shape for shape in training.views[party, cutting].columns}
         for number in dict.fromkeys(term.column for term in terms):
-            shape, count = shapes[number], sum(term.column == number for term in terms)
-            yield _kinds(party, name_of(shape), treatment_of(shape), count + 1 if shape.categorical else 0)
+            shape, own = shapes[number], [term for term in terms if term.column == number]
+            told = _kinds(party, name_of(shape), treatment_of(shape), len(own) + 1 if shape.categorical else 0)
+            indicated = told.indicator if told.levels else any(term.values for term in own)
+            yield told.model_copy(update={"indicator": indicated})
 
 
 def _kinds(party: str, column: str, treatment: Treatment, levels: int) -> PreparedColumn:

@@ -13,12 +13,12 @@ import msgspec
 
 from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
-from protocol.algorithms.binning import Cutting, sizes_of
+from protocol.algorithms.binning import Cutting, Layout, sizes_of
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.algorithms.group import POINT_BYTES
 from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes, integer_bytes, integer_hint_bytes
 from protocol.job.workload import PlannedModel, Workload
-from protocol.messages import CATALOGUE
+from protocol.messages import CATALOGUE, encoded_size
 
 _HEAD: Final = 64
 """Bytes of keys, lengths and types in a message body, or of one item in a list of it."""
@@ -89,9 +89,14 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     yield "alignment.aligned", 1, 2 * _HEAD
     yield "alignment.held", 1, ceil(sizes.bank_rows / 8) + 3 * _HEAD  # in place of it, where the bank sends dates
     tables = sizes.tables.values()
-    columns = sum(len(t.shapes) + len(t.dropped) for t in tables)
-    yield "binning.layout", len(tables), (4 * len(tables) + columns) * _HEAD
+    yield "binning.layout", len(tables), sum(_layout(t) for t in tables) + len(tables) * _HEAD
     yield "binning.hint", len(tables), sum(hint_bytes(sizes.engine, _rows_of_matrix(t)) + _HEAD for t in tables)
+
+
+def _layout(table: BinnedTable) -> int:
+    """Bytes of a layout, with the names, bins and preparations that are told."""
+    told = Layout(layout="0" * 64, rows=len(table.bins), columns=table.shapes, dropped=table.dropped, nonce=bytes(32))
+    return encoded_size(told)
 
 
 def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:

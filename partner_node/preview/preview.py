@@ -1,6 +1,6 @@
 """`partner-node preview`: what a job would take out of this partner, before anybody says yes to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from protocol.errors import PeerError, RefusedError
 from protocol.job import Job
 from protocol.job.workload import Workload, workload
 from protocol.node.files import own_folder
+from protocol.settings.preparation import kinds_of, text_of
 from protocol.table import Table, read_table
 
 
 class UsedColumn(msgspec.Struct, frozen=True):
     """A feature of the table, as a job would use it. bins: with `missing`, by cutting asked; 0 = dropped.
 
-    told: what the bank is told of it: nothing, "name", or "name and bins".
+    told: what the bank is told of it: nothing, "name", or "name and bins"; and how it is prepared, by kind.
     """
 
     name: str
@@ -115,7 +116,7 @@ def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
     """
     table = read_table(config.data.source, config.data, config.party)
     contract, plan = config.contract.stricter(job.contract), workload(job, config.party)
-    tables = {c: bin_table(config.party, table.columns, c, contract.min_rows_per_bin) for c in plan.cuttings}
+    tables = {cutting: _binned(config, table, cutting, contract.min_rows_per_bin) for cutting in plan.cuttings}
     aligned = _last_alignment(config, job)
     theirs = bank_rows or (aligned.bank_rows if aligned else table.rows)
     matches = min(aligned.matches if aligned else table.rows, theirs)
@@ -124,6 +125,13 @@ def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
         return _preview(_Case(config, job, table, plan, contract, tables, budgets, theirs, matches), aligned is None)
     finally:
         budgets.close()
+
+
+def _binned(config: PartnerConfig, table: Table, cutting: Cutting, min_rows: int) -> BinnedTable:
+    """The table as the node would bin it, with all that it would tell."""
+    binned = bin_table(config.party, table.columns, cutting, min_rows, config.data.monotone)
+    names, told = config.policy.names, frozenset(config.policy.tell_bins)
+    return replace(binned, told_as=names, told_bins=told, prepare=config.data.prepare)
 
 
 def _preview(case: _Case, unaligned: bool) -> Preview:
@@ -167,15 +175,17 @@ def _columns(case: _Case) -> list[UsedColumn]:
         for cutting, table in case.tables.items()
     }
     return [
-        UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}, _told(case.config, c.name))
+        UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}, _told(case, c.name))
         for c in case.table.columns
     ]
 
 
-def _told(config: PartnerConfig, column: str) -> str:
-    if column not in config.policy.names:
-        return ""
-    return "name and bins" if column in config.policy.tell_bins else "name"
+def _told(case: _Case, column: str) -> str:
+    policy = case.config.policy
+    named = "" if column not in policy.names else "name and bins" if column in policy.tell_bins else "name"
+    treatments = [t.treatment(t.names.index(column)) for t in case.tables.values() if column in t.names]
+    prepared = dict.fromkeys(text_of(kinds_of(treatment)) for treatment in treatments)
+    return "; ".join(part for part in (named, *prepared) if part)
 
 
 def _equations(case: _Case) -> Equations:

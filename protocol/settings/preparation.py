@@ -115,7 +115,7 @@ def text_of(treatment: Treatment) -> str:
     parts = {
         f"{treatment.impute} imputed": treatment.impute != USUAL.impute,
         "missing indicated": treatment.indicator,
-        f"clipped by {treatment.clip} {low:g} to {high:g}": treatment.clip != "none",
+        f"clipped by {treatment.clip}{f' {low:g} to {high:g}' if low < high else ''}": treatment.clip != "none",
         treatment.transform: treatment.transform != "none",
         f"scale {treatment.scale}": treatment.scale != USUAL.scale,
         f"{treatment.levels} levels at most": treatment.levels > 0,

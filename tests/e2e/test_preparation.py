@@ -19,6 +19,9 @@ from experiments.checking.check import check_glm
 from experiments.running.run import run as run_here
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
+from partner_node.preview.preview import preview
+from protocol.job import load_job
+from protocol.ledger import read_ledger
 from protocol.transport.in_process import InProcess
 from tests.e2e.commands import edit
 from tests.e2e.tables import scenario
@@ -100,7 +103,7 @@ def test_the_report_tells_the_banks_figures_and_of_a_partner_kinds_alone(out):
     assert rows["bank", "brand"]["levels"] == 4
     assert "brand 3" in rows["bank", "brand"]["reference"]
     theirs = rows["telecom", "column 2"]
-    assert [theirs[key] for key in ("impute", "clip", "scale", "indicator")] == ["median", "bounds", "none", True]
+    assert [theirs[key] for key in ("impute", "clip", "scale", "indicator")] == ["median", "bounds", "none", False]
     told = {name for name, value in theirs.items() if value is not None}
     assert told.isdisjoint({"limits", "low", "high", "filler", "centre", "spread", "missing", "cut", "reference"})
     assert "1.25" not in json.dumps(_report(out)["rungs"])
@@ -109,6 +112,18 @@ def test_the_report_tells_the_banks_figures_and_of_a_partner_kinds_alone(out):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "How columns were prepared" in page
     assert "列的预处理" in page
+
+
+def test_the_partner_sees_beforehand_what_it_will_tell_of_its_columns(out):
+    config = load_partner(out / "nodes/telecom/node.toml")
+    found = preview(config, load_job(out / "job.toml"), None)
+    told = {column.name: column.told for column in found.columns}
+    assert told["calls"] == "median imputed, missing indicated, clipped by quantiles 0.02 to 0.98, scale robust"
+    assert told["inquiries"] == "median imputed, missing indicated, clipped by bounds, scale none"
+    rows = read_ledger(out / "nodes/telecom/state/ledger.sqlite").summary()
+    (sent,) = [row["bytes"] for row in rows if row["kind"] == "binning.layout"]
+    (bound,) = [message.bytes for message in found.leaving if message.kind == "binning.layout"]
+    assert sent <= bound <= sent + 200
 
 
 def _by_hand(term: dict[str, Any], raw: Any) -> float:

@@ -27,7 +27,10 @@ def require_bandable(job: Job, table: Table, parts: Parts) -> None:
     assert table.label is not None
     if job.bands is None:
         return
-    label = table.label[parts == "validation"]
+    counts = parts == "validation"
+    if table.weight is not None:
+        counts &= table.weight > 0
+    label = table.label[counts]
     if min(int(label.sum()), int((1 - label).sum())) < LEAST_OF_A_CLASS:
         thing = f"the validation part has fewer than {LEAST_OF_A_CLASS} goods or bads, which [bands] need"
         raise DataError(table.party, thing, "raise split.validation, or give more rows")

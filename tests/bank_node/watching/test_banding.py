@@ -1,5 +1,6 @@
 """Bands: each rule does what it says on the rows that cut-offs are found on; nothing equal is parted."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,9 @@ def test_what_bands_need_is_said_before_anything_is_sent():
     require_bandable(job("expected-loss"), table(30, amount=True), parts)
     with pytest.raises(DataError, match="fewer than 20 goods or bads"):
         require_bandable(job("capacity"), table(19, amount=True), parts)
+    weighed = replace(table(30, amount=True), weight=np.append(np.zeros(11), np.ones(49)))
+    with pytest.raises(DataError, match="fewer than 20 goods or bads"):
+        require_bandable(job("capacity"), weighed, parts)
     with pytest.raises(UsageError, match="names no amount column"):
         require_bandable(job("expected-loss"), table(30, amount=False), parts)
 

@@ -188,7 +188,7 @@ def design_of(
     most = params.max_columns - apart
     chosen = _chosen(view.name, params, offered, widths, most, found, least, picking.selection)
     columns = [(DesignColumn(j, values), absent) for j in chosen for values, absent in become[j]]
-    if apart:
+    if apart and chosen:
         columns.append((DesignColumn(chosen[0], (0,) * view.columns[chosen[0]].size), VALUE))
     _require_few(view.name, len(columns), params)
     return tuple(column for column, _ in columns), np.array([absent for _, absent in columns], dtype=np.int64)

@@ -19,7 +19,7 @@ from experiments.laboratory import OPEN
 from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.glm import VALUE
 from protocol.algorithms.glm_parameters import GlmParams
-from protocol.errors import DataError
+from protocol.errors import DataError, RefusedError
 from protocol.settings.preparation import Preparation
 from protocol.table import Column
 
@@ -169,6 +169,14 @@ def test_a_partner_does_not_say_which_of_its_columns_cannot_be_prepared(tmp_path
     with pytest.raises(DataError, match="telecom: a column of the model is not scaled") as error:
         lab.fit(GlmParams(family="linear"))
     assert not any(name in str(error.value) for name in ("calls", "spend"))
+
+
+def test_levels_that_do_not_fit_leave_a_partner_without_columns(tmp_path):
+    lab = laboratory(tmp_path, 1, 300, "linear", Preparation(indicator=True))
+    codes = np.resize(lab.bank[1].codes, 311)
+    lab.partners["telecom"] = [Column("town", "category", codes=codes, categories=tuple("abcdef"))]
+    with pytest.raises(RefusedError, match="a glm of 0 of its columns"):
+        lab.fit(GlmParams(family="linear", max_columns=4))
 
 
 def test_a_column_that_clipping_leaves_with_one_value_tells_nothing(tmp_path):

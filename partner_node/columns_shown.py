@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from protocol.algorithms.glm import MOST_DECIMALS
+from protocol.algorithms.glm import MOST_DECIMALS, rounded
 from protocol.contract import Contract, refuse
 from protocol.he.base import I32
 
@@ -40,10 +40,18 @@ def columns_shown(columns: Sequence[str], values: I32, coefficients: Sequence[in
     return int((np.linalg.eigvalsh(apart.T @ apart) > _TOLD).sum()) if counts.any() else 0
 
 
+def _all_alike(values: I32, coefficients: Sequence[int], decimals: int) -> bool:
+    """Whether every row has the same score, to whatever decimals it is asked for: then no column is shown."""
+    scores = values.astype(np.int64) @ np.asarray(coefficients, dtype=np.int64)
+    return len(scores) > 0 and all(not np.ptp(rounded(scores, coarse)) for coarse in range(decimals + 1))
+
+
 def require_shown(
     party: str, contract: Contract, columns: Sequence[str], values: I32, coefficients: Sequence[int]
 ) -> None:
-    """Raises: RefusedError: fewer columns count than the contract's `min_glm_columns`."""
+    """Raises: RefusedError: fewer columns count than the contract's `min_glm_columns`, and scores are not all alike."""
+    if _all_alike(values, coefficients, contract.score_decimals):
+        return
     shown, least = columns_shown(columns, values, coefficients, contract.score_decimals), contract.min_glm_columns
     if shown < least:
         raise refuse(

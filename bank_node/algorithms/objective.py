@@ -211,7 +211,8 @@ def require_labels(params: BoostingParams | GlmParams | ScorecardParams, labels:
 
 
 def _sigmoid(margin: F64) -> F64:
-    return 1.0 / (1.0 + np.exp(-margin))
+    with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
+        return 1.0 / (1.0 + np.exp(-margin))
 
 
 def _softmax(margin: F64) -> F64:

@@ -1,5 +1,6 @@
 """Sections that must fit each other: what no single key of a job can tell."""
 
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from protocol.algorithms.binning import MAX_BIN
@@ -12,9 +13,12 @@ MOST_PARTNERS: Final = 40
 
 
 def require_parties(job: "Job") -> None:
-    """One party has the labels, and the partners are few enough."""
+    """Each has a name, one of them has the labels, and the partners are few enough."""
     if job.bank not in job.parties:
         raise ValueError(f"label_party {job.bank!r} is no party{nearest(job.bank, list(job.parties))}")
+    for name in job.parties:
+        if not name.strip() or any(unicodedata.category(letter) == "Cc" for letter in name):
+            raise ValueError(f"the party {name!r} has a name that cannot be written on a page")
     if not 1 <= len(job.partners) <= MOST_PARTNERS:
         raise ValueError(f"there are {len(job.partners)} partners, and 1 to {MOST_PARTNERS} are supported")
     if job.run.split_rows == "node" and job.run.alignment != "shared":

@@ -61,8 +61,11 @@ def require_usable(loaded: Loaded, columns: Sequence[Column], unique: Sequence[s
     """Raises: DataError: no column varies. unique: columns that were emptied."""
     if any(_varies(column) for column in columns):
         return
-    why = f": most values of {unique[0]!r} occur once" if unique else ""
-    raise DataError(loaded.party, f"{loaded.name} has no usable column{why}", "give a column that varies")
+    why, remedy = "", "give a column that varies"
+    if unique:
+        why = f": {unique[0]!r} is text of which most values occur once"
+        remedy += '; words among numbers that mean "not there" belong under missing'
+    raise DataError(loaded.party, f"{loaded.name} has no usable column{why}", remedy)
 
 
 def _varies(column: Column) -> bool:

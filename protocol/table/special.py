@@ -12,7 +12,8 @@ from protocol.table.loaded import Loaded
 from protocol.table.scan import as_text
 
 _MOST: Final = 1e15
-"""The largest amount or weight, and one over the smallest weight: sums of their products stay numbers."""
+"""The largest label, amount or weight, and one over the smallest weight: sums of their products stay numbers."""
+_OTHER_UNIT: Final = "correct it, or count in another unit"
 _CODE_OR_DROP: Final = {
     "binary": "code a bad as 1 and a good as 0, and drop rows without a label",
     "regression": "write numbers, and drop rows without one",
@@ -34,6 +35,10 @@ def label_of(loaded: Loaded, order: I64) -> F64:
         raise loaded.wrong(name, "has values that are no classes", "number the classes 0, 1, 2, ..")
     if label.min() == label.max():
         raise _constant(loaded, label)
+    if np.abs(label).max() > _MOST:
+        raise loaded.wrong(name, f"is beyond {_MOST:g} in {int((np.abs(label) > _MOST).sum())} rows", _OTHER_UNIT)
+    if np.ptp(label) < 1 / _MOST:
+        raise loaded.wrong(name, f"differs by less than {1 / _MOST:g} from row to row", _OTHER_UNIT)
     return label
 
 
@@ -45,7 +50,7 @@ def amount_of(loaded: Loaded, name: str, order: I64) -> F64:
         raise loaded.wrong(name, f"is missing, no number or negative in {wrong} rows", "correct or drop them")
     large = int((values > _MOST).sum())
     if large:
-        raise loaded.wrong(name, f"is above {_MOST:g} in {large} rows", "correct them, or count in a larger unit")
+        raise loaded.wrong(name, f"is above {_MOST:g} in {large} rows", _OTHER_UNIT)
     return values
 
 

@@ -35,6 +35,14 @@ def test_columns_that_count(trick):
         )
 
 
+def test_scores_that_are_all_alike_show_no_column():
+    alike = [(0, 0, 0, 0, 0), (20, -20, 10, 0, 5)]  # a column with no part in the model; parts that rounding swallows
+    for coefficients in alike:
+        require_shown("telecom", Contract(), NAMES, VALUES, coefficients)
+    with pytest.raises(RefusedError, match="of its columns count"):
+        require_shown("telecom", Contract(), NAMES, VALUES, (600, 0, 0, 0, 0))  # 0 or 1 thousandth, by one column
+
+
 def test_a_column_laid_out_twice_counts_once_and_not_at_all_where_its_terms_cancel():
     names = ("a", "a", "b")
     values = np.column_stack((VALUES[:, 0], VALUES[:, 0], VALUES[:, 1]))

@@ -196,6 +196,21 @@ WRONG = {
     "a label with gaps": ("id,y,x\n1,,1\n2,0,2\n", {"label": "y"}, "missing or not a number in 1 rows"),
     "a label that is infinite": ("id,y,x\n1,inf,1\n2,0.5,2\n", {"label": "y"}, "not a number in 1 rows"),
     "a label of one class": ("id,y,x\n1,0,1\n2,0,2\n", {"label": "y"}, "is 0 in every row"),
+    "a label too large": (
+        "id,y,x\n1,3e15,1\n2,0.5,2\n",
+        {"label": "y", "task": "regression"},
+        "is beyond 1e+15 in 1 rows",
+    ),
+    "a label that hardly varies": (
+        "id,y,x\n1,1e-16,1\n2,0,2\n",
+        {"label": "y", "task": "regression"},
+        "differs by less than 1e-15",
+    ),
+    "names of rows alone": (
+        "id,x\n" + "\n".join(f"{k},secret {k}" for k in range(60)),
+        {},
+        "'x' is text of which most values occur once",
+    ),
     "a weight below zero": ("id,w,x\n1,-3,1\n2,0,2\n", {"weight": "w"}, "negative in 1 rows"),
     "a weight too large": ("id,w,x\n1,3e15,1\n2,1,2\n", {"weight": "w"}, "is above 1e+15 in 1 rows"),
     "a weight too small": ("id,w,x\n1,3e-16,1\n2,0,2\n", {"weight": "w"}, "is under 1e-15 in 1 rows"),

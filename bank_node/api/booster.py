@@ -20,7 +20,7 @@ from bank_node.api.federation import Federation
 from bank_node.api.fitted import Fitted, NotFitted
 from bank_node.api.judging import Judge
 from bank_node.api.listing import Listing
-from bank_node.api.rows import Rows, kind_of
+from bank_node.api.rows import Rows
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.scoring.scoring import read_rows
@@ -31,6 +31,7 @@ from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, 
 from protocol.messages import F64, I64
 from protocol.settings import check_settings
 from protocol.table import Source, Table, read_table
+from protocol.table.one_file import kind_of
 
 _OWN: Final[dict[str, Any]] = {"partners": None, "validation_fraction": 0.0, "random_state": 7}
 _DEFAULTS: Final = {**{name: field.default for name, field in BoostingParams.model_fields.items()}, **_OWN}

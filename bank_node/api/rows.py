@@ -16,6 +16,7 @@ import numpy as np
 from protocol.errors import DataError
 from protocol.node.files import own_folder
 from protocol.table import Source, file_sha256
+from protocol.table.one_file import kind_of
 from protocol.table.scan import quoted, text
 
 Rows = str | Path | Mapping[str, Any] | np.ndarray[Any, Any] | Any
@@ -37,11 +38,6 @@ def as_source(rows: Rows, folder: Path, party: str) -> Iterator[Source]:
         path = Path(made) / "rows.parquet"
         write_rows(rows, path, party)
         yield Source(kind="parquet", path=path, sha256=file_sha256(path, party))
-
-
-def kind_of(path: Path) -> Any:
-    """What a file's name says that it is."""
-    return "parquet" if path.suffix == ".parquet" else "csv"
 
 
 def write_rows(rows: Rows, path: Path, party: str) -> None:

@@ -24,6 +24,7 @@ from protocol.messages import F64, I64
 from protocol.table import Column, Source, Table
 from protocol.table.dates import Moments, date_texts, grid_keys, require_not_after, rows_at_one_point
 from protocol.table.ids import duplicate_ids, normalise_ids
+from protocol.table.one_file import kind_of
 from protocol.table.reading import require_file
 from protocol.table.scan import Scan, as_text, id_text, id_values, is_date, is_number, quoted, sentinel_texts, values_of
 
@@ -111,7 +112,7 @@ class Rows:
     def _scan(self, kinds: Mapping[str, str]) -> Scan:
         """The file's types; a column of text in training is text, whatever this file's values look like."""
         spec = self._config.data
-        source = Source(kind="parquet" if self._data.suffix == ".parquet" else "csv", path=self._data)
+        source = Source(kind=kind_of(self._data), path=self._data)
         texts = [c for c, kind in kinds.items() if kind == "category" and spec.categorical == "auto"]
         return Scan(self._base, source, (*spec.id, *texts), spec.missing, self.party)
 

@@ -20,6 +20,7 @@ from protocol.messages import F64, I64
 from protocol.node.files import writing_whole
 from protocol.role import Exchange, drive
 from protocol.table import Column, Source, Table, read_table
+from protocol.table.one_file import kind_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,6 @@ def parties_absent(given: Sequence[str], model: Model) -> set[str]:
 
 def read_rows(config: BankConfig, model: Model, data: Path) -> Table:
     """The rows to score: ids, and the bank's columns that the model uses. Raises: UsageError, DataError."""
-    kind: str = "parquet" if data.suffix == ".parquet" else "csv"
     spec = config.data.model_copy(update={"label": "", "weight": "", "amount": "", "time": "", "part": ""})
     kinds = own_columns(model)
     made = set(kinds)
@@ -82,7 +82,7 @@ def read_rows(config: BankConfig, model: Model, data: Path) -> Table:
     columns += tuple(c for c in offsets_of(model) if c not in columns)
     if config.data.columns is not None:
         spec = spec.model_copy(update={"columns": columns})
-    source = Source.model_validate({"kind": kind, "path": data})
+    source = Source(kind=kind_of(data), path=data)
     table = read_table(source, spec, config.party, to_train=False)
     missing = made - {column.name for column in table.columns}
     if missing:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bank_node.api.federation import Federation, ledger_of
 from bank_node.api.listing import Listing
-from bank_node.api.rows import Rows, kind_of, write_rows
+from bank_node.api.rows import Rows, write_rows
 from bank_node.config import BankConfig
 from bank_node.node import BankNode
 from bank_node.standing import Progress
@@ -22,6 +22,7 @@ from partner_node.node.service import PartnerService
 from protocol.errors import UsageError
 from protocol.node.files import folder_name, own_folder
 from protocol.settings import check_settings
+from protocol.table.one_file import kind_of
 from protocol.transport.in_process import InProcess
 
 _ALIKE: Final = ("missing", "as_of", "period", "first", "last")

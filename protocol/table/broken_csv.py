@@ -25,7 +25,7 @@ def broken_line(path: Path) -> str:
 
 def opened(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked where it is packed."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
 def delimiter_of(first: str) -> str:

@@ -1,6 +1,7 @@
 """One file, as DuckDB must be told of it: by a path that is no pattern, and of the kind that it is said to be."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -8,10 +9,11 @@ from protocol.errors import DataError
 
 ALONE: Final = "hive_partitioning = false"
 """A folder such as `seed=7` says nothing of a column, or DuckDB would put it over the file's own."""
+_PARQUET: Final = b"PAR1"
 _NO_TEXT: Final = {
     b"\x1f\x8b": ("it is packed by gzip", "name it .csv.gz"),
     b"PK\x03\x04": ("it is a workbook or a zip archive", "save it as CSV or Parquet"),
-    b"PAR1": ("it is a Parquet file", 'write kind = "parquet"'),
+    _PARQUET: ("it is a Parquet file", 'write kind = "parquet"'),
 }
 """What begins files that people take for CSV; and what to do about it."""
 
@@ -21,13 +23,22 @@ def literal(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
+def kind_of(path: Path) -> Literal["csv", "parquet"]:
+    """What a file is, where nobody has said so: by its name, or by how it begins."""
+    if path.suffix.lower() == ".parquet":
+        return "parquet"
+    with suppress(OSError), path.open("rb") as file:
+        return "parquet" if file.read(4) == _PARQUET else "csv"
+    return "csv"
+
+
 def require_kind(path: Path, kind: Literal["csv", "parquet"], party: str) -> None:
     """Raises: DataError: the file's first bytes are those of another kind."""
     with path.open("rb") as file:
         first = file.read(4)
-    if kind == "parquet" and first != b"PAR1":
+    if kind == "parquet" and first != _PARQUET:
         thing, remedy = "it is no Parquet file", 'give a valid table, or write kind = "csv"'
         raise DataError(party, f"{path.name} cannot be read: {thing}", remedy)
     for begins, (thing, remedy) in _NO_TEXT.items():
-        if kind == "csv" and first.startswith(begins) and path.suffix != ".gz":
+        if kind == "csv" and first.startswith(begins) and path.suffix.lower() != ".gz":
             raise DataError(party, f"{path.name} cannot be read: {thing}", remedy)

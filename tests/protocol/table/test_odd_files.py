@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from protocol.errors import DataError
 from protocol.table import Source, TableSpec, mostly_unique_names, read_table
 from protocol.table.broken_csv import broken_line
+from protocol.table.one_file import kind_of
 
 NAMES = ("id", "label", "age", "kind")
 ROWS = [(f"C{k:03}", k % 2, k + 0.5, f"k{k % 3}") for k in range(60)]
@@ -63,11 +64,11 @@ def test_other_encodings_are_named_in_a_sentence(tmp_path, encoding):
 
 @pytest.mark.parametrize("line", [2, 31, 61])
 @pytest.mark.parametrize(("broken", "fields"), [("SECRET,1,2,3,4", 5), ("SECRET,1", 2), ("SECRET", 1)])
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "T.CSV.GZ"])
 def test_a_broken_line_is_named_and_nothing_of_it(tmp_path, line, broken, fields, name):
     content = lines()
     content[line - 1] = broken
-    packed = gzip.compress if name.endswith("gz") else bytes
+    packed = gzip.compress if name.lower().endswith("gz") else bytes
     sentence = refused(tmp_path, packed("\n".join(content).encode()), name)
     said = f"line {line} has {fields} field{'' if fields == 1 else 's'}, its header 4"
     assert sentence == f"telecom: {name} cannot be read: {said}; correct or drop the line."
@@ -169,6 +170,14 @@ def test_any_sentinel_may_be_declared(tmp_path, sentinel):
     assert table.columns[0].numbers.tolist() == [row[2] for row in ROWS]
     assert table.sentinels == ({"kind": 15} if sentinel == "a,b" else {})
     assert ("a,b" in table.columns[1].categories) == (sentinel != "a,b")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("t.PARQUET", "parquet"), ("t.pq", "parquet"), ("t.txt", "csv")])
+def test_a_file_is_what_its_name_or_its_beginning_says(tmp_path, name, kind):
+    writing(tmp_path / name, "i", kind)
+    assert kind_of(tmp_path / name) == kind
+    assert kind_of(tmp_path / "not there.csv") == "csv"
+    assert kind_of(tmp_path / "not there.parquet") == "parquet"
 
 
 NO_TABLE = {

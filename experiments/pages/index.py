@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bank_node.evaluation.document import REPORT_FILE
+from bank_node.evaluation.document import REPORT_FILE, Report, Verdict
 from bank_node.evaluation.facts import Text
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.report import PAGE_FILE, read_report
 from bank_node.evaluation.wording import signed
-from experiments.pages.render import render
+from experiments.pages.render import fullest, render
 from experiments.sweeps.document import SWEEP_FILE, read_sweep
 from experiments.value.document import VALUE_FILE, read_value
 from protocol.errors import UsageError
@@ -19,7 +19,10 @@ from protocol.node.command import TALK
 
 @dataclass(frozen=True)
 class Entry:
-    """One experiment. where: its folder below the index. page: to link to, "" if it has none."""
+    """One experiment. where: its folder below the index. page: to link to, "" if it has none.
+
+    verdict: on a run's headline rung, "" where there is none; it holds the placebo's word too.
+    """
 
     kind: Literal["run", "sweep", "frontier", "value"]
     where: str
@@ -27,6 +30,7 @@ class Entry:
     title: Text
     synthetic: bool
     result: Text
+    verdict: str = ""
 
 
 def index_page(folder: Path) -> tuple[str, int]:
@@ -54,15 +58,28 @@ def _below(folder: Path, root: Path) -> Iterator[Entry]:
 def _run(folder: Path, root: Path, where: str) -> Iterator[Entry]:
     report = read_report(folder)
     page = _page(folder / PAGE_FILE, root)
-    yield Entry("run", where, page, report.title, report.synthetic, report.headline.sentence)
+    judged = _verdict(report)
+    told = judged.sentence if judged else report.headline.sentence
+    yield Entry("run", where, page, report.title, report.synthetic, told, judged.verdict if judged else "")
     if (folder / "value" / VALUE_FILE).is_file():
         yield _value(folder, root, where)
+
+
+def _verdict(report: Report) -> Verdict | None:
+    """On the headline's rung: one word on one metric, where the headline's own metric may say something else."""
+    main = report.headline.rung, report.headline.model
+    return next((v for v in report.verdicts if (v.rung, v.model) == main), None)
 
 
 def _sweep(folder: Path, root: Path, where: str) -> Entry:
     result = read_sweep(folder)
     title = Text(en=result.title.en, zh=result.title.zh)
     told = say("lab_runs_done", done=result.count("done"), runs=len(result.runs))
+    done = [run for run in result.runs if run.state == "done" and run.rungs]
+    found = [rung.uplift["auc"].value for rung in map(fullest, done) if "auc" in rung.uplift]
+    if found:
+        mean, low, high = (signed("auc", value) for value in (sum(found) / len(found), min(found), max(found)))
+        told = say("lab_runs_mean", told=told, mean=mean, low=low, high=high)
     kind: Literal["sweep", "frontier"] = "frontier" if (folder / "frontier.json").is_file() else "sweep"
     return Entry(kind, where, _page(folder / "index.html", root), title, result.synthetic, told)
 

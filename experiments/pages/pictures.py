@@ -92,7 +92,7 @@ def shapley_plot(value: Value) -> str:
 
 
 def compare_plot(reports: dict[str, Report]) -> str:
-    """A panel a run: the uplift of AUC of every rung of its first model, with intervals."""
+    """A panel a run, all on one scale: the uplift of AUC of every rung of its first model, with intervals."""
     names = list(reports)[:_MOST_RUNS]
     rungs = list(dict.fromkeys(r.name for name in names for r in _shown(reports[name])))
 
@@ -111,6 +111,9 @@ def compare_plot(reports: dict[str, Report]) -> str:
             panel.set_ylim(-0.6, len(rungs) - 0.4)
             panel.set_title(tick(name), fontsize=9, loc="left", color=INK)
             panel.set_xlabel("@lab_axis_uplift@")
+        for panel in flat[1:]:
+            panel.sharex(flat[0])
+        flat[0].autoscale(axis="x")
 
     height = 1.2 + 0.4 * len(rungs)
     return picture("compare", (WIDE, height), say("lab_figure_compare"), draw, columns=len(names))

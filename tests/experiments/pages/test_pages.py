@@ -38,6 +38,12 @@ def test_the_same_results_give_the_same_bytes(written: dict[str, Path], tmp_path
         assert again[name].read_bytes() == written[name].read_bytes()
 
 
+def test_the_index_tells_what_was_found_and_not_only_what_was_done(written: dict[str, Path]) -> None:
+    text = written["index"].read_text(encoding="utf-8")
+    assert 'class="tag worth_buying"' in text
+    assert "worth buying" in text
+
+
 def test_every_sentence_of_the_laboratory_is_used_and_none_is_the_reports() -> None:
     folder = Path(pages.__file__).parent
     own = re.findall(r"^(\w+) = \{", (folder / "messages.toml").read_text(encoding="utf-8"), re.MULTILINE)

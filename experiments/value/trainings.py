@@ -29,7 +29,7 @@ def coalition_job(job: Job, wanted: Sequence[Coalition]) -> Job:
             "models": job.models[:1],
             "run": job.run.model_copy(update={"ladder": ladder}),
             "report": job.report.model_copy(update={"placebo": False, "bin_tables": False}),
-            "split": job.split.model_copy(update={"folds": 0}),
+            "split": job.split.model_copy(update={"folds": 0, "repeats": 1}),
         }
     )
 
@@ -60,18 +60,23 @@ def families_of(job: Job) -> Families:
     return found
 
 
-def train_without(
-    run: Finished, families: Mapping[str, Mapping[str, tuple[str, ...]]], out: Path, progress: Progress
-) -> dict[tuple[str, str], F64]:
+def family_jobs(job: Job, families: Families) -> dict[tuple[str, str], Job]:
+    """A training a family, of all parties without it, by partner and family."""
+    return {
+        (partner, name): _without(job, partner, left_out)
+        for partner, groups in families.items()
+        for name, left_out in groups.items()
+    }
+
+
+def train_without(run: Finished, families: Families, out: Path, progress: Progress) -> dict[tuple[str, str], F64]:
     """Scores of the test rows by all parties without one family, in tie order, by partner and family."""
     found = {}
-    for partner, groups in families.items():
-        for name, left_out in groups.items():
-            job = _without(run.job, partner, left_out)
-            folder = out / f"{folder_name(partner)}-{folder_name(name)}"
-            facts = train_again(run, job, folder, progress)
-            key = _keys(facts, job)[frozenset(job.partners)]
-            found[partner, name] = read_scores(folder, [key]).scores[key]
+    for (partner, name), job in family_jobs(run.job, families).items():
+        folder = out / f"{folder_name(partner)}-{folder_name(name)}"
+        facts = train_again(run, job, folder, progress)
+        key = _keys(facts, job)[frozenset(job.partners)]
+        found[partner, name] = read_scores(folder, [key]).scores[key]
     return found
 
 

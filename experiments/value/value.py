@@ -24,7 +24,15 @@ from experiments.value.shapley import (
     orders,
     sampled,
 )
-from experiments.value.trainings import coalition_job, families_of, train_coalitions, train_without, with_more
+from experiments.value.trainings import (
+    Families,
+    coalition_job,
+    families_of,
+    family_jobs,
+    train_coalitions,
+    train_without,
+    with_more,
+)
 from protocol.errors import UsageError
 from protocol.job import Job
 from protocol.job.stakes import Stakes
@@ -60,9 +68,9 @@ def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool
         raise UsageError("value", f"the label of {folder.name} is not 0 or 1", "value a run with goods and bads")
     stakes = _stakes(run.job, prices)
     game = _game(run, sample)
-    _budget(run, facts, game.wanted)
-    place, keys = train_coalitions(run, game.wanted, folder / "value" / "coalitions", progress)
     groups = families_of(run.job) if families else {}
+    _budget(run, facts, game.wanted, groups)
+    place, keys = train_coalitions(run, game.wanted, folder / "value" / "coalitions", progress)
     without = train_without(run, groups, folder / "value" / "families", progress)
     scored = read_scores(place, list(keys.values()), dated=facts.dated)
     more = {(f"without {p}: {name}", ""): score for (p, name), score in without.items()}
@@ -91,11 +99,14 @@ def _game(run: Finished, sample: int) -> Game:
     return Game(sampled(chosen), chosen)
 
 
-def _budget(run: Finished, facts: RunFacts, wanted: list[Coalition]) -> None:
-    found = spending([coalition_job(run.job, wanted)], facts.data.parties[run.job.bank].held)
-    tell(found, f"training {len(wanted)} coalitions")
+def _budget(run: Finished, facts: RunFacts, wanted: list[Coalition], groups: Families) -> None:
+    """Say what all trainings would spend; partners that enforce their budget are not asked for more."""
+    more = list(family_jobs(run.job, groups).values())
+    what = f"training {len(wanted)} coalitions" + (f" and without {len(more)} groups of columns" if more else "")
+    found = spending([coalition_job(run.job, wanted), *more], facts.data.parties[run.job.bank].held)
+    tell(found, what)
     if run.enforced:
-        require_fit(found, f"training {len(wanted)} coalitions")
+        require_fit(found, what)
 
 
 def _estimates(scored: Scored, facts: RunFacts, stakes: Stakes) -> Estimates:

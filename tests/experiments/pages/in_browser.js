@@ -57,6 +57,11 @@
   for (const e of document.querySelectorAll(".scroll, pre"))
     if (e.scrollWidth > e.clientWidth && e.tabIndex < 0) found.push(`${shown(e)} scrolls, and no key reaches it`);
   for (const e of document.querySelectorAll("th")) if (!e.scope) found.push(`${shown(e)} has no scope`);
+  for (const e of document.querySelectorAll("a[href], input, summary, .scroll")) {
+    if (!visible(e)) continue;
+    e.focus();
+    if (document.activeElement !== e) found.push(`${shown(e)} cannot be reached by a key`);
+  }
   const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
   if (new Set(ids).size < ids.length) found.push("an id twice");
   const pre = document.createElement("pre");

@@ -66,7 +66,8 @@ def test_every_consumer_gets_what_it_would_get_in_the_clear(tmp_path, engine):
 
 @pytest.mark.parametrize("engine", EVERY)
 def test_a_regression_is_that_in_the_clear_within_the_scheme_s_tolerance(tmp_path, engine):
-    """Exact on all but CKKS, whose sums of 62 bits are right to some 40."""
+    """Exact on all but CKKS, whose sums of 62 bits are right to some 40: steps, curvature, and what correlations and
+    variance inflation are read from."""
     open_ = OPEN.model_copy(update={"min_glm_columns": 1})
     fits = []
     for name in ("plaintext", engine):
@@ -77,6 +78,8 @@ def test_a_regression_is_that_in_the_clear_within_the_scheme_s_tolerance(tmp_pat
     clear, sealed = fits
     assert np.ptp(clear.parts[1]) > 0
     assert abs(clear.margin - sealed.margin).max() <= (1e-5 if engine == "ckks" else 0)
+    inflation = [one.at_start.inflation(one.active) for one in fits]
+    assert inflation[0] == pytest.approx(inflation[1], rel=1e-5 if engine == "ckks" else 0, abs=0)
     curvature = clear.curvature.alone[0]
     assert abs(curvature - sealed.curvature.alone[0]).max() <= (1e-6 * curvature.max() if engine == "ckks" else 0)
 

@@ -68,6 +68,7 @@ class Rows:
     def __init__(self, base: duckdb.DuckDBPyConnection, config: BankConfig, model: Model, data: Path) -> None:
         self._base, self._config, self._data, self.party = base, config, data, config.party
         kinds = own_columns(model)
+        self._dates: tuple[tuple[int, int], Moments] = (0, 0), np.zeros(0, dtype="datetime64[us]")
         scan = self._scan(kinds)
         self._require(scan.types, self._naming)
         self._types, self._snapshot = scan.types, scan.snapshot
@@ -190,6 +191,12 @@ class Rows:
         return normalise_ids(columns, self.party, self._data.name, first=first)
 
     def _as_of(self, first: int, count: int) -> Moments:
+        """Dates of some rows. Those read last are kept: a part's ids and its keys are both made of them."""
+        if self._dates[0] != (first, count):
+            self._dates = (first, count), self._read_dates(first, count)
+        return self._dates[1]
+
+    def _read_dates(self, first: int, count: int) -> Moments:
         name = self._config.data.as_of
         wrong = partial(DataError, self.party, remedy="write every row's date as YYYY-MM-DD")
         try:

@@ -1,7 +1,7 @@
 """A partner node's settings: node.toml. Paths are relative to the file."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,11 +46,14 @@ class PartnerConfig(NodeSettings):
     """All settings of a partner node, besides what every node has.
 
     bank: the only party it answers. listen: host:port of the peer port. health: of the loopback port, "" for none.
+    peers: partners in the sum of whose scores its own may be hidden, by the fingerprint of their key (`keys` tells it);
+    of none named, any that the authority certifies.
     """
 
     bank: str
     listen: str = "127.0.0.1:7700"
     health: str = ""
+    peers: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field({})
     policy: Policy = Policy()
 
 

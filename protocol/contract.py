@@ -25,11 +25,12 @@ class Contract(WithAddedKeys):
     score_releases: partial-score vectors released on one alignment, for life.
     min_glm_columns, max_glm_columns: of a partner in a generalised linear model; fewer would show single columns in its
     partial scores. score_decimals: to which these are rounded.
+    masked_scores: whether partners that share one order of rows hide their partial scores in the sum of all partners'.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    ADDED: ClassVar = ("min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals")
+    ADDED: ClassVar = ("min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores")
 
     min_rows_per_bin: int = Field(20, ge=0)
     min_rows_per_node: int = Field(50, ge=0)
@@ -41,6 +42,7 @@ class Contract(WithAddedKeys):
     max_glm_columns: int = Field(30, ge=0, le=30)
     score_decimals: int = Field(3, ge=0, le=9)
     max_iv_decimals: int = Field(0, ge=0, le=3)
+    masked_scores: bool = True
 
     @property
     def clauses(self) -> dict[str, float]:

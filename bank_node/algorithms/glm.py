@@ -89,9 +89,11 @@ class _Fit:
         """The constant model."""
         coefficients = np.zeros(int(self.task.starts[-1]), dtype=np.int64)
         coefficients[0] = round(self.family.base() * COEFFICIENT)
-        parts = np.zeros((1 + len(self.task.partners), len(self.task.labels)), dtype=np.int64)
-        parts[0] = coefficients[0] * VALUE + self.task.offsets
-        return At(coefficients, parts)
+        each = np.zeros((len(self.task.partners), len(self.task.labels)), dtype=np.int64)
+        own = (coefficients[0] * VALUE + self.task.offsets)[None]
+        if self.task.pooled:
+            return At(coefficients, np.concatenate((own, each[:1])), each=each)
+        return At(coefficients, np.concatenate((own, each)))
 
     def begin(self, curvature: Curvature, gradient: F64) -> None:
         """What the first sums tell: which columns others tell already, or are not chosen; how fine steps can be."""
@@ -148,7 +150,10 @@ class _Fit:
         model = self._model(at.coefficients)
         keep = {
             view.name: KeepTerms(
-                design=view.design, model=model.sha256, values=tuple(at.coefficients[task.block(k)].tolist())
+                design=view.design,
+                model=model.sha256,
+                values=tuple(at.coefficients[task.block(k)].tolist()),
+                group=task.masks,
             )
             for k, view in enumerate(task.partners)
         }
@@ -167,9 +172,9 @@ class _Fit:
             steps=steps,
             converged=converged,
             queries=self.sums.queries if task.partners else 0,
-            parts=at.parts,
+            parts=at.known,
             kept=kept,
-            released={name: tuple(values) for name, values in self.scores.released.items()},
+            released=tuple(self.scores.released),
             choice=self.choice,
         )
 

@@ -1,4 +1,7 @@
-"""The scores of all rows on the way of a fit: each partner is sent its coefficients, adds up its part, rounds it."""
+"""The scores of all rows on the way of a fit: each partner is sent its coefficients, adds up its part, rounds it.
+
+Partners that have agreed on masks send their parts under these, and the bank reads the sum.
+"""
 
 from dataclasses import dataclass, field
 
@@ -6,13 +9,18 @@ import numpy as np
 
 from bank_node.algorithms.glm_task import At, GlmTask, Released
 from bank_node.algorithms.glm_view import DesignView
+from bank_node.algorithms.masks import at_rows, largest_part, needing_all, summed
 from protocol.algorithms.glm import (
     LARGEST_COEFFICIENT,
     MOST_DECIMALS,
     VALUE,
     Coefficients,
+    MaskedCoefficients,
+    MaskedScores,
     PartialScores,
+    release_binding,
 )
+from protocol.contract import refuse
 from protocol.errors import DataError, IntegrityError
 from protocol.he.base import MAX_VALUE
 from protocol.messages import I64
@@ -21,13 +29,10 @@ from protocol.role import Script, ask
 
 @dataclass
 class Scores:
-    """What partners have released in a fit. released: by partner, in order."""
+    """What partners have released in a fit. released: in order."""
 
     task: GlmTask
-    released: dict[str, list[Released]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.released = {view.name: [] for view in self.task.partners}
+    released: list[Released] = field(default_factory=list)
 
     def release(self, coefficients: I64, decimals: int) -> Script[At]:
         """The scores of all rows by these coefficients: each partner adds up its part, and rounds it. One whose
@@ -42,26 +47,69 @@ class Scores:
                 "leave out that column, or set reg_lambda or reg_alpha",
             )  # fmt: skip
         own = task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]
-        parts = [coefficients[0] * VALUE + task.offsets + own]
-        sent = [self._sent(view, coefficients[task.block(k)], decimals) for k, view in enumerate(task.partners)]
-        asked = {view.name: one for view, one in zip(task.partners, sent, strict=True) if any(one.values)}
-        with task.clock("network"):
-            replies = yield from ask(asked, PartialScores)
-        for view, one in zip(task.partners, sent, strict=True):
-            if view.name not in asked:  # of coefficients that are all 0 there is nothing to ask
-                parts.append(np.zeros_like(parts[0]))
-                continue
-            reply = replies[view.name]
-            parts.append(partner_score(view, one, reply))
-            self.released[view.name].append(Released(one.values, one.decimals, reply.scores))
+        own = coefficients[0] * VALUE + task.offsets + own
+        sent = {
+            view.name: Coefficients(
+                design=view.design,
+                values=tuple(coefficients[task.block(k)].tolist()),
+                decimals=min(decimals, view.decimals),
+            )
+            for k, view in enumerate(task.partners)
+        }
         final = all(view.decimals <= decimals for view in task.partners)
-        return At(coefficients, np.stack(parts), released=final)
+        with task.clock("network"):
+            if task.masks:
+                summed = yield from self._sum(coefficients, sent)
+                return At(coefficients, np.stack((own, summed)), released=final)
+            each = yield from self._each(sent)
+        if task.pooled:
+            return At(coefficients, np.stack((own, each.sum(axis=0))), released=final, each=each)
+        return At(coefficients, np.concatenate((own[None], each)), released=final)
 
-    @staticmethod
-    def _sent(view: DesignView, coefficients: I64, decimals: int) -> Coefficients:
-        return Coefficients(
-            design=view.design, values=tuple(coefficients.tolist()), decimals=min(decimals, view.decimals)
-        )
+    def _each(self, sent: dict[str, Coefficients]) -> Script[I64]:
+        """Every partner's part of every row's score, in 1 / UNIT, shape (partners, n)."""
+        asked = {name: one for name, one in sent.items() if any(one.values)}
+        replies = yield from ask(asked, PartialScores)
+        parts = np.zeros((len(sent), len(self.task.labels)), dtype=np.int64)
+        for k, view in enumerate(self.task.partners):
+            if view.name in asked:  # of coefficients that are all 0 there is nothing to ask
+                one, scores = sent[view.name], replies[view.name].scores
+                parts[k] = partner_score(view, one, replies[view.name])
+                self._enter({view.name: one}, scores * 10 ** (MOST_DECIMALS - one.decimals))
+        return parts
+
+    def _sum(self, coefficients: I64, sent: dict[str, Coefficients]) -> Script[I64]:
+        """The sum of the partners' parts of every row's score, in 1 / UNIT, shape (n,); no single part is read.
+
+        Raises: RefusedError: all coefficients of a partner are 0, so that the sum would be another's scores alone.
+            IntegrityError: masks that do not cancel. TransportError: a partner is gone.
+        """
+        task = self.task
+        for name, one in sent.items():
+            if not any(one.values):
+                raise refuse(
+                    name, "masked_scores", "none of its columns is left in the glm, and its masks would hide nothing",
+                    "lower the penalty, leave it out of the rung, or agree that scores are not masked",
+                )  # fmt: skip
+        decimals = [one.decimals for one in sent.values()]
+        label = f"{task.label}/{len(self.released)}/{release_binding(coefficients, decimals)}"
+        asked = {
+            name: MaskedCoefficients(
+                design=one.design, values=one.values, decimals=one.decimals, group=task.masks, label=label
+            )
+            for name, one in sent.items()
+        }
+        with needing_all():
+            replies = yield from ask(asked, MaskedScores)
+        largest = sum(largest_part(one.values) for one in sent.values())
+        scores = summed({name: reply.scores for name, reply in replies.items()}, task.partners[0].rows, largest)
+        self._enter(sent, scores)
+        absent = {view.name: _absent(view, sent[view.name]) for view in task.partners}
+        return at_rows(scores, {view.name: view.positions for view in task.partners}, absent)
+
+    def _enter(self, sent: dict[str, Coefficients], scores: I64) -> None:
+        values, decimals = ({p: one.values for p, one in sent.items()}, {p: one.decimals for p, one in sent.items()})
+        self.released.append(Released(values, decimals, scores))
 
 
 def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) -> I64:
@@ -74,5 +122,10 @@ def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) ->
     plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
     if reply.decimals != sent.decimals or not plausible:
         raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")
-    absent = sum(b * n for b, n in zip(sent.values, view.not_held.tolist(), strict=True))
-    return np.asarray(np.where(view.positions >= 0, reply.scores[view.positions] * step, absent), dtype=np.int64)
+    scores = np.where(view.positions >= 0, reply.scores[view.positions] * step, _absent(view, sent))
+    return np.asarray(scores, dtype=np.int64)
+
+
+def _absent(view: DesignView, sent: Coefficients) -> int:
+    """The score of a row that the partner does not hold, in 1 / UNIT."""
+    return sum(b * n for b, n in zip(sent.values, view.not_held.tolist(), strict=True))

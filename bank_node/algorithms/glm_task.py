@@ -11,7 +11,7 @@ from bank_node.algorithms.curvature import Curvature
 from bank_node.algorithms.families import Family
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.selection import Choice
-from bank_node.models.linear import LinearModel
+from bank_node.models.linear import LinearModel, together
 from bank_node.models.offset import Offset, offset_units
 from bank_node.timing import Stopwatch
 from protocol.algorithms.boosting import Kept
@@ -30,7 +30,8 @@ class GlmTask:
 
     labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model. choose: decides from
     information, slope, free columns and dispersion at the constant model which columns stay. offset: of the model, with
-    its numbers over all rows, shape (n,).
+    its numbers over all rows, shape (n,). shared: partners have one order of rows. masks: of these partners (masks.py),
+    by which they hide their scores in the sum; "" for none.
     """
 
     label: str
@@ -45,6 +46,8 @@ class GlmTask:
     choose: Choose | None = None
     offset: tuple[Offset, F64] | None = field(default=None, repr=False)
     clock: Stopwatch = field(default_factory=Stopwatch)
+    shared: bool = False
+    masks: str = ""
 
     @cached_property
     def rows(self) -> I64:
@@ -87,6 +90,11 @@ class GlmTask:
         sizes = [len(self.own.terms), *(view.size for view in self.partners)]
         return np.repeat(np.arange(len(sizes)), sizes)
 
+    @property
+    def pooled(self) -> bool:
+        """Whether a fit goes on from the sum of the partners' scores, so that masks change no bit of it."""
+        return self.shared and len(self.partners) > 1
+
     def block(self, number: int) -> slice:
         """The coefficients of one partner, by its number."""
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
@@ -96,18 +104,25 @@ class GlmTask:
 class At:
     """Where a fit stands. coefficients: in millionths, shape (p,).
 
-    parts: of every row's score, in 1 / UNIT: the bank's, then each partner's, shape (1 + partners, n).
-    released: they are partial scores for these very coefficients.
+    parts: of every row's score, in 1 / UNIT: the bank's, then each partner's, shape (1 + partners, n), or their sum,
+    shape (2, n). released: they are partial scores for these very coefficients. each: every partner's, where parts has
+    their sum and the bank knows them as well, shape (partners, n).
     """
 
     coefficients: I64
     parts: I64
     released: bool = True
+    each: I64 | None = None
 
     @property
     def score(self) -> I64:
         """Of every row, in 1 / UNIT, shape (n,)."""
         return np.asarray(self.parts.sum(axis=0))
+
+    @property
+    def known(self) -> I64:
+        """The bank's part and each partner's, or their sum where no more is known."""
+        return self.parts if self.each is None else np.concatenate((self.parts[:1], self.each))
 
     def towards(self, other: "At", share: float) -> "At":
         """A point on the line to another."""
@@ -118,10 +133,13 @@ class At:
 
 @dataclass(frozen=True)
 class Released:
-    """One vector of partial scores. coefficients: in millionths. scores: of the row space, in 10^-decimals."""
+    """One vector of partial scores, of one partner, or summed of several.
 
-    coefficients: tuple[int, ...]
-    decimals: int
+    coefficients: in millionths, decimals: to which each rounds, by partner. scores: of the row space, in 1 / UNIT.
+    """
+
+    coefficients: Mapping[str, tuple[int, ...]]
+    decimals: Mapping[str, int]
     scores: I64 = field(repr=False)
 
 
@@ -130,10 +148,10 @@ class FittedGlm:
     """What a fit ends with.
 
     margin: of every row, shape (n,). parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
-    (1 + partners, n). curvature: at the end, at_start: at the constant model; active: coefficients not left at 0 for
-    being told by others. few: those of partners kept out, of whose columns fewer than their contracts ask for would
-    have had a part, shape (p,). deviance: of the model, and of the constant one. steps: taken. released: by each
-    partner. queries: vectors sent to each.
+    (1 + partners, n), or (2, n) where masks hide all but the sum of the partners'. curvature: at the end, at_start: at
+    the constant model; active: coefficients not left at 0 for being told by others. few: those of partners kept out, of
+    whose columns fewer than their contracts ask for would have had a part, shape (p,). deviance: of the model, and of
+    the constant one. steps: taken. released: in order. queries: vectors sent to each partner.
     """
 
     model: LinearModel
@@ -150,5 +168,16 @@ class FittedGlm:
     queries: int
     parts: I64
     kept: Mapping[str, Kept]
-    released: Mapping[str, tuple[Released, ...]]
+    released: tuple[Released, ...]
     choice: Choice | None = None
+
+    @property
+    def summed(self) -> bool:
+        """Whether the bank knows the sum of the partners' parts alone."""
+        return len(self.parts) < len(self.model.parties)
+
+    @property
+    def told(self) -> dict[str, I64]:
+        """The partners' parts, by partner, or their sum by the name of all `together`."""
+        partners = self.model.parties[1:]
+        return dict(zip([together(partners)] if self.summed else partners, self.parts[1:], strict=True))

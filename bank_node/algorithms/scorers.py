@@ -11,12 +11,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.algorithms.masks import agree_on_masks, at_rows, largest_part, needing_all, summed
 from bank_node.algorithms.scoring import Answers, Told, absent, ask_for_bits, handles_of, margins
 from bank_node.models.folder import Model
-from bank_node.models.linear import LinearModel
+from bank_node.models.linear import LinearModel, together
 from bank_node.models.trees import TreeModel
 from protocol.algorithms.alignment import BankAlignment
-from protocol.algorithms.glm import MOST_DECIMALS, TermScores
+from protocol.algorithms.glm import MOST_DECIMALS, MaskedTermScores, TermScores
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
@@ -47,6 +48,21 @@ class PartAnswers:
         return Part(np.asarray(np.where(positions >= 0, self.scores[positions], self.not_held), dtype=np.int64))
 
 
+@dataclass(frozen=True)
+class SumAnswers:
+    """The sum of several partners' partial scores of the row space that they share, in 1 / UNIT.
+
+    not_held: what stands for a row that a partner does not hold, by partner.
+    """
+
+    scores: I64 = field(repr=False)
+    not_held: Mapping[str, int]
+
+    def at(self, places: Mapping[str, I64]) -> Part:
+        """Those of rows that stand at these places at each partner, -1 if not held."""
+        return Part(at_rows(self.scores, places, self.not_held))
+
+
 class Answer(Protocol):
     """What a partner has answered for all rows of a row space."""
 
@@ -60,8 +76,11 @@ class Scorer(Protocol):
     def needs(self, party: str) -> bool:
         """Whether a partner must be asked."""
 
-    def ask(self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]) -> Script[Mapping[str, Answer]]:
-        """Every partner's answer, by partner. trained: alignments of the training."""
+    def ask(
+        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+    ) -> Script["AllAnswers"]:
+        """Every partner's answer, by partner. trained: alignments of the training. masked: partners told it their sum
+        alone, which then stands under the name of all `together`."""
 
     def absent(self, party: str, rows: int) -> Told | Part:
         """What stands for a partner that is not asked."""
@@ -79,7 +98,9 @@ class TreeScorer:
     def needs(self, party: str) -> bool:
         return handles_of(self.model, party) > 0
 
-    def ask(self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]) -> Script[Mapping[str, Answers]]:
+    def ask(
+        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+    ) -> Script[Mapping[str, Answers]]:
         return (yield from ask_for_bits(self.model, trained, alignments))
 
     def absent(self, party: str, rows: int) -> Told:
@@ -101,15 +122,34 @@ class LinearScorer:
         return self.model.asks(party)
 
     def ask(
-        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
-    ) -> Script[Mapping[str, PartAnswers]]:
+        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+    ) -> Script["AllAnswers"]:
         """Raises: IntegrityError: another number of rows, or other decimals than in training."""
         digest = self.model.sha256
+        if masked:
+            return (yield from self._ask_sum(trained, alignments))
         queries = {
             p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p]) for p, a in alignments.items()
         }
         replies = yield from ask(queries, TermScores)
         return {p: self._answers(p, reply, alignments[p].rows) for p, reply in replies.items()}
+
+    def _ask_sum(
+        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
+    ) -> Script[dict[str, SumAnswers]]:
+        """Raises: IntegrityError: another number of rows, or masks that do not cancel. TransportError: one is gone."""
+        bank, digest = self.model.parties[0], self.model.sha256
+        group = yield from agree_on_masks(bank, digest, {p: a.alignment for p, a in alignments.items()})
+        queries = {
+            p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p], group=group)
+            for p, a in alignments.items()
+        }
+        with needing_all():
+            replies = yield from ask(queries, MaskedTermScores)
+        largest = sum(largest_part([term.coefficient for term in self.model.of(p)]) for p in alignments)
+        rows = next(iter(alignments.values())).rows
+        scores = summed({p: reply.scores for p, reply in replies.items()}, rows, largest)
+        return {together(list(alignments)): SumAnswers(scores, {p: self.model.not_held(p) for p in alignments})}
 
     def _answers(self, party: str, reply: TermScores, rows: int) -> PartAnswers:
         decimals = self.model.decimals[party]
@@ -124,10 +164,25 @@ class LinearScorer:
 
     def margins(self, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told | Part], rows: int) -> F64:
         score = self.model.own_score(columns, rows)
-        for party in self.model.parties[1:]:
+        partners = self.model.parties[1:]
+        whole = told.get(together(partners))
+        if isinstance(whole, Part):
+            return self.model.margin(score + whole.score)
+        for party in partners:
             part = told.get(party)
             score = score + (part if isinstance(part, Part) else self.absent(party, rows)).score
         return self.model.margin(score)
+
+
+AllAnswers = Mapping[str, Answer | SumAnswers]
+
+
+def told_at(answers: AllAnswers, places: Mapping[str, I64]) -> dict[str, Told | Part]:
+    """What the answers say of rows that stand at these places at each partner."""
+    return {
+        name: answer.at(places) if isinstance(answer, SumAnswers) else answer.at(places[name])
+        for name, answer in answers.items()
+    }
 
 
 def scorer_of(model: Model) -> Scorer:

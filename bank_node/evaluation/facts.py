@@ -89,8 +89,9 @@ class Leakage(Facts):
 
     queries: vectors answered. equations_share: sums released a matched row, for life so far.
     information_share: share of the entropy of its bins that split bits revealed so far.
-    releases: vectors of partial scores of the model so far. told_rows: share of the rows of its table whose bins these
-    tell (bank_node/algorithms/telling.py); None without any, or where the bank does not know what stands for a bin.
+    releases: vectors of partial scores of the model so far; summed: of these, hidden in the sum of several partners'.
+    told_rows: share of the rows of its table whose bins these tell (bank_node/outcome/rows_told.py); None without any,
+    or where the bank does not know what stands for a bin.
     zcdp: rho of zero-concentrated differential privacy that the noise would amount to; no claim is made on it.
     """
 
@@ -99,6 +100,7 @@ class Leakage(Facts):
     information_share: float
     zcdp: float | None = None
     releases: int = 0
+    summed: int = 0
     told_rows: float | None = None
 
 

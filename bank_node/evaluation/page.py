@@ -56,6 +56,8 @@ def render_page(report: Report, scored: Scored) -> str:
             disclosures=_disclosures(report),
             leaks=_leaks(report),
             linear=[rung for rung in report.rungs if rung.linear],
+            scores_summed=any(leak.summed for rung in report.rungs for leak in rung.leakage.values()),
+            scores_each=any(rung.linear and len(rung.leakage) > 1 for rung in report.rungs),
             calibrated=[rung for rung in report.rungs if rung.calibration],
             calibration_figures=FIGURES,
             segment_metrics=("auc", "ks") if rate else (sensitive_metric(report.task),),

@@ -35,7 +35,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bands, its cut-offs; columns, by party the column of each handle or of the bank's own terms, by its name, or its
     number where a partner does not tell it; baseline, of a linear model by party the mean of each own term, and of each
     partner's part, over the rows trained on.
-    scorecard: of that kind of model, as JSON.
+    scorecard: of that kind of model, as JSON. masked: true where partners tell the sum of their scores alone.
     """
 
     schema: int = SCHEMA
@@ -59,6 +59,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     columns: dict[str, tuple[str, ...]] | msgspec.UnsetType = msgspec.UNSET
     baseline: dict[str, tuple[float, ...]] | msgspec.UnsetType = msgspec.UNSET
     scorecard: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    masked: bool | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
     def sealed(self) -> "About":
@@ -91,6 +92,11 @@ class ModelFolder:
         """The scorecard, of that kind of model."""
         card = self.about.scorecard
         return None if isinstance(card, msgspec.UnsetType) else Scorecard.model_validate(card)
+
+    @property
+    def masked(self) -> bool:
+        """Whether its partners tell the sum of their scores alone, so that it takes all of them, or none."""
+        return self.about.masked is True
 
     def write(self, folder: Path) -> None:
         """Put both files into the folder. Raises: UsageError: the disk is full."""

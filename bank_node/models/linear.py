@@ -5,7 +5,7 @@ wherever they are computed. A term of a partner says what stands for its bins, i
 stands for a row that it does not hold; which column it is, beyond its number, only the partner knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +21,11 @@ from protocol.messages import F64, I64
 from protocol.table import Column
 
 SCHEMA: Final = 1
+
+
+def together(partners: Sequence[str]) -> str:
+    """What several partners are called whose parts of a score are known in sum alone."""
+    return " + ".join(sorted(partners))
 
 
 class OwnTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

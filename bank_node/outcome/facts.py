@@ -3,9 +3,10 @@
 from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.evaluation.facts import DataFacts, PartyFacts, RunFacts, RungFacts, Text
 from bank_node.outcome import notes
-from bank_node.outcome.linear_facts import linear_facts, with_releases
+from bank_node.outcome.linear_facts import linear_facts
 from bank_node.outcome.measured import measured_of
 from bank_node.outcome.model_files import card_of, variance_power
+from bank_node.outcome.rows_told import with_releases
 from bank_node.outcome.security import security_of
 from bank_node.outcome.selection_facts import selection_facts
 from bank_node.outcome.spent import budgets, leakage
@@ -104,9 +105,10 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
 
 
 def _importance(trained: TrainedRung) -> dict[str, float]:
-    """By party, its share of the gain; in a linear model, of the spread of its parts of the score."""
+    """By party, its share of the gain; in a linear model, of the spread of its part of the score, partners together
+    where the bank knows their sum alone."""
     if not isinstance(trained.fitted, FittedGlm):
         return trained.fitted.model.importance()
-    spread = trained.fitted.parts.std(axis=1)
+    parties, spread = [trained.fitted.model.parties[0], *trained.fitted.told], trained.fitted.parts.std(axis=1)
     total = float(spread.sum())
-    return {p: float(s) / total if total else 0.0 for p, s in zip(trained.fitted.model.parties, spread, strict=True)}
+    return {p: float(s) / total if total else 0.0 for p, s in zip(parties, spread, strict=True)}

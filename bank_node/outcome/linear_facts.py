@@ -6,8 +6,7 @@ import numpy as np
 
 from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.algorithms.inference import above, figures_of
-from bank_node.algorithms.telling import share_told
-from bank_node.evaluation.facts import Leakage, Linear, PartyTest, Term
+from bank_node.evaluation.facts import Linear, PartyTest, Term
 from bank_node.outcome.bin_tables import NOT_HELD, name_of, names_of_rule, names_of_shape
 from bank_node.outcome.preparation_facts import prepared_columns
 from bank_node.training.training import TrainedRung, Training
@@ -93,20 +92,3 @@ def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: 
                     p = above(statistic, degrees)
                     out.append(PartyTest(party=partner, degrees=degrees, statistic=statistic, p=p))
     return out
-
-
-def with_releases(training: Training, trained: TrainedRung, partner: str, leakage: Leakage) -> Leakage:
-    """The same with what the partial scores told, of all rungs of the model so far: their columns are the same."""
-    if not isinstance(trained.fitted, FittedGlm):
-        return leakage
-    place = next(k for k, rung in enumerate(training.rungs) if rung is trained)
-    so_far = training.rungs[: place + 1]
-    fits = [t.fitted for t in so_far if t.model == trained.model and isinstance(t.fitted, FittedGlm)]
-    released = {(r.coefficients, r.decimals): r.scores for fit in fits for r in fit.released.get(partner, ())}
-    told, values = None, [term.values for term in trained.fitted.model.of(partner)]
-    if released and all(values):
-        held = training.alignments[partner].positions
-        scores = np.stack([s[held[held >= 0]] for s in released.values()])
-        coefficients = np.array([values for values, _ in released], dtype=np.int64)
-        told = share_told(values, coefficients, scores, [decimals for _, decimals in released])
-    return leakage.model_copy(update={"releases": len(released), "told_rows": told})

@@ -42,6 +42,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         calibration=calibration,
         **_watched(training, trained, calibration),
         scorecard=card.model_dump(mode="json") if card else msgspec.UNSET,
+        masked=True if isinstance(trained.fitted, FittedGlm) and trained.fitted.summed else msgspec.UNSET,
     )
     return ModelFolder(about, model)
 

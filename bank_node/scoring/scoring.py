@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bank_node.algorithms.objective import RESPONSES
-from bank_node.algorithms.scorers import scorer_of
+from bank_node.algorithms.scorers import scorer_of, told_at
 from bank_node.config import BankConfig
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
@@ -106,6 +106,12 @@ def partners_asked(config: BankConfig, folder: ModelFolder, without: set[str]) -
     folder.require_settings(config)
     model, scorer = folder.model, scorer_of(folder.model)
     asked = [p for p in model.parties if p != config.party and scorer.needs(p) and p not in without]
+    if folder.masked and asked and without:
+        raise UsageError(
+            "--absent",
+            f"the model's partners tell the sum of their scores alone, and it takes {sorted(without)[0]} to open it",
+            "use the model of a rung without it, or do without all partners",
+        )  # fmt: skip
     for partner in asked:
         if partner not in config.partners:
             raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
@@ -125,13 +131,13 @@ def score(
     told = {p: scorer.absent(p, table.rows) for p in model.parties if p in without}
     if asked:
         standing = Standing(config, table, exchange, progress)
-        with absence_offered():
+        with absence_offered(folder.masked):
             standing.agree(asked, job="", model=model.sha256)
             for partner in asked:
                 folder.require_contract(partner, standing.contracts[partner])
             alignments = standing.align(asked)
-            answers = drive(scorer.ask(folder.about.alignment, alignments), exchange)
-            told |= {p: answer.at(alignments[p].positions) for p, answer in answers.items()}
+            answers = drive(scorer.ask(folder.about.alignment, alignments, folder.masked), exchange)
+            told |= told_at(answers, {p: a.positions for p, a in alignments.items()})
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     used = parties_used(config.party, {p: a.positions for p, a in alignments.items()}, table.rows)
     margin = scorer.margins(config.party, columns, told, table.rows)
@@ -147,12 +153,13 @@ def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str
 
 
 @contextmanager
-def absence_offered() -> Iterator[None]:
+def absence_offered(masked: bool) -> Iterator[None]:
     """Name, in the error of a partner that is down or refuses, the way to do without it."""
+    way = "score by the model of a rung without it" if masked else "score without it: --absent {}=missing"
     try:
         yield
     except (TransportError, RefusedError) as error:
-        remedy = f"{error.remedy}; or score without it: --absent {error.party}=missing"
+        remedy = f"{error.remedy}; or {way.format(error.party)}"
         raise type(error)(error.party, error.thing, remedy) from error
 
 

@@ -5,13 +5,15 @@ that of their tables.
 """
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
 
-from bank_node.algorithms.scorers import Answer, Part, scorer_of
+import numpy as np
+
+from bank_node.algorithms.scorers import AllAnswers, Part, scorer_of, told_at
 from bank_node.algorithms.scoring import Told
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
+from bank_node.models.linear import together
 from bank_node.scoring.rows import PART, Rows
 from bank_node.scoring.scoring import absence_offered, parties_used, partners_asked, scored_of
 from bank_node.standing import Progress, Standing
@@ -35,15 +37,15 @@ def score_rows(
     model, scorer = folder.model, scorer_of(folder.model)
     asked = partners_asked(config, folder, without)
     alignments: dict[str, BankAlignment] = {}
-    answers: Mapping[str, Answer] = {}
+    answers: AllAnswers = {}
     if asked:
         standing = Standing(config, Table(config.party, [], ()), exchange, progress)
-        with absence_offered():
+        with absence_offered(folder.masked):
             standing.agree(asked, job="", model=model.sha256)
             for partner in asked:
                 folder.require_contract(partner, standing.contracts[partner])
             alignments = standing.align_rows(asked, rows)
-            answers = drive(scorer.ask(folder.about.alignment, alignments), exchange)
+            answers = drive(scorer.ask(folder.about.alignment, alignments, folder.masked), exchange)
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")
         for first, count in rows.parts(PART):
@@ -64,9 +66,12 @@ def score_rows(
 
 
 def _told(
-    bank: str, folder: ModelFolder, rows: int, answers: Mapping[str, Answer], places: dict[str, I64]
+    bank: str, folder: ModelFolder, rows: int, answers: AllAnswers, places: dict[str, I64]
 ) -> dict[str, Told | Part]:
     """Of one part. A partner that was not asked is not held by any row."""
     scorer = scorer_of(folder.model)
     told = {p: scorer.absent(p, rows) for p in folder.model.parties if p != bank and scorer.needs(p)}
-    return told | {p: answer.at(places[p]) for p, answer in answers.items()}
+    if folder.masked:
+        parts = [part.score for part in told.values() if isinstance(part, Part)]
+        told = {together(list(told)): Part(np.sum(parts, axis=0))}
+    return told | told_at(answers, places)

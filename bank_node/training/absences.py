@@ -49,7 +49,12 @@ def told_of(view: PartnerView, handles: tuple[Split, ...], rows: I64) -> Told:
 
 
 def absences_of_glm(fitted: FittedGlm, test: npt.NDArray[np.bool_]) -> dict[str, F64]:
-    """Scores of the test rows of a linear model by the partner that is absent: as if it held no row."""
+    """Scores of the test rows of a linear model by the partner that is absent: as if it held no row.
+
+    None where masks hide what each partner adds: rows are then scored with all of them, or by another rung's model.
+    """
+    if fitted.summed:
+        return {}
     model, whole = fitted.model, fitted.parts[:, test].sum(axis=0)
     return {
         partner: RESPONSES[model.objective](model.margin(whole - fitted.parts[k, test] + model.not_held(partner)))

@@ -10,6 +10,7 @@ import numpy as np
 from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.glm import fit_glm
 from bank_node.algorithms.glm_task import GlmTask
+from bank_node.algorithms.masks import agree_on_masks
 from bank_node.algorithms.objective import RESPONSES
 from bank_node.algorithms.selection import Columns, choose
 from bank_node.timing import Stopwatch
@@ -31,6 +32,7 @@ from bank_node.training.own_table import offset_of
 from bank_node.training.preparing import Preparing
 from bank_node.training.training import TrainedRung
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.masks import FEWEST
 from protocol.he.streams import digest
 from protocol.job import ScorecardModel
 from protocol.job.ladder import Rung
@@ -110,6 +112,8 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
         progress=under.progress(rung),
         offset=offset_of(params, table),
         clock=clock,
+        shared=training.standing.config.alignment == "shared",
+        masks=_masks(under, rung),
     )
     selection = training.job.selection
     if selection is not None:
@@ -117,3 +121,16 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
         offered = Columns(task.parties, least, params.by_woe)
         task = replace(task, choose=partial(choose, columns=offered, settings=selection))
     return task
+
+
+def _masks(under: Under, rung: Rung) -> str:
+    """Masks of the rung's partners, agreed on once a job; "" where there is nobody to hide among, or nobody asks."""
+    training, partners = under.training, tuple(sorted(rung.partners))
+    asked = any(training.standing.contracts[p].masked_scores for p in partners)
+    if len(partners) < FEWEST or not asked or training.standing.config.alignment != "shared":
+        return ""
+    if partners not in training.masks:
+        alignments = {p: training.alignments[p].alignment for p in partners}
+        script = agree_on_masks(training.table.party, training.job.sha256, alignments)
+        training.masks[partners] = drive(script, under.journal)
+    return training.masks[partners]

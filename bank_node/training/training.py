@@ -51,8 +51,8 @@ class Training:
     """A training as far as it is, before it is written down.
 
     dropped: columns by party. views: by partner and cutting. own: the bank's columns, by cutting and fold, 0 = of all.
-    counts: rows and bads a bin, by cutting and partner. encoded: by linear model. folds: of every row in each cut,
-    shape (r, n).
+    counts: rows and bads a bin, by cutting and partner. encoded: by linear model. masks: their name, by
+    partners. folds: of every row in each cut, shape (r, n).
     """
 
     job: Job
@@ -67,4 +67,5 @@ class Training:
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)
     counts: dict[Cutting, Mapping[str, I64]] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
+    masks: dict[tuple[str, ...], str] = field(default_factory=dict)
     folds: I64 | None = None

@@ -59,7 +59,7 @@ def baseline_of(training: Training, trained: TrainedRung) -> dict[str, tuple[flo
         return {}
     columns = {column.name: column.rows(train) for column in training.table.columns}
     own = tuple(float(t.encode(columns[t.column]).mean()) * t.coefficient for t in fitted.model.own)
-    parts = {p: (float(fitted.parts[k, train].mean()),) for k, p in enumerate(fitted.model.parties) if k}
+    parts = {p: (float(part[train].mean()),) for p, part in fitted.told.items()}
     return {training.table.party: own, **parts}
 
 
@@ -81,7 +81,7 @@ def _told(training: Training, trained: TrainedRung) -> ToldOf:
     """What the training was told of the test rows."""
     fitted, test = trained.fitted, training.parts == "test"
     if isinstance(fitted, FittedGlm):
-        return {p: Part(fitted.parts[k, test]) for k, p in enumerate(fitted.model.parties) if k}
+        return {p: Part(part[test]) for p, part in fitted.told.items()}
     cutting = training.job.cutting_of(training.job.models[training.job.model_names.index(trained.model)])
     views = {p: training.views[p, cutting] for p in trained.rung.partners}
     return {p: told_of(view, fitted.handles[p], np.flatnonzero(test)) for p, view in views.items()}

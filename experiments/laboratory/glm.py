@@ -10,21 +10,26 @@ import numpy.typing as npt
 from bank_node.algorithms.glm import fit_glm
 from bank_node.algorithms.glm_task import FittedGlm, GlmTask
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
+from bank_node.algorithms.masks import agree_on_masks
 from bank_node.algorithms.woe import count_partners
 from bank_node.models.offset import Offset
 from bank_node.training.linear_columns import Picking, design_of, encode_bank
 from bank_node.training.preparing import Preparing
 from experiments.laboratory import JOB, Laboratory, over_the_wire
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
+from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.woe import count_bins
+from protocol.algorithms.alignment import PartnerAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
 from protocol.algorithms.woe import BinCountsQuery
 from protocol.he.base import Integers
 from protocol.he.engines import integer_evaluator, integer_kit, new_keys
 from protocol.he.integers import IntegerEvaluator
 from protocol.he.streams import fresh_key
+from protocol.identity.identity import create_demo_identities, load_identity
 from protocol.messages import F64, I64, Message
 from protocol.role import Replies, Requests, drive
 from protocol.settings.preparation import USUAL, Preparation
@@ -38,11 +43,14 @@ AS_IT_IS: Final = Preparation()
 class GlmLaboratory(Laboratory):
     """One fit at a time. fits: the partners' halves. encoded, designs: columns of the last fit.
 
-    preparation: of the job, for columns that are taken as numbers. offset: of the model, with its numbers.
+    preparation: of the job, for columns that are taken as numbers. offset: of the model, with its numbers. shared:
+    whether partners have one order of rows; masked: whether they hide their scores in the sum.
     """
 
     preparation: Preparation = AS_IT_IS
     offset: tuple[Offset, F64] | None = None
+    shared: bool = False
+    masked: bool = False
     fits: dict[str, GlmAnswerer] = field(default_factory=dict)
     encoded: OwnDesign | None = None
     designs: dict[str, DesignView] = field(default_factory=dict)
@@ -74,6 +82,8 @@ class GlmLaboratory(Laboratory):
             own=self.encoded,
             offset=self.offset,
             partners=tuple(self.designs.values()),
+            shared=self.shared,
+            masks=self._agree_on_masks() if self.masked else "",
         )
         return drive(fit_glm(task), self.exchange)
 
@@ -90,7 +100,23 @@ class GlmLaboratory(Laboratory):
         """What carries messages to the partners, as bytes."""
         return {party: over_the_wire(self._answer(party, over_the_wire(m))) for party, m in requests.items()}
 
+    def _order(self, name: str, rows: int) -> I64:
+        """One order of rows for all partners has places that a partner does not hold; its own has none."""
+        places = np.arange(rows)
+        return np.where(np.isin(places, self.positions[name]), places, -1) if self.shared else places
+
+    def _agree_on_masks(self) -> str:
+        if not (self.folder / "ca").exists():
+            folders = {name: self.folder / name / "identity" for name in self.partners}
+            create_demo_identities(self.folder / "ca", folders)
+        return drive(agree_on_masks("bank", JOB, dict.fromkeys(self.partners, "rows")), self.exchange)
+
     def _answer(self, party: str, message: Message) -> Message:
+        masks = self.fits[party].masks if party in self.fits else None
+        if isinstance(message, MaskKeyQuery) and masks:
+            return masks.key(message)
+        if isinstance(message, PeerKeys) and masks:
+            return masks.agree(message)
         if isinstance(message, BinCountsQuery):
             return count_bins(self.answerers[party], message)
         return self.fits[party].handle(message)
@@ -111,9 +137,18 @@ class GlmLaboratory(Laboratory):
             layout=layout,
             terms=terms,
             values=values_of(terms, self.partners[name], name),
-            order=np.arange(layout.matrix.n),
+            order=self._order(name, layout.matrix.n),
             build=build,
             keep=lambda model, terms: None,
+            masks=Masks(
+                name,
+                "bank",
+                self.folder / name / "masks",
+                layout.budgets,
+                lambda: load_identity(self.folder / name / "identity", name, demo=True),
+                {},
+                lambda aligned: PartnerAlignment(aligned, "bank", "shared", len(self.y), 0, np.arange(layout.matrix.n)),
+            ),
         )
         hint = self.fits[name].evaluator.hint()
         return DesignView(

@@ -8,6 +8,7 @@ import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.algorithms.masks import Masks
 from partner_node.columns_shown import require_shown
 from partner_node.kept.models import changed_table
 from partner_node.kept.terms import KeptTerm, KeptTerms
@@ -15,11 +16,14 @@ from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
     LARGEST_COEFFICIENT,
+    MOST_DECIMALS,
     Coefficients,
     CrossQuery,
     CrossSums,
     DesignColumn,
     KeepTerms,
+    MaskedCoefficients,
+    MaskedScores,
     PartialScores,
     admits,
     mean_and_deviation,
@@ -110,6 +114,7 @@ class GlmAnswerer:
 
     layout: of whose bins, layout_name, the design is, with its budgets. values: over the whole table, shape (rows, d).
     order: the table's row at each position. build: makes the evaluator of a matrix. keep: stores a model's terms.
+    masks: with other partners. singly: whether scores may leave without.
     """
 
     design: str
@@ -120,6 +125,8 @@ class GlmAnswerer:
     order: I64 = field(repr=False)
     build: Callable[[Integers], IntegerEvaluator] = field(repr=False)
     keep: Callable[[str, KeptTerms], None] = field(repr=False)
+    masks: Masks
+    singly: bool = True
 
     @cached_property
     def evaluator(self) -> IntegerEvaluator:
@@ -139,7 +146,9 @@ class GlmAnswerer:
             case CrossQuery():
                 return self._sum(message)
             case Coefficients():
-                return self._score(message.values, message.decimals)
+                return self._tell(message)
+            case MaskedCoefficients():
+                return self._hide(message)
             case KeepTerms():
                 return self._keep(message)
         raise PeerError(self._bank, f"sent {message.KIND} in a fit", "run the same version on both sides")
@@ -163,31 +172,54 @@ class GlmAnswerer:
             weight = self.evaluator.answer(query.weight, [query.weight_label], every)
         return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=columns, weight=weight)
 
-    def _score(self, coefficients: Sequence[int], decimals: int) -> PartialScores:
+    def _tell(self, message: Coefficients) -> PartialScores:
         """Partial scores; each vector of them is one of the alignment's `score_releases`."""
+        if not self.singly:
+            raise refuse(
+                self.layout.party, "masked_scores",
+                "its scores would be told singly, and the job's approved file has no rung of it alone",
+                "ask for masked scores, with the other partners of the rung",
+            )  # fmt: skip
+        scores = self._scores(message.values, message.decimals)
+        self._spend(release_label(self.design, message.values, message.decimals))
+        return PartialScores(decimals=message.decimals, scores=scores)
+
+    def _hide(self, message: MaskedCoefficients) -> MaskedScores:
+        """The same under masks; each label is one of the `score_releases`."""
+        if self.masks.kept(message.group).subject != self.state.job:
+            raise IntegrityError(self._bank, "asked under the masks of another job", "run the job again")
+        scores = self._scores(message.values, message.decimals, hiding=True) * 10 ** (MOST_DECIMALS - message.decimals)
+        self._spend(digest(message.group.encode(), message.label.encode()).hex())
+        return MaskedScores(scores=self.masks.hide(message.group, message.label, scores))
+
+    def _scores(self, coefficients: Sequence[int], decimals: int, hiding: bool = False) -> I64:
+        """Of every row of the row space, in 10^-decimals. Raises: RefusedError, IntegrityError."""
         self._require_coefficients(coefficients)
-        contract, state = self.layout.contract, self.layout.state
+        contract = self.layout.contract
         if not 0 <= decimals <= contract.score_decimals:
             raise refuse(
-                state.bank, "score_decimals", f"asked for scores of {decimals} decimals",
+                self._bank, "score_decimals", f"asked for scores of {decimals} decimals",
                 f"ask for {contract.score_decimals} at most",
             )  # fmt: skip
-        self._require_shown(coefficients)
-        label = release_label(self.design, coefficients, decimals)
+        self._require_shown(coefficients, hiding)
+        return scores_of(self.values, coefficients, self.order, decimals)
+
+    def _spend(self, label: str) -> None:
+        contract, state = self.layout.contract, self.layout.state
         self.layout.budgets.spend_release(state.bank, state.alignment, label, contract.score_releases)
-        return PartialScores(decimals=decimals, scores=scores_of(self.values, coefficients, self.order, decimals))
 
     def _keep(self, message: KeepTerms) -> Kept:
         self._require_coefficients(message.values)
         if any(message.values):  # a model that makes nothing of this partner asks nothing of it either
             self._require_shown(message.values)
-        self.keep(message.model, KeptTerms(tuple(self.terms), message.values))
+        among = self.masks.kept(message.group).names if message.group else ()
+        self.keep(message.model, KeptTerms(tuple(self.terms), message.values, among))
         return self.layout.kept()
 
     def _require_coefficients(self, values: Sequence[int]) -> None:
         if len(values) != len(self.terms) or any(abs(v) > LARGEST_COEFFICIENT for v in values):
             raise IntegrityError(self._bank, "sent coefficients that cannot be", "run the same version on both sides")
 
-    def _require_shown(self, coefficients: Sequence[int]) -> None:
+    def _require_shown(self, coefficients: Sequence[int], hiding: bool = False) -> None:
         names = [term.column for term in self.terms]
-        require_shown(self.layout.party, self.layout.contract, names, self.values, coefficients)
+        require_shown(self.layout.party, self.layout.contract, names, self.values, coefficients, hiding)

@@ -32,8 +32,12 @@ class KeptTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return standardised(column.numbers, self.mean, self.deviation)
 
 
-class KeptTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands behind a model: its columns, and coefficients in millionths."""
+class KeptTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What stands behind a model: its columns, and coefficients in millionths.
+
+    among: all partners of it, where its scores leave under masks alone that hide them in the sum of theirs.
+    """
 
     terms: tuple[KeptTerm, ...]
     coefficients: tuple[int, ...]
+    among: tuple[str, ...] = ()

@@ -36,7 +36,8 @@ class Agreement:
         job = own.models.job_of(hello.model) if hello.model else hello.job
         if hello.job or hello.model:
             self.approved(job)
-        write_whole(self._file, msgspec.json.encode(Agreed(contract.model_dump(), job)))
+        clauses = {name: float(value) for name, value in contract.model_dump().items()}
+        write_whole(self._file, msgspec.json.encode(Agreed(clauses, job)))
         return agreement.Welcome(
             terms=self._terms,
             data=own.table.sha256,

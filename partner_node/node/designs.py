@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
+from partner_node.algorithms.masks import Masks
 from partner_node.kept.terms import KeptTerm, KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
@@ -32,8 +33,11 @@ class KeptDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Designs:
     """What is known of a design is on disk, by its name; the role that answers is built from that."""
 
-    def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments, layouts: Layouts) -> None:
+    def __init__(
+        self, own: Holdings, agreement: Agreement, alignments: Alignments, layouts: Layouts, masks: Masks
+    ) -> None:
         self._own, self._agreement, self._alignments, self._layouts = own, agreement, alignments, layouts
+        self._masks = masks
         self._answerers: dict[str, GlmAnswerer] = {}
 
     def lay_out(self, message: glm.Design) -> glm.Designed:
@@ -72,7 +76,15 @@ class Designs:
             self._answerers[name] = self._build(name, kept)
         answerer = self._answerers[name]
         answerer.layout = self._layouts.answerer(answerer.layout_name)
+        answerer.singly = self._tells_singly()
         return answerer
+
+    def _tells_singly(self) -> bool:
+        """Whether scores may leave without masks: where the contract asks for none, where partners share no order of
+        rows, and in rungs that have no other partner, which an approved file tells of."""
+        plan = self._agreement.plan
+        alone = plan is None or any(model.alone for model in plan.models)
+        return alone or not self._agreement.contract.masked_scores or self._own.config.alignment != "shared"
 
     def _build(self, name: str, kept: KeptDesign) -> GlmAnswerer:
         own, config, layout = self._own, self._own.config, self._layouts.answerer(kept.layout)
@@ -91,6 +103,7 @@ class Designs:
                 config.engine, config.bank, own.key, matrix, seed, own.budgets, public
             ),
             keep=partial(self._keep, layout.state.alignment),
+            masks=self._masks,
         )
 
     def _keep(self, aligned: str, model: str, terms: KeptTerms) -> None:

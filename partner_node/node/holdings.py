@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from partner_node.algorithms.binning import require_named, require_ordered, require_preparable
+from partner_node.algorithms.masks import Masks
 from partner_node.config import PartnerConfig
 from partner_node.kept.cache import Cache
 from partner_node.kept.models import KeptModels
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import APPROVALS, Approvals
+from protocol.algorithms.alignment import PartnerAlignment
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.engines import require
+from protocol.identity.identity import load_identity
 from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
 
@@ -65,3 +69,10 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
         key=kept_key(config.state / "partner.key"),
         cache=cache,
     )
+
+
+def masks_of(own: Holdings, alignment: Callable[[str], PartnerAlignment]) -> Masks:
+    """Masks with other partners. alignment: a kept one, by its name."""
+    config = own.config
+    identity = partial(load_identity, config.identity, config.party, config.demo)
+    return Masks(config.party, config.bank, config.state / "masks", own.budgets, identity, config.peers, alignment)

@@ -16,10 +16,11 @@ from partner_node.kept.cache import Cache
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.designs import Designs
-from partner_node.node.holdings import open_holdings
+from partner_node.node.holdings import masks_of, open_holdings
 from partner_node.node.layouts import Layouts
 from partner_node.node.scores import Scores
 from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm
+from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.woe import BinCountsQuery, InformationValues
 from protocol.errors import PeerError
@@ -38,8 +39,9 @@ class PartnerNode:
         self._agreement = Agreement(own)
         self._alignments = Alignments(own)
         self._layouts = Layouts(own, self._agreement, self._alignments)
-        self._designs = Designs(own, self._agreement, self._alignments, self._layouts)
-        self._scores = Scores(own, self._agreement, self._alignments)
+        self._masks = masks_of(own, self._alignments.find)
+        self._designs = Designs(own, self._agreement, self._alignments, self._layouts, self._masks)
+        self._scores = Scores(own, self._agreement, self._alignments, self._masks)
         self._checkup = CheckupAnswerer(
             config.bank, own.table.entity_ids, schema_digest(own.key, own.table), time.time, self._keep_checkup
         )
@@ -73,7 +75,7 @@ class PartnerNode:
                 return self._alignments.answerer
             case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
                 return self._layouts.answerer(message.layout)
-            case glm.CrossQuery() | glm.Coefficients() | glm.KeepTerms():
+            case glm.CrossQuery() | glm.Coefficients() | glm.MaskedCoefficients() | glm.KeepTerms():
                 return self._designs.answerer(message.design)
         return None
 
@@ -94,6 +96,10 @@ class PartnerNode:
                 return self._designs.lay_out(message)
             case glm.DesignHintQuery():
                 return self._designs.hint(message)
+            case MaskKeyQuery():
+                return self._masks.key(message)
+            case PeerKeys():
+                return self._masks.agree(message)
             case ScoringQuery():
                 return self._scores.answer(message)
         thing = f"sent {message.KIND}, which a partner does not answer"

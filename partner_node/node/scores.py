@@ -1,6 +1,7 @@
 """Scores: what a partner answers for rows to be scored, by a model that it keeps."""
 
 from partner_node.algorithms.glm import release_label, scores_of, values_of
+from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
@@ -8,6 +9,7 @@ from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from protocol.algorithms import glm
 from protocol.algorithms.scoring import ScoringQuery
+from protocol.contract import refuse
 from protocol.errors import RefusedError
 from protocol.messages import Message
 
@@ -15,8 +17,8 @@ from protocol.messages import Message
 class Scores:
     """Of models that were not revoked, under the contract that they were trained under."""
 
-    def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments) -> None:
-        self._own, self._agreement, self._alignments = own, agreement, alignments
+    def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments, masks: Masks) -> None:
+        self._own, self._agreement, self._alignments, self._masks = own, agreement, alignments, masks
 
     def answer(self, query: ScoringQuery) -> Message:
         """Split bits of trees, or partial scores of a linear model.
@@ -46,12 +48,26 @@ class Scores:
         told = kept.data == own.table.sha256 and config.split_rows == "all"
         return answerer.answer(told)
 
-    def _term_scores(self, query: ScoringQuery, kept: KeptTerms) -> glm.TermScores:
+    def _term_scores(self, query: ScoringQuery, kept: KeptTerms) -> glm.TermScores | glm.MaskedTermScores:
         """Partial scores by a linear model, of the table as it stands."""
-        own, config, contract = self._own, self._own.config, self._agreement.contract
+        own, config, decimals = self._own, self._own.config, self._agreement.contract.score_decimals
+        self._require_among(query, kept)
         order = self._alignments.order(query.alignment)
         values = values_of(kept.terms, own.table.columns, config.party)
-        label = release_label(query.model, kept.coefficients, contract.score_decimals)
-        own.budgets.spend_release(config.bank, query.alignment, label, contract.score_releases)
-        scores = scores_of(values, kept.coefficients, order, contract.score_decimals)
-        return glm.TermScores(decimals=contract.score_decimals, scores=scores)
+        label = release_label(query.model, kept.coefficients, decimals)
+        own.budgets.spend_release(config.bank, query.alignment, label, self._agreement.contract.score_releases)
+        scores = scores_of(values, kept.coefficients, order, decimals)
+        if not query.group:
+            return glm.TermScores(decimals=decimals, scores=scores)
+        whole = scores * 10 ** (glm.MOST_DECIMALS - decimals)
+        return glm.MaskedTermScores(scores=self._masks.hide(query.group, f"{query.model}/scores", whole))
+
+    def _require_among(self, query: ScoringQuery, kept: KeptTerms) -> None:
+        """Raises: RefusedError: the scores would be hidden in the sum of fewer, or other, partners than the model's."""
+        group = self._masks.kept(query.group) if query.group else None
+        if kept.among and (group is None or group.names != kept.among):
+            raise refuse(
+                self._own.config.party, "masked_scores",
+                "its scores by this model leave in the sum of all the model's partners alone",
+                "score with all of them, or by the model of another rung",
+            )  # fmt: skip

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignme
 CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
     PRIMARY KEY (bank, data, binning));
 CREATE TABLE IF NOT EXISTS releases (bank TEXT, alignment TEXT, label TEXT, PRIMARY KEY (bank, alignment, label));
+CREATE TABLE IF NOT EXISTS masks (members TEXT, label TEXT, vector BLOB NOT NULL, PRIMARY KEY (members, label));
 """
 
 _ADOPT: Final = """
@@ -101,6 +102,18 @@ class Budgets:
                 raise RefusedError(self._party, "the flood budget of its hint is spent", "align again for a new hint")
             self._base.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (hint_id, label, query, cost))
             self._flood[hint_id] = spent + cost
+
+    def admit_mask(self, members: str, label: str, vector: bytes) -> None:
+        """One vector (its digest) a label of masks; a repeat is free. Raises: IntegrityError for a second one."""
+        with self._lock:
+            self._base.execute("INSERT OR IGNORE INTO masks VALUES (?, ?, ?)", (members, label, vector))
+            query = "SELECT vector FROM masks WHERE members = ? AND label = ?"
+            (known,) = self._base.execute(query, (members, label)).fetchone()
+        if known != vector:
+            raise IntegrityError(
+                self._party, "was asked to hide a second, different vector of scores under one mask",
+                "give the run another seed",
+            )  # fmt: skip
 
     def flood_spent(self, hint_id: bytes) -> float:
         """Of the hint's flood budget, in the units of `FLOOD_BUDGET`."""

@@ -25,6 +25,8 @@ _HEAD: Final = 64
 _SENTENCE: Final = 2048
 """Bytes of terms, or of a refusal's sentence."""
 _WORD: Final = 8
+_CERTIFIED: Final = 4096
+"""Bytes of a signed key with its certificate."""
 
 When = Literal["training", "each scoring", "in place of an answer"]
 
@@ -47,7 +49,8 @@ class Sizes:
 
     ids: that the partner aligns: the rows of its table, or, on a grid of points in time, an id and point each.
     space: rows of the space in which a split is answered. bank_rows: of the bank's table. partners: of the job.
-    tables: the bins of the partner's table, by the cutting asked. engine: by its name.
+    tables: the bins of the partner's table, by the cutting asked. engine: by its name. shared: whether partners share
+    one order of rows, and so can hide their scores in the sum; masked: whether the contract wants that they do.
     """
 
     ids: int
@@ -56,6 +59,8 @@ class Sizes:
     partners: int
     tables: dict[Cutting, BinnedTable]
     engine: str
+    shared: bool
+    masked: bool
 
 
 def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
@@ -66,7 +71,7 @@ def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
     return [
         *(_entry(kind, "training", count, size, sizes) for kind, count, size in bounds),
         *([_entry("scoring.bits", "each scoring", 1, most_bits, sizes)] if any(splits.values()) else []),
-        *([_entry("glm.scores", "each scoring", 1, _scores(sizes), sizes)] if _linear(plan) else []),
+        *(_entry(kind, "each scoring", 1, size, sizes) for kind, size in _scoring(plan, sizes)),
         _entry("refusal", "in place of an answer", 1, _SENTENCE, sizes),
     ]
 
@@ -134,7 +139,22 @@ def _fitting(models: list[PlannedModel], sizes: Sizes) -> Iterator[tuple[str, in
         sums += integer_bytes(sizes.engine, r, m.releases + m.rungs, asked)
     yield "glm.sums", asked, sums + 2 * asked * _HEAD
     releases = sum(model.releases for model in models)
-    yield "glm.partial_scores", releases, releases * _scores(sizes)
+    singly = sum(model.alone for model in models) if sizes.masked else releases
+    if sizes.shared:  # another partner may want it, though this one does not
+        sums, hidden = max(model.rungs for model in models), sum(model.releases - model.alone for model in models)
+        yield from (("masks.key", sums, sums * _CERTIFIED), ("masks.agreed", sums, 2 * sums * _HEAD))
+        yield "glm.masked_scores", hidden, hidden * _scores(sizes)
+    if singly:
+        yield "glm.partial_scores", singly, singly * _scores(sizes)
+
+
+def _scoring(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int]]:
+    """What leaves each time that rows are scored by a linear model: of one with this partner alone, its own scores."""
+    models = _linear(plan)
+    if models and (not sizes.masked or any(model.alone for model in models)):
+        yield "glm.scores", _scores(sizes)
+    if models and sizes.shared:
+        yield from (("masks.key", _CERTIFIED), ("masks.agreed", 2 * _HEAD), ("glm.masked_term_scores", _scores(sizes)))
 
 
 def _scores(sizes: Sizes) -> int:

@@ -156,7 +156,9 @@ def _sizes(case: _Case) -> Sizes:
     config, job = case.config, case.job
     ids = len(dated_records(case.table, config.grid)[0])
     space = ids if config.alignment == "one-sided" else case.bank_rows
-    return Sizes(ids, space, case.bank_rows, len(job.partners), case.tables, config.engine)
+    shared = config.alignment == "shared" and len(job.partners) > 1
+    masked = shared and case.contract.masked_scores
+    return Sizes(ids, space, case.bank_rows, len(job.partners), case.tables, config.engine, shared, masked)
 
 
 def _approval(config: PartnerConfig, job: Job) -> str:

@@ -12,19 +12,23 @@
      |   the bank takes a Newton step in all coefficients
      |-- Coefficients (the partner's, rounded) --------->|  adds up the partner's part of every row's score
      |<- PartialScores (rounded) ------------------------|
+     |   or, of partners that share an order of rows and have agreed on masks (masks.py):
+     |-- MaskedCoefficients (and a label) -------------->|  the same, rounded before it is masked
+     |<- MaskedScores (masked) --------------------------|
      |   at the end of a model:
      |-- KeepTerms (model, coefficients) --------------->|  keeps what it needs to score by the model
      |<- Kept -------------------------------------------|
      |   later, of rows aligned anew:
      |-- ScoringQuery (scoring.py) --------------------->|  adds up its part of every row's score
-     |<- TermScores (rounded) ---------------------------|
+     |<- TermScores (rounded) or MaskedTermScores -------|
 
 A value v of a column is a whole number of thousandths, a coefficient of millionths, a partial score of 10^-decimals,
 so that every engine and machine computes the very same model.
 
 What each learns beyond the model: the bank, the sums, and the partner's rounded part of every row's score, of rows
-that it cannot name too; the partner, its own coefficients at every iteration and, with encoding by weight of evidence,
-how each of its bins relates to the label. SECURITY.md says what follows from that.
+that it cannot name too; under masks the sum of all partners' parts. The partner, its own coefficients at every
+iteration and, with encoding by weight of evidence, how each of its bins relates to the label. SECURITY.md says what
+follows from that.
 
 Source: McCullagh and Nelder, Generalized Linear Models (1989), ch. 2.5: iteratively reweighted least squares.
 """
@@ -40,7 +44,8 @@ from protocol.algorithms.binning import ColumnShape
 from protocol.he.base import I32, Cleartext
 from protocol.he.integers import IntegerBody
 from protocol.he.parameters import INTEGERS
-from protocol.messages import F64, I64, U8, Disclosure, Message, as_sent, declared
+from protocol.he.streams import digest
+from protocol.messages import F64, I64, U8, U64, Disclosure, Message, as_sent, declared
 
 VALUE: Final = 1_000
 """A column's number stands for itself / VALUE."""
@@ -191,13 +196,53 @@ class TermScores(Message, frozen=True):
     scores: I64
 
 
+@declared(
+    "glm.masked_coefficients",
+    content="the partner's coefficients, to six decimals; a label",
+    purpose="partial scores of a fit, hidden in the sum of all partners'",
+)
+class MaskedCoefficients(Message, frozen=True):
+    """As `Coefficients`. group: of the masks. label: of this release, the same to all partners of the group."""
+
+    design: str
+    values: tuple[int, ...]
+    decimals: int
+    group: str
+    label: str
+
+
+@declared(
+    "glm.masked_scores",
+    content="the partner's part of the score, of every row, under masks that cancel in the sum of all partners' parts",
+    purpose="residuals of a fit",
+    encrypted=True,
+)
+class MaskedScores(Message, frozen=True):
+    """In 1 / UNIT, rounded to 10^-decimals of each, modulo 2^64, a row of the row space; shape (n,)."""
+
+    scores: U64
+
+
+@declared(
+    "glm.masked_term_scores",
+    content="the partner's part of the score, of every row, under masks that cancel in the sum of all partners' parts",
+    purpose="score rows by a model trained before",
+    encrypted=True,
+)
+class MaskedTermScores(Message, frozen=True):
+    """As `MaskedScores`, of a finished model."""
+
+    scores: U64
+
+
 @declared("glm.keep", content="the coefficients of a model", purpose="let the partner score the model later")
-class KeepTerms(Message, frozen=True):
-    """A finished model by its digest."""
+class KeepTerms(Message, frozen=True, omit_defaults=True):
+    """A finished model by its digest. group: of the masks under which alone it may be scored by, or ""."""
 
     design: str
     model: str
     values: tuple[int, ...]
+    group: str = ""
 
 
 def product_rows(columns: int) -> I64:
@@ -252,6 +297,14 @@ def rounded(scores: I64, decimals: int) -> I64:
     """Scores in 1 / UNIT to 10^-decimals, halves up."""
     step = 10 ** (MOST_DECIMALS - decimals)
     return np.asarray((scores + step // 2) // step)
+
+
+def release_binding(coefficients: I64, decimals: Sequence[int]) -> str:
+    """What ties the label of a masked release to all its coefficients, the bank's own among them, and to the rounding.
+
+    coefficients: in millionths, shape (p,). decimals: of each partner's scores.
+    """
+    return digest(b"fedwarn.v1 release", coefficients.astype("<i8").tobytes(), bytes(decimals)).hex()
 
 
 def admits(column: DesignColumn, shape: ColumnShape) -> bool:

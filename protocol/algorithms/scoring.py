@@ -22,12 +22,16 @@ from protocol.messages import Message, declared
     content="an alignment; of the model its digest and the alignment that it was trained on",
     purpose="score rows by a model trained before",
 )
-class ScoringQuery(Message, frozen=True):
-    """The bank asks for the bits behind a model's handles. alignment: of the rows to score. trained: of the model."""
+class ScoringQuery(Message, frozen=True, omit_defaults=True):
+    """The bank asks for the bits behind a model's handles. alignment: of the rows to score. trained: of the model.
+
+    group: of the masks under which partial scores of a linear model are to be hidden, or "" (masks.py).
+    """
 
     alignment: str
     model: str
     trained: str
+    group: str = ""
 
 
 @declared(

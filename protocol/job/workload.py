@@ -4,6 +4,7 @@ The bank declares it when it opens the job; a partner sees it beforehand (`previ
 bank to it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.job.job import Job
-from protocol.job.ladder import rungs
+from protocol.job.ladder import Rung, rungs
 from protocol.job.models import BoostingModel, GlmModel
 
 BINS: Final = "bins"
@@ -24,7 +25,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: of the model. rungs: how many. trees: in all rungs and folds together. depth: of its parameters.
     cutting: of its bins. bin_tables: whether goods and bads a bin are asked for; tested: and the rows of the test part.
     columns: of the partner in a linear model, at most; 0 of trees. vectors: of the bank, that are summed over them, in
-    all rungs. releases: partial scores.
+    all rungs. releases: partial scores; alone: of these, in rungs that have no other partner.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: int = 0
     vectors: int = 0
     releases: int = 0
+    alone: int = 0
 
     @property
     def vectors_a_tree(self) -> int:
@@ -99,14 +101,18 @@ def workload(job: Job, partner: str) -> Workload:
             )
         else:
             linear = model.params if isinstance(model, GlmModel) else model.params.glm
-            models.append(_planned_glm(job, partner, name, linear, cutting, real if number else len(with_it)))
+            fitted = [rung for rung in with_it if not (number and rung.placebo)]
+            models.append(_planned_glm(job, partner, name, linear, cutting, fitted))
     if job.report.bin_tables:
         models.append(PlannedModel(BINS, 0, 0, 1, job.cutting, bin_tables=True, tested=job.selection is not None))
     return Workload(tuple(models))
 
 
-def _planned_glm(job: Job, partner: str, name: str, p: GlmParams, cutting: Cutting, fits: int) -> PlannedModel:
+def _planned_glm(
+    job: Job, partner: str, name: str, p: GlmParams, cutting: Cutting, fitted: Sequence[Rung]
+) -> PlannedModel:
     """Every step asks a residual, a weight, and a weighted column of the bank each; so does the end."""
+    fits, alone = len(fitted), sum(len(rung.partners) == 1 for rung in fitted)
     return PlannedModel(
         name, fits, 0, 0, cutting,
         bin_tables=p.task == "binary",
@@ -114,4 +120,5 @@ def _planned_glm(job: Job, partner: str, name: str, p: GlmParams, cutting: Cutti
         columns=p.most_columns(partner),
         vectors=fits * ((p.max_iter + 1) * (2 + p.most_columns(job.bank)) + 1),
         releases=fits * (p.max_iter + 1),
+        alone=alone * (p.max_iter + 1),
     )  # fmt: skip

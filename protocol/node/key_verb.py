@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from protocol.identity import create_key_and_csr
+from protocol.identity import KEY_FILE, create_key_and_csr
+from protocol.identity.signatures import fingerprint_of_key
 from protocol.node.command import TALK
 
 
@@ -16,4 +17,6 @@ def keys(
     """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
     request = create_key_and_csr(folder, party)
     TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
-    return {"request": str(request)}
+    told = fingerprint_of_key((folder / KEY_FILE).read_bytes())
+    TALK.say(f"other partners may pin this node's key under [peers] by its fingerprint, {told}")
+    return {"request": str(request), "fingerprint": told}

@@ -17,7 +17,7 @@ ONE = 10**6
 TRICKS = {
     "zeros": ((ONE, 0, 0, 0, 0), 1),
     "one unit of a millionth beside a large one": ((1000 * ONE, 1, 1, 1, 1), 1),
-    "too small for any rounding": ((ONE, ONE, 0, 1, 0), 2),
+    "next to nothing beside others": ((ONE, ONE, 0, 1, 0), 2),
     "a copy": ((ONE, ONE, 0, ONE, -2 * ONE), 3),
     "honest": ((ONE, -ONE // 3, ONE // 7, 2 * ONE, 0), 4),
 }
@@ -26,7 +26,7 @@ TRICKS = {
 @pytest.mark.parametrize("trick", TRICKS)
 def test_columns_that_count(trick):
     coefficients, expected = TRICKS[trick]
-    assert columns_shown(NAMES, VALUES, coefficients, 3) == expected
+    assert columns_shown(NAMES, VALUES, coefficients) == expected
     contract = Contract(min_glm_columns=expected)
     require_shown("telecom", contract, NAMES, VALUES, coefficients)
     with pytest.raises(RefusedError, match=f"{expected} of its columns count.*min_glm_columns"):
@@ -39,6 +39,8 @@ def test_scores_that_are_all_alike_show_no_column():
     alike = [(0, 0, 0, 0, 0), (20, -20, 10, 0, 5)]  # a column with no part in the model; parts that rounding swallows
     for coefficients in alike:
         require_shown("telecom", Contract(), NAMES, VALUES, coefficients)
+        with pytest.raises(RefusedError, match="of its columns count"):  # the others' scores would stand alone
+            require_shown("telecom", Contract(), NAMES, VALUES, coefficients, hiding=True)
     with pytest.raises(RefusedError, match="of its columns count"):
         require_shown("telecom", Contract(), NAMES, VALUES, (600, 0, 0, 0, 0))  # 0 or 1 thousandth, by one column
 
@@ -46,8 +48,8 @@ def test_scores_that_are_all_alike_show_no_column():
 def test_a_column_laid_out_twice_counts_once_and_not_at_all_where_its_terms_cancel():
     names = ("a", "a", "b")
     values = np.column_stack((VALUES[:, 0], VALUES[:, 0], VALUES[:, 1]))
-    assert columns_shown(names, values, (ONE, ONE, ONE), 3) == 2
-    assert columns_shown(names, values, (ONE, -ONE, ONE), 3) == 1
+    assert columns_shown(names, values, (ONE, ONE, ONE)) == 2
+    assert columns_shown(names, values, (ONE, -ONE, ONE)) == 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,4 +57,4 @@ def test_a_column_laid_out_twice_counts_once_and_not_at_all_where_its_terms_canc
 def test_the_count_is_that_of_the_columns_given_a_part_whatever_the_scale(data, scale):
     used = data.draw(st.sets(st.integers(0, 3)))
     coefficients = [scale * ONE * (1 + k) * (k in used) for k in range(5)]
-    assert columns_shown(NAMES, VALUES, coefficients, 3) == len(used)
+    assert columns_shown(NAMES, VALUES, coefficients) == len(used)

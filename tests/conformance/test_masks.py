@@ -1,0 +1,173 @@
+"""Partners that hide their scores in the sum: the model is the same to the last bit, and no single score is read."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bank_node.algorithms.masks import agree_on_masks
+from experiments.laboratory import JOB, OPEN
+from experiments.laboratory.glm import GlmLaboratory
+from protocol.algorithms.glm import Coefficients, MaskedCoefficients
+from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.masks import MaskKey, MaskKeyQuery, Member, PeerKey, PeerKeys, masked, name, opened
+from protocol.errors import IntegrityError, PeerError, RefusedError
+from protocol.he.streams import digest
+from protocol.messages import encode
+from protocol.role import drive
+from tests.conformance.test_glm import laboratory
+
+NAMES = ("bureau", "registry", "telecom")
+PARAMS = GlmParams(max_bin=4, min_iv=0)
+WORDS = st.integers(-(2**62) // 4, 2**62 // 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), parties=st.integers(2, 5), rows=st.integers(0, 40), label=st.text(max_size=9))
+def test_masks_cancel_in_the_sum_and_in_no_smaller_one(data, parties, rows, label):
+    names = [f"partner {k}" for k in range(parties)]
+    pairs = {(a, b): digest(f"{a} {b}".encode()) for a in names for b in names if a < b}
+    secrets = {a: {b: pairs[min(a, b), max(a, b)] for b in names if b != a} for a in names}
+    vectors = [np.array(data.draw(st.lists(WORDS, min_size=rows, max_size=rows)), dtype=np.int64) for _ in names]
+    hidden = [masked(v, a, secrets[a], label) for a, v in zip(names, vectors, strict=True)]
+    assert opened(hidden).tolist() == sum(vectors).tolist()
+    if rows > 8:
+        assert all((h.view(np.int64) != v).any() for h, v in zip(hidden, vectors, strict=True))
+        assert (opened(hidden[1:]) != sum(vectors[1:])).any()
+
+
+def test_what_one_partner_sends_is_uniform_whatever_it_hides():
+    secret = {"telecom": digest(b"secret")}
+    sent = masked(np.full(40_000, 7, dtype=np.int64), "bureau", secret, "label")
+    octets = np.bincount(sent.view(np.uint8), minlength=256)
+    assert ((octets - octets.mean()) ** 2 / octets.mean()).sum() < 360  # chi-square of 255 degrees: 1 in 50,000 above
+    other = masked(np.full(40_000, 7, dtype=np.int64), "bureau", secret, "another label")
+    assert not (sent == other).any()
+    assert abs(np.corrcoef(sent.astype(float), other.astype(float))[0, 1]) < 0.03
+
+
+def shared(folder: Path, seed: int, n: int, partners: tuple[str, ...] = NAMES, hidden: bool = True) -> GlmLaboratory:
+    """As `laboratory`, of partners that share one order of rows."""
+    lab = laboratory(folder, seed, n, partners, contract=OPEN)
+    rng = np.random.default_rng(seed)
+    lab.positions = {p: np.where(rng.random(n) < 0.85, np.arange(n), -1) for p in partners}
+    lab.shared, lab.masked = True, hidden
+    return lab
+
+
+@pytest.mark.parametrize("engine", ["plaintext", "blind"])
+def test_a_fit_is_the_same_to_the_last_bit_with_masks_and_without(tmp_path, engine):
+    found = {}
+    for hidden in (False, True):
+        lab = shared(tmp_path / f"{hidden}", 5, 400, hidden=hidden)
+        lab.engine = engine
+        found[hidden] = lab.fit(PARAMS, np.arange(400) < 330)
+    clear, dark = found[False], found[True]
+    assert dark.model.sha256 == clear.model.sha256
+    assert (dark.margin.tobytes(), dark.steps) == (clear.margin.tobytes(), clear.steps)
+    assert dark.summed
+    assert not clear.summed
+    assert (dark.parts[1] == clear.parts[1:].sum(axis=0)).all()
+    assert np.abs(clear.parts[1:]).max() > 0
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A laboratory after a fit under masks, and one release that was asked of its first partner."""
+    lab = shared(tmp_path_factory.mktemp("masks"), 5, 400, NAMES[:2])
+    seen, exchange = [], lab.exchange
+    lab.exchange = lambda requests: (seen.append(requests), exchange(requests))[1]
+    fit = lab.fit(PARAMS)
+    asked = [requests["bureau"] for requests in seen if isinstance(requests.get("bureau"), MaskedCoefficients)]
+    lab.exchange = exchange
+    return lab, fit, asked
+
+
+def test_no_label_is_used_twice_and_every_release_is_counted(fitted):
+    lab, fit, asked = fitted
+    assert len({one.label for one in asked}) == len(asked) == len(fit.released) > 2
+    assert all(one.label.startswith(f"{JOB}/") for one in asked)
+    assert all(a.label.rpartition("/")[2] != b.label.rpartition("/")[2] for a, b in pairwise(asked))
+    telecom = lab.fits["bureau"].layout
+    contract = telecom.contract
+    try:
+        telecom.contract = contract.model_copy(update={"score_releases": len(asked)})
+        with pytest.raises(RefusedError, match="score_releases"):
+            lab.fits["bureau"].handle(msgspec.structs.replace(asked[0], label=f"{JOB}/another"))
+    finally:
+        telecom.contract = contract
+
+
+def test_a_repeat_gets_the_same_bytes_and_other_coefficients_under_its_label_are_refused(fitted):
+    lab, _, asked = fitted
+    bureau = lab.fits["bureau"]
+    assert encode(bureau.handle(asked[0])) == encode(bureau.handle(asked[0]))
+    values = (asked[0].values[0] + 10**6, *asked[0].values[1:])
+    with pytest.raises(IntegrityError, match="second, different vector"):
+        bureau.handle(msgspec.structs.replace(asked[0], values=values))
+    with pytest.raises(IntegrityError, match="not agreed on"):
+        bureau.handle(msgspec.structs.replace(asked[0], label="another job/label"))
+    with pytest.raises(IntegrityError, match="never agreed on"):
+        bureau.handle(msgspec.structs.replace(asked[0], group="0" * 64))
+
+
+def test_masked_scores_are_not_the_scores(fitted):
+    lab, _, asked = fitted
+    one, bureau = asked[-1], lab.fits["bureau"]
+    clear = bureau.handle(Coefficients(design=one.design, values=one.values, decimals=one.decimals)).scores
+    hidden = bureau.handle(one).scores.view(np.int64)
+    assert abs(np.corrcoef(clear, hidden.astype(float))[0, 1]) < 0.15
+    assert np.abs(hidden).max() > 2**60
+
+
+def _query(subject: str = JOB) -> MaskKeyQuery:
+    return MaskKeyQuery(subject=subject, members=tuple(Member(p, "rows") for p in NAMES[:2]))
+
+
+def _passed_on(group: str, party: str, key: MaskKey) -> PeerKeys:
+    return PeerKeys(group=group, keys=(PeerKey(party, key.public, key.signature, key.certificate),))
+
+
+def test_only_a_key_that_the_other_partner_signed_for_this_sum_is_taken(fitted):
+    lab, _, _ = fitted
+    bureau, telecom = lab.fits["bureau"].masks, lab.fits["registry"].masks
+    group = name("bank", "again", _query("again").members)
+    theirs, mine = telecom.key(_query("again")), bureau.key(_query("again"))
+    assert mine == bureau.key(_query("again")) or encode(mine) == encode(bureau.key(_query("again")))
+    forged = MaskKey(public=mine.public, signature=theirs.signature, certificate=theirs.certificate)
+    for key in (forged, telecom.key(_query("another sum"))):
+        with pytest.raises(PeerError, match="has not signed"):
+            bureau.agree(_passed_on(group, "registry", key))
+    own = bureau.key(_query("again"))
+    with pytest.raises(PeerError, match="names another party"):
+        bureau.agree(_passed_on(group, "registry", own))
+    bureau.agree(_passed_on(group, "registry", theirs))
+    bureau.agree(_passed_on(group, "registry", theirs))
+    with pytest.raises(IntegrityError, match="second, different key"):
+        bureau.agree(_passed_on(group, "registry", forged))
+
+
+def test_a_pinned_partner_is_known_by_its_key_and_no_other_partner_is_taken(fitted):
+    lab, _, _ = fitted
+    bureau, registry = lab.fits["bureau"].masks, lab.fits["registry"].masks
+    group, key = name("bank", "pinned", _query("pinned").members), registry.key(_query("pinned"))
+    bureau.pinned["telecom"] = "0" * 64
+    try:
+        with pytest.raises(PeerError, match="does not know the partner 'registry'"):
+            bureau.key(_query("pinned"))
+        bureau.pinned["registry"] = "0" * 64
+        bureau.key(_query("pinned"))
+        with pytest.raises(PeerError, match="another key than"):
+            bureau.agree(_passed_on(group, "registry", key))
+    finally:
+        bureau.pinned.clear()
+
+
+def test_a_sum_of_one_partner_hides_nothing_and_is_refused(fitted):
+    lab, _, _ = fitted
+    with pytest.raises(IntegrityError, match="cannot hide"):
+        drive(agree_on_masks("bank", "alone", {"bureau": "rows"}), lab.exchange)

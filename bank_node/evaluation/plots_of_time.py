@@ -59,14 +59,15 @@ def _lead(report: Report, watch: WatchedReport, rungs: Sequence[WatchedRung], hu
     shown = [rung for rung in rungs if rung.name in (base, full)]
     months = watch.settings.performance
     names = [*(str(month) for month in range(months)), f"≥{months}", "@watch_never@"]
+    places = np.array([*range(months + 1), months + 2])  # "never" stands apart: it is no number of months
 
     def draw(axis: Any) -> None:
         width = 0.8 / len(shown)
         for place, rung in enumerate(shown):
             bars = [*rung.lead_histogram, rung.never]
-            axis.bar(np.arange(len(bars)) + place * width, bars, width, color=hues[rung.name], label=rung.name)
-        wanted = [k for k in range(len(names)) if k % max(1, months // 6) == 0 and k < months] + [len(names) - 1]
-        axis.set_xticks([k + 0.4 - width / 2 for k in wanted], [names[k] for k in wanted], fontsize=8)
+            axis.bar(places + place * width, bars, width, color=hues[rung.name], label=rung.name)
+        wanted = [*range(0, months, max(1, months // 6)), months, months + 1]
+        axis.set_xticks([places[k] + 0.4 - width / 2 for k in wanted], [names[k] for k in wanted], fontsize=8)
         axis.set_xlabel("@axis_lead@")
         axis.set_ylabel("@watch_customers@")
         axis.legend(fontsize=8)

@@ -205,5 +205,5 @@ def test_settings_that_cannot_be_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"month by month, and needs data\.as_of"):
         load_job(job_of(tmp_path, data=undated, split={"test": 0.3}))
     taken = {"bank": {"columns": ["turnover", "defaulted_on"]}, "suppliers": {"columns": ["late_bills"]}}
-    with pytest.raises(UsageError, match="event or vintage, no feature"):
+    with pytest.raises(UsageError, match="event, vintage or offset, no feature"):
         load_job(job_of(tmp_path, parties=taken))

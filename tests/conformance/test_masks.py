@@ -1,6 +1,6 @@
 """Partners that hide their scores in the sum: the model is the same to the last bit, and no single score is read."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import msgspec
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from bank_node.algorithms.masks import agree_on_masks
 from experiments.laboratory import JOB, OPEN
 from experiments.laboratory.glm import GlmLaboratory
-from protocol.algorithms.glm import Coefficients, MaskedCoefficients
+from protocol.algorithms.glm import MOST_DECIMALS, Coefficients, MaskedCoefficients, rounded
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import MaskKey, MaskKeyQuery, Member, PeerKey, PeerKeys, masked, name, opened
-from protocol.errors import IntegrityError, PeerError, RefusedError
+from protocol.errors import IntegrityError, PeerError, RefusedError, TransportError
 from protocol.he.streams import digest
 from protocol.messages import encode
 from protocol.role import drive
@@ -171,3 +171,57 @@ def test_a_sum_of_one_partner_hides_nothing_and_is_refused(fitted):
     lab, _, _ = fitted
     with pytest.raises(IntegrityError, match="cannot hide"):
         drive(agree_on_masks("bank", "alone", {"bureau": "rows"}), lab.exchange)
+
+
+def _rows_read(lab: GlmLaboratory, scores: np.ndarray, values: np.ndarray, decimals: list[int]) -> float:
+    """Share of the rows that both partners hold whose bins at the bureau the bank reads off vectors, and rightly.
+
+    scores: in 1 / UNIT, shape (T, rows). values: coefficients of the releases, shape (T, d).
+    """
+    steps = [10 ** (MOST_DECIMALS - d) for d in decimals]
+    shown: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for bins in product(*(sorted(set(column.values)) for column in lab.designs["bureau"].columns)):
+        parts = values @ np.array(bins)
+        sums = [int(rounded(part, d)) * s for part, d, s in zip(parts, decimals, steps, strict=True)]
+        shown.setdefault(tuple(sums), []).append(bins)
+    both = np.flatnonzero((lab.positions["bureau"] >= 0) & (lab.positions["registry"] >= 0))
+    found = [shown.get(tuple(scores[:, row].tolist()), []) for row in both]
+    truth = [tuple(row) for row in lab.fits["bureau"].values[both].tolist()]
+    return float(np.mean([one == [true] for one, true in zip(found, truth, strict=True)]))
+
+
+def test_bins_that_are_read_off_a_partners_own_scores_are_not_read_off_masked_ones_or_their_sum(fitted):
+    """At six decimals, with coefficients of a real fit: of nearly all rows, and of none."""
+    lab, _, asked = fitted
+    bureau, contract = lab.fits["bureau"], lab.fits["bureau"].layout.contract
+    values, decimals = np.array([one.values for one in asked]), [6] * len(asked)
+    bureau.layout.contract = contract.model_copy(update={"score_decimals": 6})
+    try:
+        sent = [Coefficients(design=one.design, values=one.values, decimals=6) for one in asked]
+        clear = np.stack([bureau.handle(one).scores for one in sent]) * 10 ** (MOST_DECIMALS - 6)
+    finally:
+        bureau.layout.contract = contract
+    assert _rows_read(lab, clear, values, decimals) > 0.9
+    secrets = {party: {other: digest(b"secret")} for party, other in pairwise([*NAMES[:2], NAMES[0]])}
+    hidden = np.stack([masked(v, "bureau", secrets["bureau"], str(k)).view(np.int64) for k, v in enumerate(clear)])
+    assert _rows_read(lab, hidden, values, decimals) == 0
+    other = lab.fits["registry"].values.astype(np.int64)[:, :2] @ np.array([700_000, -400_000])
+    theirs = np.where(lab.fits["registry"].order >= 0, rounded(other[lab.fits["registry"].order], 6) * 1000, 0)
+    pairs = [(h, masked(theirs, "registry", secrets["registry"], str(k))) for k, h in enumerate(hidden)]
+    sums = np.stack([opened([h.view(np.uint64), t]) for h, t in pairs])
+    assert (sums == clear + theirs).all()
+    assert _rows_read(lab, sums, values, decimals) < 0.1
+
+
+def test_a_partner_that_is_gone_leaves_the_sum_closed_and_the_sentence_says_so(tmp_path):
+    lab = shared(tmp_path, 5, 400, NAMES[:2])
+    exchange = lab.exchange
+
+    def gone(requests):
+        if isinstance(requests.get("registry"), MaskedCoefficients):
+            raise TransportError("registry", "does not answer", "start its node")
+        return exchange(requests)
+
+    lab.exchange = gone
+    with pytest.raises(TransportError, match="and without it the sum of the partners' scores cannot be opened"):
+        lab.fit(PARAMS)

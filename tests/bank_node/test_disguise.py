@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from bank_node.algorithms.disguise import Suspect, auc_of_bins, together
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=20))
 def test_is_the_auc_of_the_bad_rates(counts):
     bads, goods = np.array(counts, dtype=float).T

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.algorithms.checkup import CheckedUp
@@ -105,6 +105,7 @@ def test_ids_written_alike_or_of_too_few_rows_are_no_finding():
     assert "ids of 2 columns, bank of 1" in thing
 
 
+@settings(deadline=None)
 @given(st.lists(st.from_regex(rb"\A[A-Za-z0-9]{1,12}\Z"), min_size=1, max_size=200))
 def test_no_format_speaks_of_few_rows(ids):
     for column in formats_of(ids):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.evaluation.money import money
@@ -27,6 +27,7 @@ from tests.e2e.tables import scenario
 NAMES = ("a", "b", "c", "d", "e", "f")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.randoms(use_true_random=False))
 def test_a_value_is_the_mean_contribution_over_all_orders_and_values_sum_to_the_whole(n: int, random: Any) -> None:
     partners = NAMES[:n]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.evaluation.delong import delong
@@ -93,6 +93,7 @@ def test_months_later_by_the_calendar():
     ]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_rows_that_repeat_a_customer_add_nothing_to_what_is_known(seed):
     draws = np.random.default_rng(seed)

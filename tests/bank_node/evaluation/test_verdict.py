@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.evaluation.document import Placebo, Report, Rung, Verdict
@@ -19,6 +19,7 @@ def test_holm_is_that_of_the_textbook() -> None:
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p: list[float]) -> None:
     found = holm(p)

@@ -1,7 +1,7 @@
 """Groups of a column: every row is in one, by its own value; groups are drawn up on the rows trained on."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.outcome.segments import MISSING, MOST_CATEGORIES, OTHER, groups_of
@@ -22,6 +22,7 @@ def test_many_values_are_quarters():
     assert counts.min() >= 19
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(7, 60))
 def test_a_number_lies_in_its_group(seed, levels):
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -34,6 +34,7 @@ def shares(of: np.ndarray, number: np.ndarray) -> list[float]:
     return [of[number == band].sum() / of.sum() for band in (RED, AMBER)]
 
 
+@settings(deadline=None)
 @given(portfolios())
 def test_each_rule_keeps_its_word_and_could_not_take_another_row(given_rows):
     settings, label, score, amount, weight = given_rows

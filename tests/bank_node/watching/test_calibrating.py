@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +19,7 @@ def sample(rows: int, seed: int, slope: float = 0.5, decimals: int = 6) -> tuple
     return label, np.round(logistic(z), decimals), np.round(rng.uniform(0.5, 2, rows), 3)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 10_000))
 def test_pooling_is_isotonic_regression(rows, seed):
     rng = np.random.default_rng(seed)

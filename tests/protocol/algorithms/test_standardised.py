@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.algorithms.glm import LARGEST_VALUE, mean_and_deviation, standardised
@@ -10,6 +10,7 @@ from protocol.algorithms.glm import LARGEST_VALUE, mean_and_deviation, standardi
 USUAL = st.lists(st.floats(-1e100, 1e100).filter(lambda v: not v or abs(v) > 1e-100), min_size=1, max_size=50)
 
 
+@settings(deadline=None)
 @given(USUAL)
 def test_of_usual_numbers_they_are_numpys_own(values):
     numbers = np.array(values)

@@ -72,6 +72,7 @@ def test_products_with_small_integers_wrap(kernel: Kernel, fallback: Kernel, bat
         assert out.astype(object).tolist() == want.tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, (1 << 40) - 1), min_size=1, max_size=9))
 def test_five_bytes_become_a_word(values: list[int]) -> None:
     low = np.frombuffer(b"".join(v.to_bytes(5, "little") for v in values), dtype=np.uint8).reshape(1, -1, 5)

@@ -4,7 +4,7 @@ from math import exp
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -15,6 +15,7 @@ from protocol.he.streams import words
 KEY = b"n" * 32
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9), st.lists(st.integers(1, 40), min_size=1, max_size=6), st.sampled_from([0.5, 4, 40, 2.0**18]))
 def test_every_column_sums_to_zero_within_the_cut(label: int, sizes: list[int], sigma: float) -> None:
     noise = histogram_noise(KEY, str(label), range(len(sizes)), sizes, sigma)

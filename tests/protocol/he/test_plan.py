@@ -13,6 +13,7 @@ HALF = 1 << (PACKED_BITS - 1)
 SMALL = st.integers(1 - HALF, HALF - 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SMALL, SMALL), min_size=1, max_size=9))
 def test_packed_sums_come_apart(pairs: list[tuple[int, int]]) -> None:
     g, h = np.array(pairs, dtype=np.int64).T

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.he import ring
@@ -78,6 +78,7 @@ EDGES = st.sampled_from([0, 1, TOP - 1, TOP, (1 << 40) - 1, 1 << 52, (1 << 104) 
 RESIDUES = st.lists(EDGES | st.integers(0, (1 << 104) - 1), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(RESIDUES)
 def test_limbs_are_centred_and_go_back(values: list[int]) -> None:
     residues = ring.Residues(
@@ -93,6 +94,7 @@ def test_limbs_are_centred_and_go_back(values: list[int]) -> None:
     assert (back.low == residues.low).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-(2**60), 2**60), min_size=4, max_size=4), min_size=1, max_size=6))
 def test_sums_of_limbs_become_residues(values: list[list[int]]) -> None:
     got = ring.from_limbs(np.array(values, dtype=np.int64).T)

@@ -5,7 +5,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -40,6 +40,7 @@ def test_the_tests_can_fail() -> None:
     assert chisquare(np.bincount(biased, minlength=3)).pvalue < WORST
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9000))
 def test_streams_are_the_reference_s_at_any_length(count: int) -> None:
     assert streams.ternary(KEY, count).tolist() == reference.ternary(KEY, count)
@@ -55,16 +56,19 @@ def test_a_stream_may_be_entered_at_any_block() -> None:
     assert (streams.expand(KEY, 64, start=3) == streams.expand(KEY, 112)[48:]).all()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.lists(st.binary(max_size=40), max_size=4))
 def test_derived_keys_are_hkdf(purpose: str, context: list[bytes]) -> None:
     assert streams.derive(KEY, purpose, *context) == reference.derive(KEY, purpose, *context)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=6), max_size=4), st.lists(st.binary(max_size=6), max_size=4))
 def test_digests_of_different_lists_differ(first: list[bytes], second: list[bytes]) -> None:
     assert (streams.digest(*first) == streams.digest(*second)) == (first == second)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=4), st.lists(st.binary(max_size=40), max_size=4))
 def test_tags_are_gmac_and_tell_lists_apart(first: list[bytes], second: list[bytes]) -> None:
     found = [streams.tag(KEY, *parts) for parts in (first, second)]

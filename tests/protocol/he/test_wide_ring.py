@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.he import ring
@@ -122,6 +122,7 @@ def test_sums_stay_signed_words() -> None:
     assert max(answer, hint) < 1 << 62
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-MAX_PRODUCT, MAX_PRODUCT), min_size=1, max_size=8))
 def test_entries_are_their_two_parts(values: list[int]) -> None:
     low, high = np.array(halves(np.array([values], dtype=np.float64)))[0].astype(np.int64)
@@ -134,6 +135,7 @@ EDGES = st.sampled_from([0, 1, TOP - 1, TOP, 1 << 128, (1 << 208) - 1, 1 << 207,
 RESIDUES = st.lists(EDGES | st.integers(0, (1 << 208) - 1), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(RESIDUES)
 def test_words_are_centred_and_go_back(values: list[int]) -> None:
     octets = np.frombuffer(b"".join(v.to_bytes(26, "little") for v in values), dtype=np.uint8).reshape(-1, 26)
@@ -149,6 +151,7 @@ def test_words_are_centred_and_go_back(values: list[int]) -> None:
     assert [int(v) % wide_reference.Q for v in total] == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-(2**62), 2**62), min_size=13, max_size=13), min_size=1, max_size=4))
 def test_sums_of_words_become_residues_and_a_carry(values: list[list[int]]) -> None:
     words, carry = carried(np.array(values, dtype=np.int64).T)

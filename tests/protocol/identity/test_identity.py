@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import PeerError, UsageError
@@ -46,6 +46,7 @@ def test_an_identity_of_any_name(authority: Path, tmp_path: Path, party: str) ->
     assert timedelta(days=364) < left < timedelta(days=366)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_labels_are_dns_labels_and_tell_names_apart(one: str, other: str) -> None:
     label = dns_label(one)

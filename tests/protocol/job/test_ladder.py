@@ -1,7 +1,7 @@
 """Rungs: which parties train together, and what they and their folders are called."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import UsageError
@@ -43,6 +43,7 @@ PARTIES = st.lists(st.sampled_from(["all", "placebo", "a", "b", "a+b", "b+c", "c
                    min_size=2, max_size=6, unique=True)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(PARTIES)
 def test_no_two_rungs_have_one_name_whatever_parties_are_called(parties):
     everyone = [[parties[0], *parties[1 : k + 1]] for k in range(len(parties))]
@@ -51,6 +52,7 @@ def test_no_two_rungs_have_one_name_whatever_parties_are_called(parties):
         assert len(set(names)) == len(names)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=300), min_size=2, max_size=2, unique=True))
 def test_a_rungs_folder_is_one_folder_and_its_own(names):
     one, other = map(folder_of, names)

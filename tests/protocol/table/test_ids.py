@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import DataError
@@ -18,18 +18,21 @@ def one(value) -> bytes:
     return normalise_ids([[value]], "bank", "loans.csv")[0]
 
 
+@settings(deadline=None)
 @given(st.integers(1 - 2**53, 2**53 - 1))
 def test_a_whole_number_is_one_id_however_it_is_stored(number):
     forms = [number, np.int64(number), float(number), np.float64(number), str(number), f" {number}\t", f"{number}.0"]
     assert {one(form) for form in forms} == {str(number).encode()}
 
 
+@settings(deadline=None)
 @given(texts)
 def test_normalising_twice_changes_nothing(text):
     once = one(text).decode()
     assert one(once).decode() == once
 
 
+@settings(deadline=None)
 @given(texts)
 def test_every_unicode_form_of_a_text_is_one_id(text):
     composed = unicodedata.normalize("NFKC", text)
@@ -51,6 +54,7 @@ def test_forms_that_do_not_agree(one_form, another):
     assert one(one_form) != one(another)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(awkward, awkward, awkward), min_size=2, max_size=2, unique=True))
 def test_joined_columns_are_never_confused(rows):
     """Two rows have one id if and only if they agree column by column."""
@@ -68,6 +72,7 @@ def test_joined_columns_are_written_as_documented():
     assert normalise_ids([["a|b"], ["c\\d"], [3.0]], "bank", "loans.csv") == [b"a\\|b|c\\\\d|3"]
 
 
+@settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=20, unique_by=one), st.randoms())
 def test_the_order_of_ids_is_not_the_order_of_the_file(values, random):
     shuffled = random.sample(values, len(values))

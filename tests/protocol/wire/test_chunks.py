@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import protocol
@@ -28,6 +28,7 @@ def test_a_body_of_any_size_comes_back(size: int) -> None:
     assert join(chunks) == envelope
 
 
+@settings(deadline=None)
 @given(session=st.text(min_size=1, max_size=64), kind=st.text(min_size=1, max_size=64), body=st.binary(max_size=64))
 def test_any_head_comes_back(session: str, kind: str, body: bytes) -> None:
     envelope = Envelope(session, 7, kind, body)

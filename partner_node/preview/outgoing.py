@@ -119,7 +119,7 @@ def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     yield "boosting.splits", levels + again, bits + (levels + again) * _HEAD
     if _linear(plan):
         yield from _fitting(_linear(plan), sizes)
-    kept = sum(m.rungs for m in plan.models)
+    kept = sum(m.fits for m in plan.models)
     yield "boosting.kept", kept, 2 * _HEAD * kept
 
 
@@ -132,16 +132,16 @@ def _fitting(models: list[PlannedModel], sizes: Sizes) -> Iterator[tuple[str, in
     yield "glm.designed", len(models), 4 * _HEAD * len(models)
     rows = [len(product_rows(model.columns)) for model in models]
     yield "glm.hint", len(models), sum(integer_hint_bytes(sizes.engine, r) + _HEAD for r in rows)
-    asked = sum(model.releases + model.rungs + model.vectors // vectors_a_query(sizes.space) for model in models)
+    asked = sum(model.releases + model.fits + model.vectors // vectors_a_query(sizes.space) for model in models)
     sums = 0
     for m, r in zip(models, rows, strict=True):
         sums += integer_bytes(sizes.engine, m.columns, m.vectors, asked)
-        sums += integer_bytes(sizes.engine, r, m.releases + m.rungs, asked)
+        sums += integer_bytes(sizes.engine, r, m.releases + m.fits, asked)
     yield "glm.sums", asked, sums + 2 * asked * _HEAD
     releases = sum(model.releases for model in models)
     singly = sum(model.alone for model in models) if sizes.masked else releases
     if sizes.shared:  # another partner may want it, though this one does not
-        sums, hidden = max(model.rungs for model in models), sum(model.releases - model.alone for model in models)
+        sums, hidden = max(model.fits for model in models), sum(model.releases - model.alone for model in models)
         yield from (("masks.key", sums, sums * _CERTIFIED), ("masks.agreed", sums, 2 * sums * _HEAD))
         yield "glm.masked_scores", hidden, hidden * _scores(sizes)
     if singly:

@@ -118,13 +118,21 @@ def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
     contract, plan = config.contract.stricter(job.contract), workload(job, config.party)
     tables = {cutting: _binned(config, table, cutting, contract.min_rows_per_bin) for cutting in plan.cuttings}
     aligned = _last_alignment(config, job)
-    theirs = bank_rows or (aligned.bank_rows if aligned else table.rows)
-    matches = min(aligned.matches if aligned else table.rows, theirs)
+    known, matches = _aligned_rows(aligned) if aligned else (table.rows, table.rows)
+    theirs = bank_rows or known
+    matches = min(matches, theirs)
     budgets = Budgets(own_folder(config.state) / "budgets.sqlite", config.party)
     try:
         return _preview(_Case(config, job, table, plan, contract, tables, budgets, theirs, matches), aligned is None)
     finally:
         budgets.close()
+
+
+def _aligned_rows(aligned: PartnerAlignment) -> tuple[int, int]:
+    """Rows of the bank's table, and matches among them; a bank that sends dates declared its ids, and has more rows."""
+    if aligned.setting == "one-sided":
+        return aligned.bank_rows, aligned.matches
+    return max(aligned.bank_rows, len(aligned.order)), int((aligned.order >= 0).sum())
 
 
 def _binned(config: PartnerConfig, table: Table, cutting: Cutting, min_rows: int) -> BinnedTable:

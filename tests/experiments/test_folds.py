@@ -67,6 +67,7 @@ def test_both_sides_plan_the_sums_of_the_folds_and_of_the_bin_tables(tmp_path):
     plain, both, five = (workload(j, "p").equations for j in (job, *(job.model_copy(update=m) for m in (more, again))))
     assert both == plain * (2 + 4) // 2 + 2, "two rungs have the partner, and one of them is the placebo"
     assert five == plain * (2 + 4 * 5) // 2 + 2
+    assert workload(job.model_copy(update=again), "p").models[0].fits == 2 + 4 * 5, "each leaves its handles"
 
 
 def test_repeats_predict_each_row_again_and_test_every_two_rungs(tmp_path):

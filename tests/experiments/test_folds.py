@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from experiments.checking.verify import verify
-from protocol.errors import DataError
+from protocol.errors import DataError, RefusedError
 from protocol.job import Job, ReportSettings, Split
 from protocol.job.workload import workload
 from tests.experiments.test_any_table import LABEL, TREES, report_of, write
@@ -94,6 +94,19 @@ def test_repeats_predict_each_row_again_and_test_every_two_rungs(tmp_path):
         change(changed)
         path.write_text(json.dumps(changed))
         assert any(told in sentence for sentence in verify(tmp_path / "out"))
+
+
+def test_between_partners_with_tables_of_their_own_folds_that_do_not_fit_are_refused_before_anything(tmp_path, capsys):
+    job = values(tmp_path, 5, repeats=4)
+    source = job["data"].pop("source")
+    for party in job["parties"].values():
+        party["source"] = source
+    job["parties"]["p"].pop("coverage")
+    with pytest.raises(RefusedError, match="max_equations_share") as refused:
+        report_of(tmp_path, **job)
+    assert "training in 4 x 5 folds asks for" in str(refused.value)
+    assert not (tmp_path / "out").exists()
+    assert "asks p for" in capsys.readouterr().err
 
 
 def cell_of(rows, cell):

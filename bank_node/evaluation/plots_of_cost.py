@@ -44,7 +44,7 @@ def other_seconds(line: dict[str, float]) -> float:
 
 
 def _importance(report: Report, rungs: Sequence[Rung]) -> str:
-    parties = list(report.data.parties)
+    parties = list(dict.fromkeys([*report.data.parties, *(name for rung in rungs for name in rung.importance)]))
     columns = 4 if max(map(len, parties)) < 9 else 2
 
     def draw(axis: Any) -> None:

@@ -13,8 +13,8 @@ _WATCHED_SHARES = ("precision", "capture", "warned")
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.481 as 48.1%."""
-    return f"{100 * share:.{digits}f}%".replace("-", _MINUS)
+    """0.481 as 48.1%; what rounds to nothing has no sign."""
+    return f"{100 * share:z.{digits}f}%".replace("-", _MINUS)
 
 
 def rate_text(rate: float | str) -> str:
@@ -91,7 +91,8 @@ def relative_text(relative: float | None) -> str:
     """+37.1%, or a dash."""
     if relative is None:
         return "–"
-    return ("+" if relative > 0 else "") + percent(relative)
+    text = percent(relative)
+    return ("+" if relative > 0 and text != percent(0.0) else "") + text
 
 
 def uplift_sentence(name: str, rung: str, base: str, metric: Metric, uplift: Uplift) -> Text:

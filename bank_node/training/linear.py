@@ -103,7 +103,7 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
     task = GlmTask(
         label=f"{training.job.sha256}/{rung.name}/{under.model}/0",
         bank=table.party,
-        params=params,
+        params=params.model_copy(update={"max_iter": min(params.max_iter, training.steps)}),
         labels=table.label,
         weights=np.ones(table.rows) if table.weight is None else table.weight,
         train=training.parts == "train",

@@ -1,34 +1,43 @@
-"""What a job plans at most is held against the partners' contracts before anything is asked of them."""
+"""How many steps linear fits may take, so that all of a job's fits stay within what partners release of scores."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from protocol.contract import Contract, refuse
 from protocol.job import Job, linear_params
 from protocol.job.workload import workload
 
+FEWEST_STEPS: Final = 6
+"""Below this a fit may end before it has converged; on real loans fits of one partner take four or five."""
 
-def require_releases(job: Job, contracts: Mapping[str, Contract]) -> None:
-    """Every step of a linear fit is one release of partial scores, and a plan has `max_iter` + 1 of them a fit.
 
-    Raises: RefusedError: more than a partner's contract admits.
+def steps_within(job: Job, contracts: Mapping[str, Contract]) -> int:
+    """Steps at most of any linear fit of the job, by the partner that admits the fewest; every step is a release.
+
+    A fit takes `max_iter` at most anyway. Where all of them together plan more than a contract's `score_releases`,
+    all are held to fewer, and the page says so of a fit that has then not converged.
+    Raises: RefusedError: not even fits of `FEWEST_STEPS`, or of `max_iter` where that is less, are within a contract.
     """
-    for partner, contract in contracts.items():
-        planned, most = workload(job, partner).releases, contract.score_releases
-        if planned > most:
-            raise refuse(
-                partner, "score_releases",
-                f"the fits of this job's linear models plan up to {planned} releases of partial scores, and {most} are "
-                "the most",
-                f"{_fewer_steps(job, partner, most)}fit fewer linear models or rungs, or agree on a higher clause",
-            )  # fmt: skip
+    return min((_steps(job, partner, contract.score_releases) for partner, contract in contracts.items()), default=99)
 
 
-def _fewer_steps(job: Job, partner: str, most: int) -> str:
-    """The largest max_iter with which the plan fits, if any does."""
-    fits = sum(
-        planned.releases // (params.max_iter + 1)
+def _steps(job: Job, partner: str, most: int) -> int:
+    fits = [
+        (planned.releases // (params.max_iter + 1), params.max_iter)
         for model, planned in zip(job.models, workload(job, partner).models, strict=False)
         if (params := linear_params(model)) is not None
-    )
-    steps = most // fits - 1
-    return f"set max_iter to {steps} at most, " if steps >= 1 else ""
+    ]
+    longest = max((steps for _, steps in fits), default=0)
+
+    def releases(limit: int) -> int:
+        return sum(count * (min(limit, steps) + 1) for count, steps in fits)
+
+    least = min(longest, FEWEST_STEPS)
+    if releases(least) > most:
+        raise refuse(
+            partner, "score_releases",
+            f"the fits of this job's linear models take {releases(least)} releases of partial scores even with {least} "
+            f"steps each, and {most} are the most",
+            "fit fewer linear models or rungs, or agree on a higher clause",
+        )  # fmt: skip
+    return max(limit for limit in range(least, longest + 1) if releases(limit) <= most)

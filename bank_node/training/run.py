@@ -13,7 +13,7 @@ from bank_node.training.journal import Journal
 from bank_node.training.linear import encode, fit_rung
 from bank_node.training.model import Progress, Under, open_model
 from bank_node.training.parts import assign_parts
-from bank_node.training.planned import require_releases
+from bank_node.training.planned import steps_within
 from bank_node.training.tally import Tally
 from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import train_rung
@@ -45,9 +45,9 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     standing = Standing(config, table, observed, progress)
     with clock("align"):
         standing.agree(partners, job.sha256)
-        require_releases(job, standing.contracts)
+        steps = steps_within(job, standing.contracts)
         alignments = standing.align(partners)
-    training = Training(job, table, parts, standing, alignments)
+    training = Training(job, table, parts, standing, alignments, steps)
     if job.split.folds:
         training.folds = assign_folds(job.split, table, parts == "train", job.task)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)

@@ -50,9 +50,9 @@ class TrainedRung:
 class Training:
     """A training as far as it is, before it is written down.
 
-    dropped: columns by party. views: by partner and cutting. own: the bank's columns, by cutting and fold, 0 = of all.
-    counts: rows and bads a bin, by cutting and partner. encoded: by linear model. masks: their name, by
-    partners. folds: of every row in each cut, shape (r, n).
+    steps: of a linear fit, at most. dropped: columns by party. views: by partner and cutting. own: the bank's
+    columns, by cutting and fold, 0 = of all. counts: rows and bads a bin, by cutting and partner. encoded: by
+    linear model. masks: their name, by partners. folds: of every row in each cut, shape (r, n).
     """
 
     job: Job
@@ -60,6 +60,7 @@ class Training:
     parts: Parts
     standing: Standing
     alignments: dict[str, BankAlignment]
+    steps: int
     rungs: list[TrainedRung] = field(default_factory=list)
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     views: dict[tuple[str, Cutting], PartnerView] = field(default_factory=dict)

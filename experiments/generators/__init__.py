@@ -1,5 +1,21 @@
 """Made-up tables: seeded, calibrated, and always called synthetic. docs/scenarios.md says what each one is held to."""
 
-from experiments.generators.populations import POPULATIONS
+from collections.abc import Mapping
+from typing import Final, Protocol
 
-__all__ = ["POPULATIONS"]
+from experiments.generators.population import Columns
+from experiments.generators.populations import POPULATIONS
+from experiments.generators.watched import WatchedLoans
+
+
+class Generator(Protocol):
+    """What a source of kind `generated` names."""
+
+    def table(self, rows: int, seed: int, strength: float = 1.0) -> Columns:
+        """Columns by name. strength: of what partners know, 1 as calibrated."""
+        ...
+
+
+GENERATORS: Final[Mapping[str, Generator]] = {**POPULATIONS, "watched-loans": WatchedLoans()}
+
+__all__ = ["GENERATORS", "POPULATIONS", "Generator"]

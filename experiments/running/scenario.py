@@ -18,7 +18,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from experiments import generators
-from experiments.generators import POPULATIONS
+from experiments.generators import GENERATORS
 from protocol.errors import UsageError, nearest
 from protocol.job import Job, load_job
 from protocol.node.files import own_folder, write_whole, writing_whole
@@ -66,13 +66,12 @@ def concrete(path: Path) -> Path:
 
 def made(source: Generated) -> Path:
     """The table of a source, as CSV."""
-    if source.generator not in POPULATIONS:
-        hint = nearest(source.generator, list(POPULATIONS))
+    if source.generator not in GENERATORS:
+        hint = nearest(source.generator, list(GENERATORS))
         raise UsageError("data", f"there is no generator {source.generator!r}{hint}", "correct data.source.generator")
-    population = POPULATIONS[source.generator]
     path = own_folder(_cache()) / f"{source.generator}-{_name(source)}.csv"
     if not path.exists():
-        columns = population.table(source.rows, source.seed, source.strength)
+        columns = GENERATORS[source.generator].table(source.rows, source.seed, source.strength)
         with writing_whole(path, 0o600) as file:
             out = csv.writer(file, lineterminator="\n")
             out.writerow(columns)

@@ -43,7 +43,8 @@ def test_a_scenario_says_that_it_is_synthetic_and_gives_every_column_to_somebody
     assert job.data.source
     header = job.data.source.path.read_text(encoding="utf-8").splitlines()[0].split(",")
     given = [*job.data.special, *(column for party in job.parties.values() for column in party.columns)]
-    assert sorted(header) == sorted(given)
+    watched = job.early_warning and (job.early_warning.event, job.early_warning.vintage)
+    assert sorted(header) == sorted([*given, *filter(None, watched or ())])
     assert job.bank == next(iter(job.parties))
 
 

@@ -1,5 +1,6 @@
 """Watching month by month: figures by hand, intervals over customers, and whole runs with windows that must hold."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bank_node.evaluation.early_warning.watched import Watched
 from bank_node.evaluation.stability import index_of_counts, stability_index
 from bank_node.outcome.early_warning import months_after
 from experiments.checking.verify import verify
-from experiments.data.loans import write_loans
+from experiments.generators import GENERATORS
 from experiments.running.run import run
 from protocol.errors import DataError, UsageError
 from protocol.job import EarlyWarning, load_job
@@ -144,7 +145,9 @@ def job_of(folder: Path, **values: Any) -> Path:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("watch")
-    write_loans(folder / "t.csv", loans=400)
+    table = GENERATORS["watched-loans"].table(300 * 36, 7)
+    with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([table, *zip(*(values.tolist() for values in table.values()), strict=True)])
     run(job_of(folder), folder / "out", fresh=True, progress=lambda *_: None, overrides={})
     return folder
 
@@ -160,7 +163,8 @@ def test_a_run_tells_what_watching_is_worth(finished):
     assert full["figures"]["first_lead_months"]["value"] > 1
     assert bank["uplift"]["capture"]["value"] == 0
     in_time = report["rungs"][1]["in_time"]["uplift"]["auc"]["value"]
-    assert f"trained on, the change is {in_time:+.4f} (" in report["verdicts"][0]["sentence"]["en"]
+    told = f"{in_time:+.4f}".replace("-", "−")
+    assert f"trained on, the change is {told} (" in report["verdicts"][0]["sentence"]["en"]
     for rung in (bank, full):
         defaulted = sum(rung["lead_histogram"]) + rung["never"]
         assert defaulted == report["early_warning"]["defaulted"] > 10

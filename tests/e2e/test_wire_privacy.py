@@ -26,8 +26,8 @@ class Tapped(Laboratory):
 
     wire: list[Message] = field(default_factory=list)
 
-    def _reply(self, party: str, message: Message) -> Message:
-        reply = super()._reply(party, message)
+    def reply(self, party: str, message: Message) -> Message:
+        reply = super().reply(party, message)
         self.wire += [message, reply]
         return reply
 

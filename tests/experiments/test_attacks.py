@@ -51,7 +51,7 @@ def test_noise_on_sums_takes_most_of_it_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize("split_rows", ["node", "all"])
 def test_groups_of_rows_tell_a_partner_labels_that_its_own_columns_do_not(tmp_path: Path, split_rows: str) -> None:
     """The label follows a column of the bank's alone. A partner that is told no rows has no groups to learn from."""
-    rows, generator = 4000, draw(3, "known labels")
+    rows, generator = 2000, draw(3, "known labels")
     fact, noise = generator.normal(size=(2, rows))
     label = (generator.random(rows) < 1 / (1 + np.exp(-2 * fact))).astype(np.float64)
     bank, partner = [Column("b", "number", numbers=fact)], [Column("p", "number", numbers=noise)]
@@ -60,9 +60,9 @@ def test_groups_of_rows_tell_a_partner_labels_that_its_own_columns_do_not(tmp_pa
     if split_rows == "all":
         assert not lab.groups
         return
-    ranked = known_labels(lab, "p")
+    ranked = known_labels(lab, "p", known=300)
     print(ranked)
-    assert ranked.own == pytest.approx(0.5, abs=0.03)
+    assert ranked.own == pytest.approx(0.5, abs=0.05)
     assert ranked.told > 0.75
 
 

@@ -49,11 +49,6 @@ def write_report(folder: Path, page: bool = True) -> Report:
     return report
 
 
-def scores_of(folder: Path, facts: RunFacts) -> Scored:
-    """The scores of a run, as its facts say what they are. Raises: as read_scores."""
-    return read_run(folder, facts)[0]
-
-
 def read_run(folder: Path, facts: RunFacts) -> tuple[Scored, Watched | None]:
     """The scores of a run, and the dates of its test rows where the job watches them month by month.
 

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from math import fsum
-from pathlib import Path
 
 from bank_node.evaluation.document import REPORT_FILE, Report, Rung
-from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.intervals import LEVEL, Metric
-from bank_node.evaluation.report import build_report, read_report, read_run
+from bank_node.evaluation.report import build_report
 from experiments.checking.agreement import differences, same
 from experiments.checking.recompute import (
     Fold,
@@ -23,23 +21,20 @@ from experiments.checking.recompute import (
     recompute_numbers,
     recompute_segment,
 )
+from experiments.checking.run_folder import RunFolder
 
 
-def document(folder: Path) -> Iterator[str]:
+def document(run: RunFolder) -> Iterator[str]:
     """report.json against a report made anew from scores.csv and facts.json."""
-    facts = read_facts(folder)
-    scored, watched = read_run(folder, facts)
-    anew = build_report(facts, scored, watched)
-    stored = read_report(folder)
-    yield from differences(stored.model_dump(by_alias=True), anew.model_dump(by_alias=True), "")
+    anew = build_report(run.facts, *run.judged)
+    yield from differences(run.report.model_dump(by_alias=True), anew.model_dump(by_alias=True), "")
 
 
-def points(folder: Path) -> Iterator[str]:
+def points(run: RunFolder) -> Iterator[str]:
     """Every metric of every rung, by its definition."""
-    report = read_report(folder)
-    rows, earlier = read_rows(folder), read_rows(folder, "in_time")
+    report, earlier = run.report, read_rows(run.path, "in_time")
     for rung in report.rungs:
-        yield from _points_of(report, rung, rung.metrics, rows, "")
+        yield from _points_of(report, rung, rung.metrics, run.rows, "")
         if rung.in_time is not None:
             yield from _points_of(report, rung, rung.in_time.metrics, earlier, " in time")
 
@@ -54,9 +49,9 @@ def _points_of(
             yield f"{REPORT_FILE} says {metric.value!r} for {where}, by its definition it is {anew[name]!r}"
 
 
-def folds(folder: Path) -> Iterator[str]:
+def folds(run: RunFolder) -> Iterator[str]:
     """Every mean over folds, and every test of two rungs, by its definition."""
-    report, rows = read_report(folder), read_folds(folder)
+    report, rows = run.report, read_folds(run.path)
     found: dict[tuple[str, str], dict[Fold, dict[str, float]]] = {}
     for rung in report.rungs:
         key = rung.name, rung.model
@@ -84,10 +79,9 @@ def _by_definition(report: Report, rung: Rung, rows: Sequence[Row]) -> dict[str,
     return recompute_classes(rows) if report.task == "multiclass" else recompute(rows, report.alert_rates)
 
 
-def absences(folder: Path) -> Iterator[str]:
+def absences(run: RunFolder) -> Iterator[str]:
     """The metric without each partner, by its definition."""
-    report = read_report(folder)
-    found = read_absences(folder, read_rows(folder))
+    report, found = run.report, read_absences(run.path, run.rows)
     for rung in report.rungs:
         for partner, absence in rung.absence.items():
             rows = found.get((rung.name, rung.model, partner))
@@ -97,16 +91,15 @@ def absences(folder: Path) -> Iterator[str]:
                 yield f"{REPORT_FILE} says {absence.without.value!r} for {where}, by its definition it is {value!r}"
 
 
-def segments(folder: Path) -> Iterator[str]:
+def segments(run: RunFolder) -> Iterator[str]:
     """Each group's customers, bads, AUC and alerts, by their definitions."""
-    report, rows = read_report(folder), read_rows(folder)
-    groups = read_segments(folder)
+    report, groups = run.report, read_segments(run.path)
     rate = report.headline.metric.partition("@")[2]
     for rung in (rung for rung in report.rungs if rung.segments and report.task == "binary"):
         for column, told in rung.segments.items():
             for group in told:
                 ties = groups.get((column, group.value), set())
-                anew = recompute_segment(rows[rung.name, rung.model], ties, float(rate))
+                anew = recompute_segment(run.rows[rung.name, rung.model], ties, float(rate))
                 alerted = group.alerted
                 values = {
                     "rows": group.rows,

@@ -8,29 +8,27 @@ from typing import Any
 import msgspec
 
 from bank_node.evaluation.document import REPORT_FILE
-from bank_node.evaluation.facts import read_facts
-from bank_node.evaluation.report import read_report, scores_of
 from bank_node.models.calibration import Calibration
 from bank_node.watching.calibrating import Calibrations
 from experiments.checking.agreement import differences, same
-from experiments.checking.recompute import read_rows, recompute_bands, recompute_calibration
+from experiments.checking.recompute import recompute_bands, recompute_calibration
+from experiments.checking.run_folder import RunFolder
 from protocol.job.ladder import folder_of
 
 
-def calibrations(folder: Path) -> Iterator[str]:
+def calibrations(run: RunFolder) -> Iterator[str]:
     """Figures of each map to a probability, by their definitions; and the models' own maps, fitted anew."""
-    report, rows = read_report(folder), read_rows(folder)
-    fits = scores_of(folder, read_facts(folder)).calibrations
-    for rung in report.rungs:
+    fits = run.judged[0].calibrations
+    for rung in run.report.rungs:
         key, name = (rung.name, rung.model), f"the model {rung.model!r} of rung {rung.name!r}"
-        fitted, about = fits.get(key), folder / "models" / folder_of(rung.name) / rung.model / "model.json"
+        fitted, about = fits.get(key), run.path / "models" / folder_of(rung.name) / rung.model / "model.json"
         if about.is_file() and not _is_kept(about, fitted):
             yield f"the calibration of {name} is not the one that its validation rows give"
         if rung.calibration is None or fitted is None:
             continue
         maps = {"score": None, **{method: _plain(found) for method, found in fitted.fitted.items()}}
         for method, metrics in rung.calibration.test.items():
-            anew = recompute_calibration(rows[key], maps[method])
+            anew = recompute_calibration(run.rows[key], maps[method])
             for figure, metric in metrics.items():
                 if not same(metric.value, anew[figure]):
                     thing = f"{figure} of {name} by {method}"
@@ -49,22 +47,22 @@ def _is_kept(about: Path, fitted: Calibrations | None) -> bool:
     return not list(differences(kept, fitted and _plain(fitted.chosen), ""))
 
 
-def bands(folder: Path) -> Iterator[str]:
+def bands(run: RunFolder) -> Iterator[str]:
     """Each band's customers and bads by the cut-offs that the report gives; and the models' own cut-offs."""
-    facts, report, rows = read_facts(folder), read_report(folder), read_rows(folder)
+    report = run.report
     if report.bands is None:
         return
-    fits = scores_of(folder, facts).calibrations
+    fits = run.judged[0].calibrations
     for rung in (rung for rung in report.rungs if rung.bands):
         key, name = (rung.name, rung.model), f"the model {rung.model!r} of rung {rung.name!r}"
         assert rung.bands is not None
         cuts = {"red": rung.bands.red, "amber": rung.bands.amber}
-        anew = recompute_bands(rows[key], _plain(fits[key].chosen), report.bands.model_dump(), cuts)
+        anew = recompute_bands(run.rows[key], _plain(fits[key].chosen), report.bands.model_dump(), cuts)
         for band in rung.bands.bands:
             if not list(differences(anew[band.name], band.model_dump(include=set(anew[band.name])), "")):
                 continue
             yield f"{REPORT_FILE} says other figures for band {band.name} of {name} than its definition"
-        about = folder / "models" / folder_of(rung.name) / rung.model / "model.json"
+        about = run.path / "models" / folder_of(rung.name) / rung.model / "model.json"
         kept = json.loads(about.read_text(encoding="utf-8")).get("bands") if about.is_file() else None
         if kept is not None and list(differences({k: kept[k] for k in cuts}, cuts, "")):
             yield f"the cut-offs of {name} are not those that its validation rows give"

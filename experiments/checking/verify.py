@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from bank_node.evaluation.facts import read_facts
 from bank_node.evaluation.report import read_report
 from bank_node.models.folder import LINEAR, TREES
 from experiments.checking.figures import absences, document, folds, points, segments
 from experiments.checking.maps import bands, calibrations
-from experiments.checking.recompute import read_rows
+from experiments.checking.run_folder import RunFolder
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
 from protocol.he.engines import ENCRYPTED
@@ -69,7 +68,8 @@ def verify(folder: Path) -> list[str]:
         _receipts,
         _engine,
     )
-    return [found for check in checks for found in check(folder)]
+    run = RunFolder(folder)
+    return [found for check in checks for found in check(run)]
 
 
 def require_verified(folder: Path) -> None:
@@ -80,22 +80,22 @@ def require_verified(folder: Path) -> None:
         raise IntegrityError("verify", f"{found[0]}{more}", "report this run's figures to nobody; run it again")
 
 
-def _engine(folder: Path) -> Iterator[str]:
+def _engine(run: RunFolder) -> Iterator[str]:
     """The engine that the report names against what the receipts of all parties say was sent."""
     encrypted = {
         entry.encrypted
-        for path in _receipt_files(folder)
+        for path in _receipt_files(run.path)
         for entry in read_receipt(path).entries
         if entry.kind in (SumsQuery.KIND, Sums.KIND)
     }
-    engine = read_facts(folder).engine
+    engine = run.facts.engine
     if encrypted and encrypted != {ENCRYPTED[engine]}:
         yield f"the report says engine {engine}, and the receipts say otherwise"
 
 
-def _watch_list(folder: Path) -> Iterator[str]:
+def _watch_list(run: RunFolder) -> Iterator[str]:
     """watchlist.csv against the bands and scores of the headline's rung, worst first."""
-    path, report = folder / "watchlist.csv", read_report(folder)
+    path, report = run.path / "watchlist.csv", run.report
     key = report.headline.rung, report.headline.model
     bands = next(rung.bands for rung in report.rungs if (rung.name, rung.model) == key)
     if bands is None or not path.is_file():
@@ -103,7 +103,7 @@ def _watch_list(folder: Path) -> Iterator[str]:
     with path.open(newline="", encoding="utf-8") as file:
         told = [(line["id"], line["band"], float(line["score"])) for line in csv.DictReader(file)]
     wanted = [band.name for band in bands.bands[:2] for _ in range(band.rows)]
-    scores = {row.tie: row.score for row in read_rows(folder)[key]}
+    scores = {row.tie: row.score for row in run.rows[key]}
     found = [(hashlib.sha256(name.encode()).hexdigest(), score) for name, _, score in told]
     if [band for _, band, _ in told] != wanted or len({tie for tie, _ in found}) != len(found):
         yield "watchlist.csv has not the red and amber customers of the report"
@@ -111,12 +111,12 @@ def _watch_list(folder: Path) -> Iterator[str]:
         yield "watchlist.csv has other customers or scores than the test part of scores.csv"
 
 
-def _models(folder: Path) -> Iterator[str]:
+def _models(run: RunFolder) -> Iterator[str]:
     """The file of every model under models/RUNG/MODEL against model_sha256."""
-    if not (folder / "models").is_dir():
+    if not (run.path / "models").is_dir():
         return
-    for rung in read_report(folder).rungs:
-        place = folder / "models" / folder_of(rung.name) / rung.model
+    for rung in run.report.rungs:
+        place = run.path / "models" / folder_of(rung.name) / rung.model
         path = next((place / name for name in (TREES, LINEAR) if (place / name).is_file()), place / TREES)
         name = f"the model {rung.model!r} of rung {rung.name!r}"
         if not path.is_file():
@@ -125,9 +125,9 @@ def _models(folder: Path) -> Iterator[str]:
             yield f"{name} is not the one whose checksum the report gives"
 
 
-def _receipts(folder: Path) -> Iterator[str]:
+def _receipts(run: RunFolder) -> Iterator[str]:
     """Each pair of receipts tells the same story; one alone at least holds together."""
-    files = _receipt_files(folder)
+    files = _receipt_files(run.path)
     found = (
         [broken(read_receipt(files[0]))] if len(files) == 1 else [reconcile(a, b) for a, b in combinations(files, 2)]
     )

@@ -11,13 +11,13 @@ from bank_node.evaluation.calibrated import FIGURES, MAPS
 from bank_node.evaluation.document import Report
 from bank_node.evaluation.facts import RunFacts, read_facts
 from bank_node.evaluation.intervals import wilson
-from bank_node.evaluation.report import scores_of, write_report
+from bank_node.evaluation.report import read_run, write_report
 from bank_node.models.calibration import pd_of
 from tests.bank_node.evaluation.simulated import simulate_run
 
 
 def test_every_rung_but_the_placebo_is_judged_by_every_map(run: Path, report: Report) -> None:
-    scored = scores_of(run, read_facts(run))
+    scored = read_run(run, read_facts(run))[0]
     for rung in report.rungs:
         found = rung.calibration
         if rung.placebo:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bank_node.evaluation.facts import read_facts, write_facts
 from bank_node.evaluation.metrics import Ranking, evaluate
-from bank_node.evaluation.report import scores_of, write_report
+from bank_node.evaluation.report import read_run, write_report
 from experiments.checking.recompute import Row, recompute
 from experiments.checking.verify import Held, receipts_held, require_verified, verify
 from experiments.compare import compare
@@ -134,7 +134,7 @@ def test_a_changed_calibration_is_found(run: Path) -> None:
 
 def test_a_model_with_another_map_is_found(run: Path) -> None:
     path = run / "models" / "all" / "boosting" / "model.json"
-    chosen = scores_of(run, read_facts(run)).calibrations["all", "boosting"].chosen
+    chosen = read_run(run, read_facts(run))[0].calibrations["all", "boosting"].chosen
     path.write_text(json.dumps({"calibration": json.loads(msgspec.json.encode(chosen))}), encoding="utf-8")
     assert verify(run) == []
     path.write_text(json.dumps({"calibration": None}), encoding="utf-8")

@@ -109,7 +109,7 @@ def contract(config: Config = HERE) -> dict[str, Any]:
     """The clauses that this node enforces, whatever a bank asks."""
     clauses = load_config(config).contract.clauses
     for clause, value in clauses.items():
-        TALK.out.print(f"{clause} = {value}".replace("True", "true").replace("False", "false"))
+        TALK.out.print(f"{clause} = {str(value).lower()}")
     return dict(clauses)
 
 

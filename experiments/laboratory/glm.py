@@ -29,7 +29,7 @@ from protocol.he.base import Integers
 from protocol.he.engines import integer_evaluator, integer_kit, new_keys
 from protocol.he.integers import IntegerEvaluator
 from protocol.he.streams import fresh_key
-from protocol.identity.identity import create_demo_identities, load_identity
+from protocol.identity import create_demo_identities, load_identity
 from protocol.messages import F64, I64, Message
 from protocol.role import Replies, Requests, drive
 from protocol.settings.preparation import USUAL, Preparation

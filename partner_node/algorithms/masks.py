@@ -28,7 +28,7 @@ from protocol.algorithms.masks import (
 )
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.streams import digest
-from protocol.identity.identity import TlsMaterial
+from protocol.identity import TlsMaterial
 from protocol.identity.signatures import require_signed, signature_of
 from protocol.messages import I64, U64
 from protocol.node.files import own_folder, write_whole

@@ -15,7 +15,7 @@ from partner_node.policy.policy import APPROVALS, Approvals
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.engines import require
-from protocol.identity.identity import load_identity
+from protocol.identity import load_identity
 from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
 

@@ -1,4 +1,4 @@
-"""Who is who: a node"s certificate and key, and the authority that signs them."""
+"""Who is who: a node's certificate and key, and the authority that signs them."""
 
 from protocol.identity.identity import (
     CERT_FILE,

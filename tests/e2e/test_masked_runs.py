@@ -20,7 +20,7 @@ from partner_node.node.service import PartnerService
 from partner_node.preview.preview import preview
 from protocol.errors import RefusedError, UsageError
 from protocol.job import load_job
-from protocol.ledger.ledger import read_ledger
+from protocol.ledger import read_ledger
 from protocol.transport.in_process import InProcess
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run

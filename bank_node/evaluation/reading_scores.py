@@ -140,7 +140,7 @@ def _folds(path: Path, task: Task, dated: bool) -> dict[tuple[int, int], Scored]
     """The folds of a run, each as if it were a test part."""
     if not path.is_file():
         return {}
-    with loaded(path, "fold") as table:
+    with loaded(path, ("repeat", "fold")) as table:
         numbers = table.sql("SELECT DISTINCT repeat, fold FROM scores").fetchall()
         keys: list[Key] = table.sql("SELECT DISTINCT rung, model FROM scores ORDER BY ALL").fetchall()
         return {

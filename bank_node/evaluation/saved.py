@@ -1,8 +1,7 @@
 """The files of a run that hold scores, as tables in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 
@@ -19,13 +18,13 @@ _TYPES = {
 _OPTIONAL = {"weight": "DOUBLE", "amount": "DOUBLE"}
 
 
-def loaded(path: Path, by: Literal["part", "fold"] = "part") -> duckdb.DuckDBPyConnection:
-    """The file as a table in memory. by: the column that says to what a row belongs."""
+def loaded(path: Path, by: Sequence[str] = ("part",)) -> duckdb.DuckDBPyConnection:
+    """The file as a table in memory. by: the columns that say to what a row belongs."""
     if not path.is_file():
         raise UsageError("report", f"{path} is missing", "give the folder of a finished run")
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(",")
-    missing = [name for name in (*_TYPES, by) if name not in header]
+    missing = [name for name in (*_TYPES, *by) if name not in header]
     if missing:
         raise UsageError("report", f"{path} lacks the column {missing[0]!r}", "score again with this version")
     known = _TYPES | _OPTIONAL

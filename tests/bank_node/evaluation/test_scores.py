@@ -82,3 +82,10 @@ def test_a_missing_file_or_column(tmp_path: Path) -> None:
     _write(tmp_path, ["a,bank,m,test,1"], "id,rung,model,part,label")
     with pytest.raises(UsageError, match="lacks the column 'score'"):
         read_scores(tmp_path, KEYS)
+
+
+def test_folds_that_do_not_say_of_which_repeat_they_are(tmp_path: Path) -> None:
+    _write(tmp_path, _rows())
+    (tmp_path / "folds.csv").write_text("id,rung,model,fold,label,score\na,bank,m,1,1,0.5\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"folds\.csv lacks the column 'repeat'"):
+        read_scores(tmp_path, KEYS)

@@ -9,6 +9,7 @@ from protocol.algorithms.parameters import Task
 from protocol.draws import draw
 from protocol.errors import DataError
 from protocol.job import Split
+from protocol.messages import F64
 from protocol.table import Table
 
 Parts = npt.NDArray[np.str_]
@@ -83,10 +84,17 @@ def _draw_in_time(parts: Parts, split: Split, table: Table, task: Task) -> None:
         parts[drawn] = "in_time"
 
 
+def labels_of(parts: Parts, table: Table, name: str) -> F64:
+    """Labels of the rows of a part that weigh something."""
+    assert table.label is not None
+    inside = parts == name
+    labels: F64 = table.label[inside if table.weight is None else inside & (table.weight > 0)]
+    return labels
+
+
 def _serves(parts: Parts, table: Table, name: str, task: Task) -> bool:
     """Whether a part has rows that weigh something, and of a 0/1 label both classes among them."""
-    assert table.label is not None
-    labels = table.label[(parts == name) & (True if table.weight is None else table.weight > 0)]
+    labels = labels_of(parts, table, name)
     return bool(labels.size and (task != "binary" or labels.min() != labels.max()))
 
 

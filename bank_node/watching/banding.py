@@ -12,7 +12,7 @@ Equal measures are never parted. With declared weights, shares are of the weight
 import numpy as np
 
 from bank_node.models.bands import BandCuts, expected_loss
-from bank_node.training.parts import Parts
+from bank_node.training.parts import Parts, labels_of
 from bank_node.watching.calibrating import LEAST_OF_A_CLASS
 from protocol.errors import DataError, UsageError
 from protocol.job import Bands, Job
@@ -24,13 +24,9 @@ _ROUNDING = 1e-9
 
 def require_bandable(job: Job, table: Table, parts: Parts) -> None:
     """Before anything is sent. Raises: DataError: too few validation rows. UsageError: no amounts to go by."""
-    assert table.label is not None
     if job.bands is None:
         return
-    counts = parts == "validation"
-    if table.weight is not None:
-        counts &= table.weight > 0
-    label = table.label[counts]
+    label = labels_of(parts, table, "validation")
     if min(int(label.sum()), int((1 - label).sum())) < LEAST_OF_A_CLASS:
         thing = f"the validation part has fewer than {LEAST_OF_A_CLASS} goods or bads, which [bands] need"
         raise DataError(table.party, thing, "raise split.validation, or give more rows")

@@ -6,7 +6,7 @@ model has an L2 penalty, plain Newton steps over the joined table stand in its p
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from math import erfc, sqrt
 from pathlib import Path
@@ -30,6 +30,7 @@ from experiments.running.nodes import Nodes
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.glm import terms_of, values_of
 from partner_node.config import load_config as load_partner
+from partner_node.node.bins import as_told
 from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import UsageError
@@ -135,8 +136,8 @@ class _Joined:
         bank = load_bank(self._configs[self._job.bank])
         contract = bank.contract.stricter(config.contract)
         cutting = self._job.cutting_of(asked)
-        binned = bin_table(party, table.columns, cutting, contract.min_rows_per_bin, config.data.monotone)
-        binned = replace(binned, prepare=config.data.prepare)
+        cut = bin_table(party, table.columns, cutting, contract.min_rows_per_bin, config.data.monotone)
+        binned = as_told(config, cut)
         places = {shape.number: place for place, shape in enumerate(binned.shapes)}
         wanted = [DesignColumn(places[term.column], term.values) for term in terms]
         values = values_of(terms_of(self._job.bank, party, binned, table.columns, wanted), table.columns, party)

@@ -6,11 +6,18 @@ from functools import partial
 import msgspec
 
 from partner_node.algorithms.binning import BinnedTable, bin_table
+from partner_node.config import PartnerConfig
 from partner_node.kept.bins import kept_bins
 from partner_node.node.agreement import Agreement
 from partner_node.node.holdings import Holdings
 from protocol.algorithms.binning import Cutting
 from protocol.he.streams import digest
+
+
+def as_told(config: PartnerConfig, table: BinnedTable) -> BinnedTable:
+    """The table with what the settings say: names and bins that the bank is told, and how columns are prepared."""
+    policy = config.policy
+    return replace(table, told_as=policy.names, told_bins=frozenset(policy.tell_bins), prepare=config.data.prepare)
 
 
 class Bins:
@@ -24,10 +31,7 @@ class Bins:
         """The table so cut. Raises: DataError: no column has two bins."""
         key = cutting, self._agreement.contract.min_rows_per_bin
         if key not in self._binned:
-            data, policy = self._own.config.data, self._own.config.policy
-            self._binned[key] = replace(
-                self._cut(*key), told_as=policy.names, told_bins=frozenset(policy.tell_bins), prepare=data.prepare
-            )
+            self._binned[key] = as_told(self._own.config, self._cut(*key))
         return self._binned[key]
 
     def _cut(self, cutting: Cutting, min_rows: int) -> BinnedTable:

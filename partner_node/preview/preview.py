@@ -1,6 +1,6 @@
 """`partner-node preview`: what a job would take out of this partner, before anybody says yes to it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from partner_node.algorithms.alignment import dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table
 from partner_node.config import PartnerConfig
+from partner_node.node.bins import as_told
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import APPROVALS, Approvals
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
@@ -137,9 +138,7 @@ def _aligned_rows(aligned: PartnerAlignment) -> tuple[int, int]:
 
 def _binned(config: PartnerConfig, table: Table, cutting: Cutting, min_rows: int) -> BinnedTable:
     """The table as the node would bin it, with all that it would tell."""
-    binned = bin_table(config.party, table.columns, cutting, min_rows, config.data.monotone)
-    names, told = config.policy.names, frozenset(config.policy.tell_bins)
-    return replace(binned, told_as=names, told_bins=told, prepare=config.data.prepare)
+    return as_told(config, bin_table(config.party, table.columns, cutting, min_rows, config.data.monotone))
 
 
 def _preview(case: _Case, unaligned: bool) -> Preview:

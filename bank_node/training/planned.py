@@ -5,7 +5,7 @@ from typing import Final
 
 from protocol.contract import Contract, refuse
 from protocol.job import Job, linear_params
-from protocol.job.workload import workload
+from protocol.job.workload import releases_of, workload
 
 FEWEST_STEPS: Final = 6
 """Below this a fit may end before it has converged; on real loans fits of one partner take four or five."""
@@ -23,14 +23,14 @@ def steps_within(job: Job, contracts: Mapping[str, Contract]) -> int:
 
 def _steps(job: Job, partner: str, most: int) -> int:
     fits = [
-        (planned.releases // (params.max_iter + 1), params.max_iter)
+        (planned.fits, params.max_iter)
         for model, planned in zip(job.models, workload(job, partner).models, strict=False)
         if (params := linear_params(model)) is not None
     ]
     longest = max((steps for _, steps in fits), default=0)
 
     def releases(limit: int) -> int:
-        return sum(count * (min(limit, steps) + 1) for count, steps in fits)
+        return sum(count * releases_of(min(limit, steps)) for count, steps in fits)
 
     least = min(longest, FEWEST_STEPS)
     if releases(least) > most:

@@ -107,6 +107,11 @@ def workload(job: Job, partner: str) -> Workload:
     return Workload(tuple(models))
 
 
+def releases_of(steps: int) -> int:
+    """Partial scores of a linear fit of so many steps: one a step, and one at the end where the last was shortened."""
+    return steps + 1
+
+
 def _planned_glm(
     job: Job, partner: str, name: str, p: GlmParams, cutting: Cutting, fitted: Sequence[Rung]
 ) -> PlannedModel:
@@ -118,6 +123,6 @@ def _planned_glm(
         tested=job.selection is not None,
         columns=p.most_columns(partner),
         vectors=fits * ((p.max_iter + 1) * (2 + p.most_columns(job.bank)) + 1),
-        releases=fits * (p.max_iter + 1),
-        alone=alone * (p.max_iter + 1),
+        releases=fits * releases_of(p.max_iter),
+        alone=alone * releases_of(p.max_iter),
     )  # fmt: skip

@@ -15,11 +15,10 @@ from typing import Final
 
 import numpy as np
 
-from protocol.algorithms.glm import rounded
+from protocol.algorithms.glm import LEAST_SHARE, rounded
 from protocol.contract import Contract, refuse
 from protocol.he.base import I32
 
-LEAST_SHARE: Final = 1e-5
 _TOLD: Final = 1e-9
 """Of the variance of a part: a smaller remainder is what arithmetic leaves."""
 

@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 
 from bank_node.models.linear import OwnTerm, PartnerTerm
-from protocol.algorithms.glm import VALUE, DesignColumn
+from protocol.algorithms.glm import LEAST_SHARE, VALUE, DesignColumn
 from protocol.he.base import I32
 from protocol.he.integers import IntegerKit
 from protocol.messages import F64, I64
 
-_LEAST_SHARE: Final = 5e-4
-"""Of the strongest column's part of the score: a smaller part does not count; the partner's own bound is a fifth."""
+_LEAST_SHARE: Final = 50 * LEAST_SHARE
+"""The bank's own, of what parts may be at most: well above the partner's, which knows how far its values spread."""
 
 
 @dataclass(frozen=True)

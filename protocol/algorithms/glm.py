@@ -60,6 +60,8 @@ LARGEST_COEFFICIENT: Final = 1_000 * COEFFICIENT
 UNIT: Final = VALUE * COEFFICIENT
 """A row's score before rounding is a whole number of 1 / UNIT; nine decimals do not round it."""
 MOST_DECIMALS: Final = 9
+LEAST_SHARE: Final = 1e-5
+"""Of the spread that the strongest column's part of a score has: a column with less does not count in the score."""
 QUERY_BYTES: Final = 1 << 27
 """Vectors of more bytes than this go in several queries, one after another, so that neither side has to hold all."""
 

@@ -18,6 +18,7 @@ from protocol.algorithms.glm import (
     MaskedCoefficients,
     MaskedScores,
     PartialScores,
+    in_units,
     release_binding,
 )
 from protocol.contract import refuse
@@ -73,9 +74,9 @@ class Scores:
         parts = np.zeros((len(sent), len(self.task.labels)), dtype=np.int64)
         for k, view in enumerate(self.task.partners):
             if view.name in asked:  # of coefficients that are all 0 there is nothing to ask
-                one, scores = sent[view.name], replies[view.name].scores
-                parts[k] = partner_score(view, one, replies[view.name])
-                self._enter({view.name: one}, scores * 10 ** (MOST_DECIMALS - one.decimals))
+                one, reply = sent[view.name], replies[view.name]
+                parts[k] = partner_score(view, one, reply)
+                self._enter({view.name: one}, in_units(reply.scores, one.decimals))
         return parts
 
     def _sum(self, coefficients: I64, sent: dict[str, Coefficients]) -> Script[I64]:
@@ -117,13 +118,12 @@ def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) ->
 
     Raises: IntegrityError: other decimals or rows than agreed, or scores that the coefficients cannot give.
     """
-    step = 10 ** (MOST_DECIMALS - sent.decimals)
-    largest = sum(abs(b) for b in sent.values) * MAX_VALUE // step + 1
+    largest = sum(abs(b) for b in sent.values) * MAX_VALUE // 10 ** (MOST_DECIMALS - sent.decimals) + 1
     plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
     if reply.decimals != sent.decimals or not plausible:
         raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")
-    scores = np.where(view.positions >= 0, reply.scores[view.positions] * step, _absent(view, sent))
-    return np.asarray(scores, dtype=np.int64)
+    scores = in_units(reply.scores[view.positions], sent.decimals)
+    return np.asarray(np.where(view.positions >= 0, scores, _absent(view, sent)), dtype=np.int64)
 
 
 def _absent(view: DesignView, sent: Coefficients) -> int:

@@ -17,7 +17,7 @@ from bank_node.models.folder import Model
 from bank_node.models.linear import LinearModel, together
 from bank_node.models.trees import TreeModel
 from protocol.algorithms.alignment import BankAlignment
-from protocol.algorithms.glm import MOST_DECIMALS, MaskedTermScores, TermScores
+from protocol.algorithms.glm import MaskedTermScores, TermScores, in_units
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
@@ -156,7 +156,7 @@ class LinearScorer:
         if reply.scores.shape != (rows,) or reply.decimals != decimals:
             thing = "answered for other rows or decimals than the model and the alignment have"
             raise IntegrityError(party, thing, "ask it what it keeps")
-        return PartAnswers(reply.scores * 10 ** (MOST_DECIMALS - decimals), self.model.not_held(party))
+        return PartAnswers(in_units(reply.scores, decimals), self.model.not_held(party))
 
     def absent(self, party: str, rows: int) -> Part:
         """As if it held no row."""

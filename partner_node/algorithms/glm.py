@@ -16,7 +16,6 @@ from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
     LARGEST_COEFFICIENT,
-    MOST_DECIMALS,
     Coefficients,
     CrossQuery,
     CrossSums,
@@ -26,6 +25,7 @@ from protocol.algorithms.glm import (
     MaskedScores,
     PartialScores,
     admits,
+    in_units,
     mean_and_deviation,
     product_rows,
     rounded,
@@ -188,7 +188,7 @@ class GlmAnswerer:
         """The same under masks; each label is one of the `score_releases`."""
         if self.masks.kept(message.group).subject != self.state.job:
             raise IntegrityError(self._bank, "asked under the masks of another job", "run the job again")
-        scores = self._scores(message.values, message.decimals, hiding=True) * 10 ** (MOST_DECIMALS - message.decimals)
+        scores = in_units(self._scores(message.values, message.decimals, hiding=True), message.decimals)
         self._spend(digest(message.group.encode(), message.label.encode()).hex())
         return MaskedScores(scores=self.masks.hide(message.group, message.label, scores))
 

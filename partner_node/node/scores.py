@@ -59,8 +59,8 @@ class Scores:
         scores = scores_of(values, kept.coefficients, order, decimals)
         if not query.group:
             return glm.TermScores(decimals=decimals, scores=scores)
-        whole = scores * 10 ** (glm.MOST_DECIMALS - decimals)
-        return glm.MaskedTermScores(scores=self._masks.hide(query.group, f"{query.model}/scores", whole))
+        hidden = self._masks.hide(query.group, f"{query.model}/scores", glm.in_units(scores, decimals))
+        return glm.MaskedTermScores(scores=hidden)
 
     def _require_among(self, query: ScoringQuery, kept: KeptTerms) -> None:
         """Raises: RefusedError: the scores would be hidden in the sum of fewer, or other, partners than the model's."""

@@ -301,6 +301,11 @@ def rounded(scores: I64, decimals: int) -> I64:
     return np.asarray((scores + step // 2) // step)
 
 
+def in_units(scores: I64, decimals: int) -> I64:
+    """Rounded scores in 1 / UNIT again."""
+    return np.asarray(scores * 10 ** (MOST_DECIMALS - decimals))
+
+
 def release_binding(coefficients: I64, decimals: Sequence[int]) -> str:
     """What ties the label of a masked release to all its coefficients, the bank's own among them, and to the rounding.
 

@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.algorithms.masks import agree_on_masks, at_rows, largest_part, needing_all, summed
-from bank_node.algorithms.scoring import Answers, Told, absent, ask_for_bits, handles_of, margins
+from bank_node.algorithms.scoring import Answers, Told, absent, ask_for_bits, handles_of, margins, queries_of
 from bank_node.models.folder import Model
 from bank_node.models.linear import LinearModel, together
 from bank_node.models.trees import TreeModel
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.glm import MaskedTermScores, TermScores, in_units
-from protocol.algorithms.scoring import ScoringQuery
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
@@ -125,13 +124,9 @@ class LinearScorer:
         self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
     ) -> Script["AllAnswers"]:
         """Raises: IntegrityError: another number of rows, or other decimals than in training."""
-        digest = self.model.sha256
         if masked:
             return (yield from self._ask_sum(trained, alignments))
-        queries = {
-            p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p]) for p, a in alignments.items()
-        }
-        replies = yield from ask(queries, TermScores)
+        replies = yield from ask(queries_of(self.model.sha256, trained, alignments), TermScores)
         return {p: self._answers(p, reply, alignments[p].rows) for p, reply in replies.items()}
 
     def _ask_sum(
@@ -140,12 +135,8 @@ class LinearScorer:
         """Raises: IntegrityError: another number of rows, or masks that do not cancel. TransportError: one is gone."""
         bank, digest = self.model.parties[0], self.model.sha256
         group = yield from agree_on_masks(bank, digest, {p: a.alignment for p, a in alignments.items()})
-        queries = {
-            p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p], group=group)
-            for p, a in alignments.items()
-        }
         with needing_all():
-            replies = yield from ask(queries, MaskedTermScores)
+            replies = yield from ask(queries_of(digest, trained, alignments, group), MaskedTermScores)
         largest = sum(largest_part([term.coefficient for term in self.model.of(p)]) for p in alignments)
         rows = next(iter(alignments.values())).rows
         scores = summed({p: reply.scores for p, reply in replies.items()}, rows, largest)

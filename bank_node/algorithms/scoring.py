@@ -52,10 +52,18 @@ def ask_for_bits(
 
     Raises: IntegrityError: another number of answers.
     """
-    digest = model.sha256
-    queries = {p: ScoringQuery(alignment=a.alignment, model=digest, trained=trained[p]) for p, a in alignments.items()}
-    replies = yield from ask(queries, ScoringBits)
+    replies = yield from ask(queries_of(model.sha256, trained, alignments), ScoringBits)
     return {p: _answers(p, reply, alignments[p].rows, handles_of(model, p)) for p, reply in replies.items()}
+
+
+def queries_of(
+    model: str, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], group: str = ""
+) -> dict[str, ScoringQuery]:
+    """What each partner is asked to score by a model. model: its digest. group: of masks, "" for none."""
+    return {
+        p: ScoringQuery(alignment=a.alignment, model=model, trained=trained[p], group=group)
+        for p, a in alignments.items()
+    }
 
 
 def absent(model: TreeModel, partner: str, rows: int) -> Told:

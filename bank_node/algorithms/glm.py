@@ -25,7 +25,7 @@ from bank_node.algorithms.glm_task import At, FittedGlm, GlmTask
 from bank_node.algorithms.selection import Choice
 from bank_node.models.linear import LinearModel
 from protocol.algorithms.boosting import Kept
-from protocol.algorithms.glm import COEFFICIENT, MOST_DECIMALS, UNIT, VALUE, KeepTerms
+from protocol.algorithms.glm import COEFFICIENT, MOST_DECIMALS, UNIT, KeepTerms
 from protocol.errors import DataError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
@@ -90,10 +90,7 @@ class _Fit:
         coefficients = np.zeros(int(self.task.starts[-1]), dtype=np.int64)
         coefficients[0] = round(self.family.base() * COEFFICIENT)
         each = np.zeros((len(self.task.partners), len(self.task.labels)), dtype=np.int64)
-        own = (coefficients[0] * VALUE + self.task.offsets)[None]
-        if self.task.pooled:
-            return At(coefficients, np.concatenate((own, each[:1])), each=each)
-        return At(coefficients, np.concatenate((own, each)))
+        return self.task.at(coefficients, each)
 
     def begin(self, curvature: Curvature, gradient: F64) -> None:
         """What the first sums tell: which columns others tell already, or are not chosen; how fine steps can be."""

@@ -13,7 +13,6 @@ from bank_node.algorithms.masks import at_rows, largest_part, needing_all, summe
 from protocol.algorithms.glm import (
     LARGEST_COEFFICIENT,
     MOST_DECIMALS,
-    VALUE,
     Coefficients,
     MaskedCoefficients,
     MaskedScores,
@@ -47,8 +46,6 @@ class Scores:
                 task.bank, "a coefficient of a glm grows without bound: its column tells some labels without error",
                 "leave out that column, or set reg_lambda or reg_alpha",
             )  # fmt: skip
-        own = task.own.values.astype(np.int64) @ coefficients[1 : task.starts[0]]
-        own = coefficients[0] * VALUE + task.offsets + own
         sent = {
             view.name: Coefficients(
                 design=view.design,
@@ -58,14 +55,13 @@ class Scores:
             for k, view in enumerate(task.partners)
         }
         final = all(view.decimals <= decimals for view in task.partners)
+        if task.masks:
+            with task.clock("network"):
+                total = yield from self._sum(coefficients, sent)
+            return At(coefficients, np.stack((task.own_part(coefficients), total)), released=final)
         with task.clock("network"):
-            if task.masks:
-                summed = yield from self._sum(coefficients, sent)
-                return At(coefficients, np.stack((own, summed)), released=final)
             each = yield from self._each(sent)
-        if task.pooled:
-            return At(coefficients, np.stack((own, each.sum(axis=0))), released=final, each=each)
-        return At(coefficients, np.concatenate((own[None], each)), released=final)
+        return task.at(coefficients, each, final)
 
     def _each(self, sent: dict[str, Coefficients]) -> Script[I64]:
         """Every partner's part of every row's score, in 1 / UNIT, shape (partners, n)."""

@@ -15,7 +15,7 @@ from bank_node.models.linear import LinearModel, together
 from bank_node.models.offset import Offset, offset_units
 from bank_node.timing import Stopwatch
 from protocol.algorithms.boosting import Kept
-from protocol.algorithms.glm import UNIT
+from protocol.algorithms.glm import UNIT, VALUE
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.messages import F64, I64
 
@@ -98,6 +98,18 @@ class GlmTask:
     def block(self, number: int) -> slice:
         """The coefficients of one partner, by its number."""
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    def at(self, coefficients: I64, each: I64, released: bool = True) -> "At":
+        """Where a fit stands whose partners' parts are known, shape (partners, n)."""
+        own = self.own_part(coefficients)
+        if self.pooled:
+            return At(coefficients, np.stack((own, each.sum(axis=0))), released, each)
+        return At(coefficients, np.concatenate((own[None], each)), released)
+
+    def own_part(self, coefficients: I64) -> I64:
+        """Intercept, offset and the bank's columns in every row's score, in 1 / UNIT, shape (n,)."""
+        own = self.own.values.astype(np.int64) @ coefficients[1 : self.starts[0]]
+        return np.asarray(coefficients[0] * VALUE + self.offsets + own)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
     )
     selection = training.job.selection
     if selection is not None:
-        least = [0, *(training.standing.contracts[p].min_glm_columns for p in rung.partners)]
+        least = [0, *(view.least for view in task.partners)]
         offered = Columns(task.parties, least, params.by_woe)
         task = replace(task, choose=partial(choose, columns=offered, settings=selection))
     return task

@@ -18,9 +18,7 @@ _ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
 
 def signature_of(identity: TlsMaterial, content: bytes) -> bytes:
     """ECDSA with SHA-256, by the key of the node's certificate."""
-    key = load_pem_private_key(identity.key_pem, None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return key.sign(content, _ALGORITHM)
+    return _private(identity.key_pem).sign(content, _ALGORITHM)
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
@@ -30,9 +28,7 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
 
 def fingerprint_of_key(key_pem: bytes) -> str:
     """That of a node's own key, in PEM."""
-    key = load_pem_private_key(key_pem, None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return fingerprint(key.public_key())
+    return fingerprint(_private(key_pem).public_key())
 
 
 def require_signed(
@@ -62,3 +58,10 @@ def require_signed(
         key.verify(signature, content, _ALGORITHM)
     except InvalidSignature:
         raise PeerError(party, "has not signed what is said in its name", "ask the bank who passed it on") from None
+
+
+def _private(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """A node's own key, as it was made or checked when the node started."""
+    key = load_pem_private_key(key_pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key

@@ -1,7 +1,7 @@
 """`bank-node score`: new rows through a model folder, with the partners that its splits need."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bank_node.algorithms.objective import RESPONSES
-from bank_node.algorithms.scorers import scorer_of, told_at
+from bank_node.algorithms.scorers import AllAnswers, scorer_of, told_at
 from bank_node.config import BankConfig
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
@@ -21,6 +21,8 @@ from protocol.node.files import writing_whole
 from protocol.role import Exchange, drive
 from protocol.table import Column, Source, Table, read_table
 from protocol.table.one_file import kind_of
+
+Align = Callable[[Sequence[str]], dict[str, BankAlignment]]
 
 
 @dataclass(frozen=True)
@@ -127,21 +129,33 @@ def score(
     """
     model, scorer = folder.model, scorer_of(folder.model)
     asked = partners_asked(config, folder, without)
-    alignments: dict[str, BankAlignment] = {}
+    places: dict[str, I64] = {}
     told = {p: scorer.absent(p, table.rows) for p in model.parties if p in without}
     if asked:
         standing = Standing(config, table, exchange, progress)
-        with absence_offered(folder.masked):
-            standing.agree(asked, job="", model=model.sha256)
-            for partner in asked:
-                folder.require_contract(partner, standing.contracts[partner])
-            alignments = standing.align(asked)
-            answers = drive(scorer.ask(folder.about.alignment, alignments, folder.masked), exchange)
-            told |= told_at(answers, {p: a.positions for p, a in alignments.items()})
+        alignments, answers = answers_of(folder, standing, asked, standing.align)
+        places = {p: a.positions for p, a in alignments.items()}
+        told |= told_at(answers, places)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
-    used = parties_used(config.party, {p: a.positions for p, a in alignments.items()}, table.rows)
+    used = parties_used(config.party, places, table.rows)
     margin = scorer.margins(config.party, columns, told, table.rows)
     return scored_of(folder, table.ids, margin, used)
+
+
+def answers_of(
+    folder: ModelFolder, standing: Standing, asked: Sequence[str], align: Align
+) -> tuple[dict[str, BankAlignment], AllAnswers]:
+    """The rows aligned with the partners asked, and what these answer.
+
+    Raises: FedwarnError of a partner that cannot be asked.
+    """
+    with absence_offered(folder.masked):
+        standing.agree(asked, job="", model=folder.model.sha256)
+        for partner in asked:
+            folder.require_contract(partner, standing.contracts[partner])
+        alignments = align(asked)
+        script = scorer_of(folder.model).ask(folder.about.alignment, alignments, folder.masked)
+        return alignments, drive(script, standing.exchange)
 
 
 def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:

@@ -5,6 +5,7 @@ that of their tables.
 """
 
 import csv
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,13 @@ from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.models.linear import together
 from bank_node.scoring.rows import PART, Rows
-from bank_node.scoring.scoring import absence_offered, parties_used, partners_asked, scored_of
+from bank_node.scoring.scoring import answers_of, parties_used, partners_asked, scored_of
 from bank_node.standing import Progress, Standing
 from bank_node.watching.watch_list import WatchList
 from protocol.algorithms.alignment import BankAlignment
 from protocol.messages import I64
 from protocol.node.files import writing_whole
-from protocol.role import Exchange, drive
+from protocol.role import Exchange
 from protocol.table import Table
 
 
@@ -34,18 +35,13 @@ def score_rows(
     without: partners not to be asked. watch: is shown every part, too.
     Raises: FedwarnError of a partner that is needed and cannot be asked.
     """
-    model, scorer = folder.model, scorer_of(folder.model)
+    scorer = scorer_of(folder.model)
     asked = partners_asked(config, folder, without)
     alignments: dict[str, BankAlignment] = {}
     answers: AllAnswers = {}
     if asked:
         standing = Standing(config, Table(config.party, [], ()), exchange, progress)
-        with absence_offered(folder.masked):
-            standing.agree(asked, job="", model=model.sha256)
-            for partner in asked:
-                folder.require_contract(partner, standing.contracts[partner])
-            alignments = standing.align_rows(asked, rows)
-            answers = drive(scorer.ask(folder.about.alignment, alignments, folder.masked), exchange)
+        alignments, answers = answers_of(folder, standing, asked, partial(standing.align_rows, rows=rows))
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")
         for first, count in rows.parts(PART):

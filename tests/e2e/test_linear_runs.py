@@ -2,7 +2,6 @@
 
 import csv
 import json
-from contextlib import ExitStack
 from itertools import count
 from math import log2
 from pathlib import Path
@@ -12,19 +11,14 @@ import duckdb
 import pytest
 
 from bank_node.algorithms.glm_steps import Steps
-from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
 from experiments.checking.check import CHECKS, check_glm
 from experiments.checking.verify import verify
 from experiments.running.run import run as run_here
-from partner_node.config import load_config as load_partner
-from partner_node.node.service import PartnerService
 from protocol.ledger import read_ledger
-from protocol.transport.in_process import InProcess
 from tests.e2e.commands import call, edit
+from tests.e2e.scored import scored
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
 
@@ -79,30 +73,13 @@ def test_the_report_names_the_ring_of_whole_numbers(runs):
     assert "环维数 8192" in page
 
 
-def _score(out: Path, rung: str, data: Path, without: set[str]) -> dict[str, float]:
-    """Score with the nodes of a run, in this process, from their state on disk; as `bank-node score` writes it."""
-    config = load_bank(out / "nodes/bank/node.toml")
-    model = load_model(out / "models" / rung / "glm")
-    scored = data.parent / "scored.csv"
-    with ExitStack() as stack:
-        serve = {}
-        for partner in set(config.partners) - without:
-            service = PartnerService(load_partner(out / "nodes" / partner / "node.toml"))
-            serve[partner] = stack.enter_context(service).serve
-        node = stack.enter_context(BankNode(config, InProcess("bank", serve), lambda *_: None))
-        with open_rows(config, model.model, data, data.parent) as rows:
-            node.score_file(model, rows, scored, without)
-    with scored.open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}
-
-
 @pytest.mark.parametrize("rung", ["bank", "bank+telecom", "all"])
 def test_rows_get_the_scores_of_their_training_and_an_absent_partner_counts_as_holding_none(runs, tmp_path, rung):
     out, data = runs["blind"], tmp_path / "rows.parquet"
     duckdb.sql(f"COPY (SELECT * EXCLUDE (bad) FROM '{runs['blind']}/nodes/bank/data.parquet') TO '{data}'")
     with (out / "scores.csv").open() as file:
         trained = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
-    assert _score(out, rung, data, set()) == trained
+    assert scored(out, rung, data, set()) == trained
     if rung == "bank":
         return
     with (out / "absences.csv").open() as file:
@@ -111,7 +88,7 @@ def test_rows_get_the_scores_of_their_training_and_an_absent_partner_counts_as_h
             for row in csv.DictReader(file)
             if (row["rung"], row["without"]) == (rung, "telecom")
         }
-    alone = _score(out, rung, data, {"telecom"})
+    alone = scored(out, rung, data, {"telecom"})
     assert {name: alone[name] for name in absent} == absent
     assert absent != {name: trained[name] for name in absent}
 
@@ -119,7 +96,7 @@ def test_rows_get_the_scores_of_their_training_and_an_absent_partner_counts_as_h
 def test_new_categories_and_gaps_at_scoring_are_missing(runs, tmp_path):
     data = tmp_path / "odd.csv"
     data.write_text("id,own a,own b\nN1,,\nN2,1.5,9e9\nC00001,-3,\n")
-    found = _score(runs["blind"], "all", data, set())
+    found = scored(runs["blind"], "all", data, set())
     assert found.keys() == {"N1", "N2", "C00001"}
     assert all(0 < score < 1 for score in found.values())
 

@@ -2,26 +2,19 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from bank_node.config import load_config as load_bank
-from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
 from experiments.checking.verify import verify
 from partner_node.config import load_config as load_partner
-from partner_node.node.service import PartnerService
 from partner_node.preview.preview import preview
 from protocol.errors import RefusedError, UsageError
 from protocol.job import load_job
 from protocol.ledger import read_ledger
-from protocol.transport.in_process import InProcess
+from tests.e2e.scored import scored
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
 
@@ -112,27 +105,10 @@ def test_absences_and_reasons_are_of_what_the_bank_knows(runs):
     assert [text in clear for text in ("the bank saw the sum of the partners", "The bank saw each partner")] == [0, 1]
 
 
-@contextmanager
-def _bank(out: Path, without: frozenset[str] = frozenset()) -> Iterator[BankNode]:
-    """The nodes of a run in this process, from their state on disk."""
-    config = load_bank(out / "nodes/bank/node.toml")
-    with ExitStack() as stack:
-        serve = {
-            p: stack.enter_context(PartnerService(load_partner(out / "nodes" / p / "node.toml"))).serve
-            for p in set(config.partners) - without
-        }
-        yield stack.enter_context(BankNode(config, InProcess("bank", serve), lambda *_: None))
-
-
 def _score(out: Path, rung: str, folder: Path, absent: frozenset[str] = frozenset()) -> dict[str, float]:
     data = folder / "rows.parquet"
     duckdb.sql(f"COPY (SELECT * EXCLUDE (bad) FROM '{out}/nodes/bank/data.parquet') TO '{data}'")
-    model = load_model(out / "models" / rung / "glm")
-    config = load_bank(out / "nodes/bank/node.toml")
-    with _bank(out) as node, open_rows(config, model.model, data, folder) as rows:
-        node.score_file(model, rows, folder / "scored.csv", set(absent))
-    with (folder / "scored.csv").open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}
+    return scored(out, rung, data, absent)
 
 
 def test_rows_are_scored_under_masks_and_with_all_partners_or_none(runs, tmp_path):

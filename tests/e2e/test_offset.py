@@ -1,7 +1,6 @@
 """A run whose counts have an exposure: it is in every score, in training and in scoring, and must be there."""
 
 import csv
-from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -10,19 +9,16 @@ import pytest
 from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
 from bank_node.scoring.scoring import read_rows
 from experiments.checking.check import check_glm
 from experiments.running.run import run as run_here
-from partner_node.config import load_config as load_partner
-from partner_node.node.service import PartnerService
 from protocol.errors import DataError
-from protocol.transport.in_process import InProcess
 from tests.e2e.commands import edit
+from tests.e2e.scored import scored
 from tests.e2e.tables import scenario
 
 MODELS = [{"kind": "glm", "params": {"family": "poisson", "exposure": "months"}}]
+FULL = "bank+telecom"
 PARTIES = {"bank": {"columns": ["own a"]}, "telecom": {"columns": ["calls", "inquiries"], "coverage": 0.9}}
 
 
@@ -42,17 +38,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def _scored(out: Path, data: Path) -> dict[str, float]:
-    model, config = load_model(out / "models/bank+telecom/glm"), load_bank(out / "nodes/bank/node.toml")
-    with ExitStack() as stack:
-        partner = stack.enter_context(PartnerService(load_partner(out / "nodes/telecom/node.toml")))
-        node = stack.enter_context(BankNode(config, InProcess("bank", {"telecom": partner.serve}), lambda *_: None))
-        with open_rows(config, model.model, data, data.parent) as rows:
-            node.score_file(model, rows, data.parent / "scored.csv", set())
-    with (data.parent / "scored.csv").open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}
-
-
 def _rows(out: Path, columns: str, data: Path) -> Path:
     duckdb.sql(f"COPY (SELECT {columns} FROM '{out}/nodes/bank/data.parquet') TO '{data}'")
     return data
@@ -65,8 +50,8 @@ def test_the_fit_is_that_of_statsmodels(out):
 def test_rows_get_their_scores_again_and_twice_the_exposure_twice_the_score(out, tmp_path):
     with (out / "scores.csv").open() as file:
         trained = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == "bank+telecom"}
-    assert _scored(out, _rows(out, "* EXCLUDE (bad)", tmp_path / "rows.parquet")) == trained
-    twice = _scored(out, _rows(out, "* EXCLUDE (bad) REPLACE (2 * months AS months)", tmp_path / "twice.parquet"))
+    assert scored(out, FULL, _rows(out, "* EXCLUDE (bad)", tmp_path / "rows.parquet")) == trained
+    twice = scored(out, FULL, _rows(out, "* EXCLUDE (bad) REPLACE (2 * months AS months)", tmp_path / "twice.parquet"))
     assert twice == pytest.approx({name: 2 * score for name, score in trained.items()}, rel=1e-8)
 
 
@@ -74,7 +59,7 @@ def test_rows_get_their_scores_again_and_twice_the_exposure_twice_the_score(out,
 def test_a_row_without_exposure_is_refused(out, tmp_path, instead):
     given = f"* EXCLUDE (bad) REPLACE (CASE WHEN months = 3 THEN {instead} ELSE months END AS months)"
     with pytest.raises(DataError, match="column 'months', an offset, is missing or not above 0 in"):
-        _scored(out, _rows(out, given, tmp_path / "rows.parquet"))
+        scored(out, FULL, _rows(out, given, tmp_path / "rows.parquet"))
 
 
 def test_the_column_is_read_and_exported_and_no_feature(out):

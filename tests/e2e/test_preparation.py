@@ -2,7 +2,6 @@
 
 import csv
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,16 @@ import duckdb
 import numpy as np
 import pytest
 
-from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
 from experiments.checking.check import check_glm
 from experiments.running.run import run as run_here
 from partner_node.config import load_config as load_partner
-from partner_node.node.service import PartnerService
 from partner_node.preview.preview import preview
 from protocol.job import load_job
 from protocol.ledger import read_ledger
-from protocol.transport.in_process import InProcess
 from tests.e2e.commands import edit
+from tests.e2e.scored import scored
 from tests.e2e.tables import scenario
 
 PREPARATION = {"impute": "median", "indicator": True, "clip": "quantiles", "limits": [0.02, 0.98], "scale": "robust"}
@@ -65,18 +60,6 @@ def _report(out: Path) -> dict[str, Any]:
 def _trained(out: Path, rung: str) -> dict[str, float]:
     with (out / "scores.csv").open() as file:
         return {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
-
-
-def _scored(out: Path, data: Path) -> dict[str, float]:
-    """As `bank-node score` writes it, with the run's nodes as they stand on disk."""
-    model, config = load_model(out / "models" / FULL / "glm"), load_bank(out / "nodes/bank/node.toml")
-    with ExitStack() as stack:
-        partner = stack.enter_context(PartnerService(load_partner(out / "nodes/telecom/node.toml")))
-        node = stack.enter_context(BankNode(config, InProcess("bank", {"telecom": partner.serve}), lambda *_: None))
-        with open_rows(config, model.model, data, data.parent) as rows:
-            node.score_file(model, rows, data.parent / "scored.csv", set())
-    with (data.parent / "scored.csv").open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}
 
 
 def _sql(query: str) -> Any:
@@ -168,7 +151,7 @@ def test_scoring_repeats_it_whatever_else_has_changed_in_the_partners_table(out,
     listed = ", ".join(f"'{name}'" for name in few)
     data = tmp_path / "rows.parquet"
     _sql(f"COPY (SELECT * EXCLUDE (bad) FROM '{out}/nodes/bank/data.parquet' WHERE id IN ({listed})) TO '{data}'")
-    assert _scored(out, data) == {name: trained[name] for name in few}
+    assert scored(out, FULL, data) == {name: trained[name] for name in few}
     changed = tmp_path / "changed.parquet"
     moved = f"SELECT * REPLACE (calls * 9 + 70 AS calls, NULL AS inquiries) FROM '{table}' WHERE id NOT IN ({listed})"
     more = f"SELECT * REPLACE ('new ' || id AS id, -1e6 AS calls) FROM '{table}'"
@@ -176,12 +159,12 @@ def test_scoring_repeats_it_whatever_else_has_changed_in_the_partners_table(out,
          f"TO '{changed}'")  # fmt: skip
     node = out / "nodes/telecom/node.toml"
     edit(node, lambda values: values["data"].update(source={"kind": "parquet", "path": str(changed)}))
-    assert _scored(out, data) == {name: trained[name] for name in few}
+    assert scored(out, FULL, data) == {name: trained[name] for name in few}
 
 
 def test_gaps_and_new_categories_at_scoring_have_a_place(out, tmp_path):
     data = tmp_path / "odd.csv"
     data.write_text("id,own a,own b,towers,brand\nN1,,,,\nN2,9e300,-9e300,1e9,unheard of\nN3,1,1,1,brand 0\n")
-    found = _scored(out, data)
+    found = scored(out, FULL, data)
     assert found.keys() == {"N1", "N2", "N3"}
     assert all(0 < score < 1 for score in found.values())

@@ -81,7 +81,7 @@ def _judged(
     first = _rows(table, keys[0], where)
     _require_labels(first["label"], task, both=where != {"part": VALIDATION})
     label = first["label"].astype(np.uint8 if task == "binary" else np.float64)
-    scores = {key: _scores(table, key, first, task, where) for key in keys}
+    scores = {key: _scores(key, first if key == keys[0] else _rows(table, key, where), first, task) for key in keys}
     customer, amount = _customers(first["id"]) if dated else None, first.get("amount")
     return first, Scored(label, first.get("weight"), scores, counts, task=task, amount=amount, customer=customer)
 
@@ -102,8 +102,8 @@ def _rows(table: duckdb.DuckDBPyConnection, key: Key, where: Where) -> dict[str,
     return {name: np.ma.getdata(column) for name, column in rows.items()}
 
 
-def _scores(table: duckdb.DuckDBPyConnection, key: Key, first: dict[str, Any], task: Task, where: Where) -> F64:
-    rows = _rows(table, key, where)
+def _scores(key: Key, rows: dict[str, Any], first: dict[str, Any], task: Task) -> F64:
+    """The scores of a rung's rows, which must be those of the first rung."""
     if not (np.array_equal(rows["id"], first["id"]) and np.array_equal(rows["label"], first["label"])):
         raise DataError("report", f"{_named(key)} was scored on other rows", "score every rung on the same test rows")
     classes = _classes(rows)

@@ -16,7 +16,7 @@ from protocol.job import linear_params
 
 def params_of(training: Training, trained: TrainedRung) -> GlmParams:
     """The parameters of a linear model."""
-    params = linear_params(training.job.models[training.job.model_names.index(trained.model)])
+    params = linear_params(training.job.model(trained.model))
     assert params is not None
     return params
 
@@ -61,7 +61,7 @@ def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list
 
 
 def _their_names(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[str]:
-    cutting = training.job.cutting_of(training.job.models[training.job.model_names.index(trained.model)])
+    cutting = training.job.cutting_of(training.job.model(trained.model))
     shapes = {p: {s.number: s for s in training.views[p, cutting].columns} for p in trained.rung.partners}
     out = []
     for term in fitted.model.theirs:

@@ -24,7 +24,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
     calibration = calibration_of(training, trained)
     card = card_of(training, trained)
     about = About(
-        kind=training.job.models[training.job.model_names.index(trained.model)].kind,
+        kind=training.job.model(trained.model).kind,
         model=trained.model,
         rung=trained.rung.name,
         placebo=trained.rung.placebo,
@@ -50,7 +50,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
 def card_of(training: Training, trained: TrainedRung) -> Scorecard | None:
     """The scorecard of a rung; none of another kind of model, or of a placebo, whose bins are those of other rows."""
     job, table = training.job, training.table
-    model, fitted = job.models[job.model_names.index(trained.model)], trained.fitted
+    model, fitted = job.model(trained.model), trained.fitted
     if not isinstance(model, ScorecardModel) or not isinstance(fitted, FittedGlm) or trained.rung.placebo:
         return None
     assert table.label is not None
@@ -83,8 +83,7 @@ def _watched(training: Training, trained: TrainedRung, calibration: Calibration 
 
 def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
     """The digest under which the partner has committed itself to its bins."""
-    number = training.job.model_names.index(trained.model)
-    return training.views[partner, training.job.cutting_of(training.job.models[number])].layout
+    return training.views[partner, training.job.cutting_of(training.job.model(trained.model))].layout
 
 
 def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
@@ -103,7 +102,7 @@ def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:
 
 def variance_power(training: Training, trained: TrainedRung) -> float | None:
     """Of the deviance by which a regression is judged."""
-    params = training.job.models[training.job.model_names.index(trained.model)].params
+    params = training.job.model(trained.model).params
     if params.task != "regression":
         return None
     if params.objective == "reg:tweedie" and isinstance(params, BoostingParams):

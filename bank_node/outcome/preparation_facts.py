@@ -41,7 +41,7 @@ def _own(training: Training, fitted: FittedGlm) -> Iterator[PreparedColumn]:
 
 def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[PreparedColumn]:
     job = training.job
-    cutting = job.cutting_of(job.models[job.model_names.index(trained.model)])
+    cutting = job.cutting_of(job.model(trained.model))
     for party in trained.rung.partners:
         terms = [term for term in fitted.model.of(party) if not term.values or any(term.values)]
         shapes = {shape.number: shape for shape in training.views[party, cutting].columns}

@@ -34,7 +34,7 @@ def selection_facts(training: Training, trained: TrainedRung) -> list[Considered
     columns = [*_own(training, fitted, encoded), *_theirs(training, trained, fitted)]
     named = {term: f"{c.party}: {c.name}" for c in columns for term in c.terms}
     job = training.job
-    params = linear_params(job.models[job.model_names.index(trained.model)])
+    params = linear_params(job.model(trained.model))
     assert params is not None
     reasons = reasons_of(fitted, params)[1:]
     return [_considered(training, encoded, params, fitted.choice, reasons, column, named) for column in columns]
@@ -49,7 +49,7 @@ def _own(training: Training, fitted: FittedGlm, encoded: Encoded) -> Iterator[_C
 
 def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[_Column]:
     job, first = training.job, len(fitted.model.own)
-    cutting = job.cutting_of(job.models[job.model_names.index(trained.model)])
+    cutting = job.cutting_of(job.model(trained.model))
     for party in fitted.model.parties[1:]:
         for place, shape in enumerate(training.views[party, cutting].columns):
             own = [first + j for j, t in enumerate(fitted.model.theirs) if (t.party, t.column) == (party, shape.number)]

@@ -108,7 +108,7 @@ class _Joined:
         assert rung.linear is not None
         model = load_model(place / "models" / folder_of(rung.name) / rung.model).model
         assert isinstance(model, LinearModel)
-        asked = self._job.models[self._job.model_names.index(rung.model)]
+        asked = self._job.model(rung.model)
         params = linear_params(asked)
         assert params is not None
         kept = np.array([not term.collinear and term.left_out in ("", "lasso") for term in rung.linear.terms])

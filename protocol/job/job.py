@@ -131,6 +131,10 @@ class Job(Section):
         counts = [kinds[: k + 1].count(kind) for k, kind in enumerate(kinds)]
         return tuple(kind if n == 1 else f"{kind}-{n}" for kind, n in zip(kinds, counts, strict=True))
 
+    def model(self, name: str) -> JobModel:
+        """The model of that name."""
+        return self.models[self.model_names.index(name)]
+
     @property
     def boosting_models(self) -> tuple[BoostingModel, ...]:
         """The models that are boosted trees."""

@@ -45,7 +45,12 @@ def simulate(config: Path, out: Path, progress: Progress) -> None:
     partners = len(load_job(out / "job.toml").partners)
     workers = min(partners, os.cpu_count() or 1)
     backend = {
-        "init_args": {"num_cpus": workers, "include_dashboard": False, "log_to_driver": False},
+        "init_args": {
+            "address": "local",  # a Ray of its own, whatever cluster runs on this machine or has run
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "log_to_driver": False,
+        },
         "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
     }
     client = answering(partial(node_in, out.resolve()))

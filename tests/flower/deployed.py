@@ -39,7 +39,8 @@ class Site:
     def variables(self) -> dict[str, str]:
         """Flower's processes call each other by name; each site has a home of its own."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "FLWR_HOME": str(self.folder / "home"), "FLWR_DISABLE_UPDATE_CHECK": "1"}
+        own = {"FLWR_HOME": str(self.folder / "home"), "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_ADDRESS": "local"}
+        return {**os.environ, "PATH": path, **own}
 
     @contextmanager
     def process(self, command: str, *arguments: object) -> Iterator[Path]:

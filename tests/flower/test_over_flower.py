@@ -51,7 +51,8 @@ def on_grid(work: Callable[[Any], None]) -> None:
     server.main()(main)
     client.query(PARTY)(tell)
     client.query(DELIVER)(echo)
-    resources = {"init_args": {"num_cpus": 1, "include_dashboard": False}, "client_resources": {"num_cpus": 1}}
+    ray = {"address": "local", "num_cpus": 1, "include_dashboard": False}
+    resources = {"init_args": ray, "client_resources": {"num_cpus": 1}}
     run_simulation(server, client, num_supernodes=2, backend_config=resources)
     if failed:
         raise failed[0]

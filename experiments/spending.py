@@ -52,13 +52,19 @@ def rows_of(job: Job) -> int:
         return int(base.sql(f"SELECT count(*) FROM {scan.relation}").fetchall()[0][0])
 
 
-def tell(found: dict[str, Spending], what: str) -> None:
-    """Say it."""
+def announce(jobs: Sequence[Job], rows: int, what: str, enforced: bool) -> None:
+    """Say what all these jobs would spend. enforced: partners keep one budget for all of it, and are asked for no more.
+
+    Raises: RefusedError: it is enforced, and does not fit.
+    """
+    found = spending(jobs, rows)
     for partner, spent in found.items():
         TALK.say(
             f"{what} asks {partner} for {spent.equations:.0%} of its equation budget, and for up to "
             f"{spent.information:.0%} of its information budget"
         )
+    if enforced:
+        require_fit(found, what)
 
 
 def require_fit(found: dict[str, Spending], what: str) -> None:

@@ -16,7 +16,7 @@ from experiments.running.places import Place, place_partners
 from experiments.running.prepare import prepare, write_parties
 from experiments.running.scenario import concrete
 from experiments.running.unfinished import finish, keep, unfinished
-from experiments.spending import require_fit, rows_of, spending, tell
+from experiments.spending import announce, rows_of
 from protocol.he.engines import require
 from protocol.job import Job, Run, load_job
 from protocol.ledger import export_receipt
@@ -75,28 +75,20 @@ def run(
 
 
 def _parties(job: Job, scenario: Path, out: Path, fresh: bool, progress: Progress) -> tuple[Dealt, Nodes]:
-    """Those of the unfinished run that is in the folder, or of a new one."""
+    """Those of the unfinished run that is in the folder, or of a new one. Raises: RefusedError: folds do not fit."""
     begun = None if fresh else unfinished(job, scenario, out)
     if begun:
         TALK.say(f"{out.name} holds this run, unfinished: it goes on where it stopped (--fresh begins anew)")
         return begun
     if job.split.folds:
-        _budget(job)
+        what = f"training in {job.split.repeats} x {job.split.folds} folds"
+        announce([job], rows_of(job), what, enforced=job.data.source is None)
     prepare(out, fresh)
     progress("deal", 0, 1)
     dealt, nodes = write_parties(job, scenario, out)
     keep(job, scenario, out, dealt)
     progress("deal", 1, 1)
     return dealt, nodes
-
-
-def _budget(job: Job) -> None:
-    """Say what folds would spend; partners that bring their own tables are not asked for more. Raises: RefusedError."""
-    what = f"training in {job.split.repeats} x {job.split.folds} folds"
-    found = spending([job], rows_of(job))
-    tell(found, what)
-    if job.data.source is None:
-        require_fit(found, what)
 
 
 def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, Place]) -> RunFacts:

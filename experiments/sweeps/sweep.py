@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.pages.render import sweep_page
-from experiments.spending import require_fit, rows_of, spending, tell
+from experiments.spending import announce, rows_of
 from experiments.sweeps import on_ray
 from experiments.sweeps.board import Board
 from experiments.sweeps.document import SweepResult, collect, label_of_run, write_result
@@ -65,11 +65,8 @@ def _prepare(out: Path, manner: Manner) -> None:
 
 def _budget(jobs: list[Job]) -> None:
     """Say what all runs together would spend; partners that bring their own tables are not asked for more."""
-    what = f"the sum of {len(jobs)} runs"
-    found = spending(jobs, rows_of(jobs[0]))
-    tell(found, what)
-    if any(job.data.source is None for job in jobs):
-        require_fit(found, what)
+    own_tables = any(job.data.source is None for job in jobs)
+    announce(jobs, rows_of(jobs[0]), f"the sum of {len(jobs)} runs", enforced=own_tables)
 
 
 def _run_all(plan: Plan, out: Path, manner: Manner) -> None:

@@ -12,7 +12,7 @@ from bank_node.evaluation.scores import Key, Scored
 from experiments.pages.render import card_page, value_page
 from experiments.running.again import Finished, finished
 from experiments.running.launch import Progress
-from experiments.spending import require_fit, spending, tell
+from experiments.spending import announce
 from experiments.value.card import cards, write_card
 from experiments.value.document import METRICS, VALUE_FILE, CoalitionWorth, PartnerValue, Price, Value
 from experiments.value.shapley import (
@@ -103,10 +103,8 @@ def _budget(run: Finished, facts: RunFacts, wanted: list[Coalition], groups: Fam
     """Say what all trainings would spend; partners that enforce their budget are not asked for more."""
     more = list(family_jobs(run.job, groups).values())
     what = f"training {len(wanted)} coalitions" + (f" and without {len(more)} groups of columns" if more else "")
-    found = spending([coalition_job(run.job, wanted), *more], facts.data.parties[run.job.bank].held)
-    tell(found, what)
-    if run.enforced:
-        require_fit(found, what)
+    jobs, rows = [coalition_job(run.job, wanted), *more], facts.data.parties[run.job.bank].held
+    announce(jobs, rows, what, run.enforced)
 
 
 def _estimates(scored: Scored, facts: RunFacts, stakes: Stakes) -> Estimates:

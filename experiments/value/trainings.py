@@ -18,6 +18,8 @@ from protocol.node.files import folder_name
 
 Families = dict[str, dict[str, tuple[str, ...]]]
 """By partner: groups of its columns, by name."""
+FamilyJobs = dict[tuple[str, str], Job]
+"""A training a family, of all parties without it, by partner and family."""
 _MOST_FAMILIES = 12
 
 
@@ -60,8 +62,8 @@ def families_of(job: Job) -> Families:
     return found
 
 
-def family_jobs(job: Job, families: Families) -> dict[tuple[str, str], Job]:
-    """A training a family, of all parties without it, by partner and family."""
+def family_jobs(job: Job, families: Families) -> FamilyJobs:
+    """The job without each of these."""
     return {
         (partner, name): _without(job, partner, left_out)
         for partner, groups in families.items()
@@ -69,10 +71,10 @@ def family_jobs(job: Job, families: Families) -> dict[tuple[str, str], Job]:
     }
 
 
-def train_without(run: Finished, families: Families, out: Path, progress: Progress) -> dict[tuple[str, str], F64]:
+def train_without(run: Finished, jobs: FamilyJobs, out: Path, progress: Progress) -> dict[tuple[str, str], F64]:
     """Scores of the test rows by all parties without one family, in tie order, by partner and family."""
     found = {}
-    for (partner, name), job in family_jobs(run.job, families).items():
+    for (partner, name), job in jobs.items():
         folder = out / f"{folder_name(partner)}-{folder_name(name)}"
         facts = train_again(run, job, folder, progress)
         key = _keys(facts, job)[frozenset(job.partners)]

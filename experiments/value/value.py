@@ -25,7 +25,7 @@ from experiments.value.shapley import (
     sampled,
 )
 from experiments.value.trainings import (
-    Families,
+    FamilyJobs,
     coalition_job,
     families_of,
     family_jobs,
@@ -68,10 +68,10 @@ def value(folder: Path, prices: Mapping[str, float], sample: int, families: bool
         raise UsageError("value", f"the label of {folder.name} is not 0 or 1", "value a run with goods and bads")
     stakes = _stakes(run.job, prices)
     game = _game(run, sample)
-    groups = families_of(run.job) if families else {}
-    _budget(run, facts, game.wanted, groups)
+    left_out = family_jobs(run.job, families_of(run.job)) if families else {}
+    _budget(run, facts, game.wanted, left_out)
     place, keys = train_coalitions(run, game.wanted, folder / "value" / "coalitions", progress)
-    without = train_without(run, groups, folder / "value" / "families", progress)
+    without = train_without(run, left_out, folder / "value" / "families", progress)
     scored = read_scores(place, list(keys.values()), dated=facts.dated)
     more = {(f"without {p}: {name}", ""): score for (p, name), score in without.items()}
     estimates = _estimates(with_more(scored, more), facts, stakes)
@@ -99,12 +99,11 @@ def _game(run: Finished, sample: int) -> Game:
     return Game(sampled(chosen), chosen)
 
 
-def _budget(run: Finished, facts: RunFacts, wanted: list[Coalition], groups: Families) -> None:
+def _budget(run: Finished, facts: RunFacts, wanted: list[Coalition], left_out: FamilyJobs) -> None:
     """Say what all trainings would spend; partners that enforce their budget are not asked for more."""
-    more = list(family_jobs(run.job, groups).values())
-    what = f"training {len(wanted)} coalitions" + (f" and without {len(more)} groups of columns" if more else "")
-    jobs, rows = [coalition_job(run.job, wanted), *more], facts.data.parties[run.job.bank].held
-    announce(jobs, rows, what, run.enforced)
+    more = f" and without {len(left_out)} groups of columns" if left_out else ""
+    jobs, rows = [coalition_job(run.job, wanted), *left_out.values()], facts.data.parties[run.job.bank].held
+    announce(jobs, rows, f"training {len(wanted)} coalitions{more}", run.enforced)
 
 
 def _estimates(scored: Scored, facts: RunFacts, stakes: Stakes) -> Estimates:

@@ -223,14 +223,10 @@ def _distinct(values: Iterator[Any]) -> list[Any]:
     return list({json.dumps(value, default=str): value for value in values}.values())
 
 
-def _rank(path: Path_) -> int:
-    """What stands for more comes first: coverage is of the partners kept, and one seed may differ from the rest."""
-    return ("partners", "seeds").index(path[0]) if path[0] in ("partners", "seeds") else 2
-
-
 def _planned(base: dict[str, Any], settings: Settings) -> Planned:
     values = deepcopy(base)
-    ordered = sorted(settings, key=_rank)
+    # First what stands for more: coverage is of the partners kept, and one seed may differ from the rest.
+    ordered = sorted(settings, key=lambda path: path[0] not in ("partners", "seeds"))
     put(values, {path: settings[path] for path in ordered})
     text = json.dumps(values, sort_keys=True, default=str)
     told = ",".join(f"{short_label(path, settings)}={value_text(value)}" for path, value in settings.items())

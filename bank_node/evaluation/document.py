@@ -25,7 +25,7 @@ from bank_node.evaluation.facts import (
     Security,
     Text,
 )
-from bank_node.evaluation.intervals import Metric, Uplift
+from bank_node.evaluation.intervals import LEVEL, Metric, Uplift
 from bank_node.evaluation.segments import Segment
 from bank_node.models.scorecard import Scorecard
 from protocol.algorithms.parameters import Task
@@ -155,6 +155,11 @@ class FoldTest(Facts):
     p: float
     p_holm: float
     method: str
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is more than luck at the level of the intervals, all pairs considered."""
+        return self.p_holm < 1 - LEVEL
 
 
 class Data(DataFacts):

@@ -68,8 +68,8 @@ def _half_spent(training: Training, partner: str) -> Text:
 
 def _would_refuse(training: Training, partner: str) -> Text:
     """After how many trees a real partner, at the default contract, would have refused."""
-    fitted = int((training.alignments[partner].positions[training.parts == "train"] >= 0).sum())
-    share, rungs = Contract().max_equations_share, _rungs_of(training, partner)
+    fitted, rungs = training.fitted_rows(partner), _rungs_of(training, partner)
+    share = Contract().max_equations_share
     if not all(isinstance(trained.fitted, Boosted) for trained in rungs):
         spent, limit = rungs[-1].spent[partner].equations, int(share * fitted)
         key = "run_would_answer_all" if spent <= limit else "run_would_refuse_all"

@@ -11,7 +11,7 @@ def leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
     view = next(v for (p, _), v in training.views.items() if p == partner)
     return Leakage(
         queries=trained.fitted.queries,
-        equations_share=trained.spent[partner].equations / max(1, _fitted(training, partner)),
+        equations_share=trained.spent[partner].equations / max(1, training.fitted_rows(partner)),
         information_share=trained.information[partner],
         zcdp=zcdp(trained.fitted.queries, len(view.columns), noise) if noise and trained.noisy else None,
     )
@@ -25,13 +25,8 @@ def budgets(training: Training, partner: str) -> dict[str, Budget]:
     return {
         "max_equations_share": Budget(
             limit=contract.max_equations_share,
-            spent=last.spent[partner].equations / max(1, _fitted(training, partner)),
+            spent=last.spent[partner].equations / max(1, training.fitted_rows(partner)),
             enforced=enforced,
         ),
         "max_information_share": Budget(limit=contract.max_information_share, spent=last.information[partner]),
     }
-
-
-def _fitted(training: Training, partner: str) -> int:
-    """Rows trained on that the partner holds."""
-    return int((training.alignments[partner].positions[training.parts == "train"] >= 0).sum())

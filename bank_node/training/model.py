@@ -46,14 +46,13 @@ class Under:
 
 def open_model(training: Training, number: int) -> Script[dict[str, Opened]]:
     """Declare a model of the job, or its bin tables, to every partner: rows that take part, and the sums needed."""
-    fitted = training.parts == "train"
     messages = {}
-    for partner, alignment in training.alignments.items():
+    for partner in training.alignments:
         plan = workload(training.job, partner).models[number]
         messages[partner] = Opening(
             job=training.job.sha256,
             layout=training.views[partner, plan.cutting].layout,
-            rows=int((alignment.positions[fitted] >= 0).sum()),
+            rows=training.fitted_rows(partner),
             equations=plan.equations,
             equations_a_tree=plan.equations_a_tree,
         )

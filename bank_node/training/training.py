@@ -70,3 +70,7 @@ class Training:
     encoded: dict[str, Encoded] = field(default_factory=dict)
     masks: dict[tuple[str, ...], str] = field(default_factory=dict)
     folds: I64 | None = None
+
+    def fitted_rows(self, partner: str) -> int:
+        """Rows trained on that the partner holds."""
+        return int((self.alignments[partner].positions[self.parts == "train"] >= 0).sum())

@@ -34,7 +34,8 @@ def columns_shown(columns: Sequence[str], values: I32, coefficients: Sequence[in
     parts = values.astype(np.float64) @ weights  # whole numbers below 2^53, and so exact
     spread = np.ptp(parts, axis=0)
     counts = (spread > 0) & (spread >= LEAST_SHARE * spread.max())
-    apart = parts[:, counts] - parts[:, counts].mean(axis=0)
+    apart = parts[:, counts]
+    apart -= apart.mean(axis=0)
     apart /= np.sqrt((apart**2).sum(axis=0))
     return int((np.linalg.eigvalsh(apart.T @ apart) > _TOLD).sum()) if counts.any() else 0
 

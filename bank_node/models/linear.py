@@ -13,10 +13,9 @@ import numpy as np
 
 from bank_node.models.canonical import Canonical
 from bank_node.models.offset import Offset, offset_units
-from protocol.algorithms.binning import NumberRule, Rule, apply_rule
-from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE, of_bins, standardised
-from protocol.algorithms.preparing import Prepared, encoded
-from protocol.he.base import I32
+from protocol.algorithms.binning import NumberRule
+from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE
+from protocol.algorithms.preparing import Encoding
 from protocol.messages import F64, I64
 from protocol.table import Column
 
@@ -28,28 +27,10 @@ def together(partners: Sequence[str]) -> str:
     return " + ".join(sorted(partners))
 
 
-class OwnTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column of the bank. rule, values: its bins, and what stands for each in thousandths.
+class OwnTerm(Encoding, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column of the bank. coefficient: in millionths."""
 
-    Without values, its numbers stand for themselves: less mean, over deviation, or prepared where more is declared.
-    coefficient: in millionths.
-    """
-
-    column: str
-    rule: Rule
-    values: tuple[int, ...] = ()
-    mean: float = 0.0
-    deviation: float = 1.0
-    prepared: Prepared | msgspec.UnsetType = msgspec.UNSET
     coefficient: int = 0
-
-    def encode(self, column: Column) -> I32:
-        """Its whole numbers, shape (n,)."""
-        if self.values:
-            return of_bins(apply_rule(self.rule, column), self.values)
-        if self.prepared is not msgspec.UNSET:
-            return encoded(self.prepared, column.numbers)
-        return standardised(column.numbers, self.mean, self.deviation)
 
 
 class PartnerTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

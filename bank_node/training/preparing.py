@@ -82,14 +82,14 @@ def own_term(
     Raises: DataError: as `fit_prepared`.
     """
     if values:
-        return [OwnTerm(column=column.name, rule=rule, values=values)]
+        return [OwnTerm(column.name, rule, values, 0.0, 1.0)]
     treatment, numbers = preparing.treatment(column.name), column.numbers[train]
     if treatment != USUAL:
         prepared = fit_prepared(numbers, treatment, party, f"column {column.name!r}")
-        return [] if prepared.constant else [OwnTerm(column=column.name, rule=rule, prepared=prepared)]
+        return [] if prepared.constant else [OwnTerm(column.name, rule, (), 0.0, 1.0, prepared)]
     there = numbers[~np.isnan(numbers)]
     mean, deviation = mean_and_deviation(there)
-    return [OwnTerm(column=column.name, rule=rule, mean=mean, deviation=deviation)] if deviation else []
+    return [OwnTerm(column.name, rule, (), mean, deviation)] if deviation else []
 
 
 def _indicator(treatment: Treatment, missing: bool, ordinary: int) -> list[Values]:

@@ -11,7 +11,7 @@ from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
 from partner_node.algorithms.masks import Masks
 from partner_node.columns_shown import require_shown
 from partner_node.kept.models import changed_table
-from partner_node.kept.terms import KeptTerm, KeptTerms
+from partner_node.kept.terms import KeptTerms
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
@@ -30,7 +30,7 @@ from protocol.algorithms.glm import (
     product_rows,
     rounded,
 )
-from protocol.algorithms.preparing import fit_prepared
+from protocol.algorithms.preparing import Encoding, fit_prepared
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.base import I32, Cleartext, Integers
@@ -43,7 +43,7 @@ from protocol.table import Column
 
 def terms_of(
     bank: str, party: str, table: BinnedTable, columns: Sequence[Column], wanted: Sequence[DesignColumn]
-) -> list[KeptTerm]:
+) -> list[Encoding]:
     """The columns of a design. columns: of the table.
 
     Raises: IntegrityError: columns or values that cannot be. DataError: a column that cannot be prepared as declared;
@@ -57,14 +57,14 @@ def terms_of(
     return [_term_of(party, table, named[table.names[one.column]], one) for one in wanted]
 
 
-def _term_of(party: str, table: BinnedTable, column: Column, wanted: DesignColumn) -> KeptTerm:
+def _term_of(party: str, table: BinnedTable, column: Column, wanted: DesignColumn) -> Encoding:
     rule, treatment = table.rules[wanted.column], table.treatment(wanted.column)
     if not wanted.values and treatment != USUAL:
         prepared = fit_prepared(column.numbers, treatment, party, "a column of the model")
-        return KeptTerm(column.name, rule, (), 0.0, 1.0, prepared)
+        return Encoding(column.name, rule, (), 0.0, 1.0, prepared)
     there = column.numbers[~np.isnan(column.numbers)] if not wanted.values else np.zeros(1)
     mean, deviation = mean_and_deviation(there)
-    return KeptTerm(column.name, rule, wanted.values, mean, deviation or 1.0)
+    return Encoding(column.name, rule, wanted.values, mean, deviation or 1.0)
 
 
 def require_columns(party: str, contract: Contract, wanted: Sequence[DesignColumn]) -> None:
@@ -83,7 +83,7 @@ def require_columns(party: str, contract: Contract, wanted: Sequence[DesignColum
         )  # fmt: skip
 
 
-def values_of(terms: Sequence[KeptTerm], columns: Sequence[Column], party: str) -> I32:
+def values_of(terms: Sequence[Encoding], columns: Sequence[Column], party: str) -> I32:
     """Whole numbers of the terms over a table, shape (rows, d). Raises: DataError: a column is gone, or another."""
     named = {column.name: column for column in columns}
     out = []
@@ -120,7 +120,7 @@ class GlmAnswerer:
     design: str
     layout_name: str
     layout: BoostingAnswerer
-    terms: Sequence[KeptTerm]
+    terms: Sequence[Encoding]
     values: I32 = field(repr=False)
     order: I64 = field(repr=False)
     build: Callable[[Integers], IntegerEvaluator] = field(repr=False)

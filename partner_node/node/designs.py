@@ -7,12 +7,13 @@ import msgspec
 
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks
-from partner_node.kept.terms import KeptTerm, KeptTerms
+from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from partner_node.node.layouts import Layouts
 from protocol.algorithms import glm
+from protocol.algorithms.preparing import Encoding
 from protocol.errors import IntegrityError
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_evaluator
@@ -25,7 +26,7 @@ class KeptDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Columns laid out for linear models. layout: of whose bins. nonces: in hex; the bank's comes with the hint."""
 
     layout: str
-    terms: tuple[KeptTerm, ...]
+    terms: tuple[Encoding, ...]
     nonce: str
     bank_nonce: str = ""
 

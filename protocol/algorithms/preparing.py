@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from protocol.algorithms.binning import CategoryRule
-from protocol.algorithms.glm import LARGEST_VALUE, VALUE
+from protocol.algorithms.binning import CategoryRule, Rule, apply_rule
+from protocol.algorithms.glm import LARGEST_VALUE, VALUE, of_bins, standardised
 from protocol.errors import DataError
 from protocol.he.base import I32
 from protocol.messages import F64, I64
@@ -40,6 +40,29 @@ class Prepared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     centre: float
     spread: float
     constant: bool = False
+
+
+class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What turns the values of a column into whole numbers, kept with a model by the party that has the column.
+
+    rule, values: its bins, and what stands for each in thousandths. Without values its numbers stand for themselves:
+    less mean, over deviation, or prepared where more is declared.
+    """
+
+    column: str
+    rule: Rule
+    values: tuple[int, ...]
+    mean: float
+    deviation: float
+    prepared: Prepared | msgspec.UnsetType = msgspec.UNSET
+
+    def encode(self, column: Column) -> I32:
+        """Whole numbers of the column, which may come from another table, shape (n,)."""
+        if self.values:
+            return of_bins(apply_rule(self.rule, column), self.values)
+        if self.prepared is not msgspec.UNSET:
+            return encoded(self.prepared, column.numbers)
+        return standardised(column.numbers, self.mean, self.deviation)
 
 
 def fit_prepared(numbers: F64, treatment: Treatment, party: str, column: str) -> Prepared:

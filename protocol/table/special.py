@@ -1,5 +1,6 @@
 """Columns that are no features: label, weight, amount and the date of a record. What is wrong is told by column."""
 
+from collections.abc import Callable
 from typing import Final
 
 import duckdb
@@ -25,7 +26,7 @@ _YES_OR_NO: Final = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 def label_of(loaded: Loaded, order: I64) -> F64:
     """The label, shape (n,), as the task has it. Raises: DataError: missing, of a wrong value, or all alike."""
     name, task = loaded.spec.label, loaded.spec.task
-    label = _numbers(loaded, name, order, _label_in_sql(loaded, name))
+    label = _numbers(loaded, name, order, _label_in_sql)
     finite = np.isfinite(label)
     if not finite.all():
         raise loaded.wrong(name, f"is missing or not a number in {int((~finite).sum())} rows", _CODE_OR_DROP[task])
@@ -83,13 +84,16 @@ def as_of(loaded: Loaded) -> Moments:
     return moments
 
 
-def _numbers(loaded: Loaded, name: str, order: I64, words: str = "") -> F64:
-    """A column's numbers; nan where a value is none. words: in SQL, what words of the column stand for."""
-    text = as_text(name)
+def _number_in_sql(_: Loaded, name: str) -> str:
+    return f"TRY_CAST({as_text(name)} AS DOUBLE)"
+
+
+def _numbers(loaded: Loaded, name: str, order: I64, of_text: Callable[[Loaded, str], str] = _number_in_sql) -> F64:
+    """A column's numbers; nan where a value is none. of_text: gives in SQL what a column of text stands for."""
     try:
         return loaded.numbers(name, order)
     except duckdb.Error:
-        there: F64 = np.asarray(loaded.values(words or f"TRY_CAST({text} AS DOUBLE)"), dtype=np.float64)[order]
+        there: F64 = np.asarray(loaded.values(of_text(loaded, name)), dtype=np.float64)[order]
         return there
 
 

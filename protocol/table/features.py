@@ -24,7 +24,7 @@ def features_of(loaded: Loaded, name: str, order: I64) -> list[Column]:
         return _date_parts(loaded, name, order)
     if loaded.holds_categories(name):
         return [_category(loaded, name, order)]
-    return [_number(loaded, name, order)]
+    return [Column(name, "number", numbers=loaded.some_numbers(name, order))]
 
 
 def names_of_features(loaded: Loaded, name: str, relation: str) -> list[str]:
@@ -73,13 +73,6 @@ def _varies(column: Column) -> bool:
     every = column.codes if column.kind == "category" else column.numbers
     present = every[every >= 0] if column.kind == "category" else every[~np.isnan(every)]
     return bool(present.size and (present.size < every.size or (present != present[0]).any()))
-
-
-def _number(loaded: Loaded, name: str, order: I64) -> Column:
-    numbers = loaded.numbers(name, order)
-    codes = [s for s in loaded.spec.missing if not isinstance(s, str)]
-    numbers[np.isin(numbers, codes) | np.isinf(numbers)] = np.nan
-    return Column(name, "number", numbers=numbers)
 
 
 def _category(loaded: Loaded, name: str, order: I64) -> Column:

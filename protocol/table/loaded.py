@@ -59,6 +59,12 @@ class Loaded:
         numbers: F64 = np.asarray(self.values(f"CAST({quoted(name)} AS DOUBLE)"), dtype=np.float64)[order]
         return numbers
 
+    def some_numbers(self, name: str, order: I64) -> F64:
+        """A column as numbers that may be missing: nan where null, infinite or a sentinel. Raises: as `numbers`."""
+        numbers, codes = self.numbers(name, order), [s for s in self.spec.missing if not isinstance(s, str)]
+        numbers[np.isin(numbers, codes) | np.isinf(numbers)] = np.nan
+        return numbers
+
     def moments(self, name: str) -> Moments:
         """A column of dates or moments, in the order of the file. Raises: DataError: one is missing or none."""
         moments = self.some_moments(name)

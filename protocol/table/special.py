@@ -58,12 +58,9 @@ def amount_of(loaded: Loaded, name: str, order: I64) -> F64:
 def numbers_of(loaded: Loaded, name: str, order: I64) -> F64:
     """Numbers that may be missing, shape (n,), nan there. Raises: DataError: the column holds none."""
     try:
-        values = loaded.numbers(name, order)
+        return loaded.some_numbers(name, order)
     except duckdb.Error:
         raise loaded.wrong(name, "is not a number", "write it as one") from None
-    codes = [s for s in loaded.spec.missing if not isinstance(s, str)]
-    values[np.isin(values, codes) | np.isinf(values)] = np.nan
-    return values
 
 
 def weight_of(loaded: Loaded, order: I64) -> F64:

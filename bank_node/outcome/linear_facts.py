@@ -61,8 +61,7 @@ def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list
 
 
 def _their_names(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[str]:
-    cutting = training.job.cutting_of(training.job.model(trained.model))
-    shapes = {p: {s.number: s for s in training.views[p, cutting].columns} for p in trained.rung.partners}
+    shapes = {p: {s.number: s for s in training.view(trained, p).columns} for p in trained.rung.partners}
     out = []
     for term in fitted.model.theirs:
         shape = shapes[term.party][term.column]

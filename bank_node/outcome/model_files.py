@@ -35,7 +35,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         split_rows=standing.config.split_rows,
         alignment={p: training.alignments[p].alignment for p in partners},
         contract={p: standing.contracts[p].digest for p in partners},
-        bins={standing.config.party: trained.bins, **{p: _layout(training, trained, p) for p in partners}},
+        bins={standing.config.party: trained.bins, **{p: training.view(trained, p).layout for p in partners}},
         handles={p: _handles(trained, p) for p in partners},
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
         metrics=_metrics(training, trained),
@@ -79,11 +79,6 @@ def _watched(training: Training, trained: TrainedRung, calibration: Calibration 
     if bands is None:
         return {}
     return {"bands": bands, "columns": columns_of(training, trained), "baseline": baseline_of(training, trained)}
-
-
-def _layout(training: Training, trained: TrainedRung, partner: str) -> str:
-    """The digest under which the partner has committed itself to its bins."""
-    return training.views[partner, training.job.cutting_of(training.job.model(trained.model))].layout
 
 
 def _metrics(training: Training, trained: TrainedRung) -> dict[str, float]:

@@ -10,10 +10,10 @@ from bank_node.algorithms.inference import reasons_of
 from bank_node.algorithms.selection import Choice
 from bank_node.evaluation.facts import Considered
 from bank_node.outcome.bin_tables import name_of
+from bank_node.outcome.linear_facts import params_of
 from bank_node.training.linear_columns import Encoded, failed
 from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
-from protocol.job import linear_params
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ def selection_facts(training: Training, trained: TrainedRung) -> list[Considered
         return []
     columns = [*_own(training, fitted, encoded), *_theirs(training, trained, fitted)]
     named = {term: f"{c.party}: {c.name}" for c in columns for term in c.terms}
-    job = training.job
-    params = linear_params(job.model(trained.model))
-    assert params is not None
+    params = params_of(training, trained)
     reasons = reasons_of(fitted, params)[1:]
     return [_considered(training, encoded, params, fitted.choice, reasons, column, named) for column in columns]
 
@@ -48,10 +46,9 @@ def _own(training: Training, fitted: FittedGlm, encoded: Encoded) -> Iterator[_C
 
 
 def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[_Column]:
-    job, first = training.job, len(fitted.model.own)
-    cutting = job.cutting_of(job.model(trained.model))
+    first = len(fitted.model.own)
     for party in fitted.model.parties[1:]:
-        for place, shape in enumerate(training.views[party, cutting].columns):
+        for place, shape in enumerate(training.view(trained, party).columns):
             own = [first + j for j, t in enumerate(fitted.model.theirs) if (t.party, t.column) == (party, shape.number)]
             yield _Column(party, place, name_of(shape), own)
 

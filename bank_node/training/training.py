@@ -74,3 +74,7 @@ class Training:
     def fitted_rows(self, partner: str) -> int:
         """Rows trained on that the partner holds."""
         return int((self.alignments[partner].positions[self.parts == "train"] >= 0).sum())
+
+    def view(self, trained: TrainedRung, partner: str) -> PartnerView:
+        """A partner's bins, as the model that a rung was trained under has them."""
+        return self.views[partner, self.job.cutting_of(self.job.model(trained.model))]

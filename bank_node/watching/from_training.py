@@ -45,9 +45,8 @@ def columns_of(training: Training, trained: TrainedRung) -> dict[str, tuple[str,
     if isinstance(fitted, FittedGlm):
         return {bank: tuple(called.get(term.column, term.column) for term in fitted.model.own)}
     found = {bank: tuple(called.get(split.column, split.column) for split in fitted.model.bank_splits)}
-    cutting = training.job.cutting_of(training.job.model(trained.model))
     for partner in trained.rung.partners:
-        names = [shape.name or f"column {shape.number + 1}" for shape in training.views[partner, cutting].columns]
+        names = [shape.name or f"column {shape.number + 1}" for shape in training.view(trained, partner).columns]
         found[partner] = tuple(names[split.column] for split in fitted.handles[partner])
     return found
 
@@ -82,6 +81,5 @@ def _told(training: Training, trained: TrainedRung) -> ToldOf:
     fitted, test = trained.fitted, training.parts == "test"
     if isinstance(fitted, FittedGlm):
         return {p: Part(part[test]) for p, part in fitted.told.items()}
-    cutting = training.job.cutting_of(training.job.model(trained.model))
-    views = {p: training.views[p, cutting] for p in trained.rung.partners}
+    views = {p: training.view(trained, p) for p in trained.rung.partners}
     return {p: told_of(view, fitted.handles[p], np.flatnonzero(test)) for p, view in views.items()}

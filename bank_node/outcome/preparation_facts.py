@@ -7,7 +7,7 @@ import numpy as np
 
 from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.evaluation.facts import PreparedColumn
-from bank_node.models.linear import OwnTerm
+from bank_node.models.linear import OwnTerm, PartnerTerm
 from bank_node.outcome.bin_tables import name_of, names_of_rule
 from bank_node.training.preparing import Preparing, treatment_of
 from bank_node.training.training import TrainedRung, Training
@@ -25,51 +25,43 @@ def prepared_columns(training: Training, trained: TrainedRung, fitted: FittedGlm
 
 def _own(training: Training, fitted: FittedGlm) -> Iterator[PreparedColumn]:
     bank = training.table.party
-    party = training.job.parties[bank]
-    preparing = Preparing(training.job.preparation.treatment(), party.prepare)
+    called, preparing = training.job.parties[bank].names, Preparing.of_job(training.job, bank)
     columns = {column.name: column.rows(training.parts == "train") for column in training.table.columns}
     for name in dict.fromkeys(term.column for term in fitted.model.own):
         terms = [term for term in fitted.model.own if term.column == name]
         treatment = preparing.treatment(name)
-        told = _kinds(bank, party.names.get(name, name), treatment, _columns_of(terms))
-        figures = _levels(terms) if isinstance(terms[0].rule, CategoryRule) else _figures(terms[0], columns[name])
+        categorical = isinstance(terms[0].rule, CategoryRule)
+        told = _kinds(bank, called.get(name, name), treatment, terms, categorical)
+        figures = _levels(terms) if categorical else _figures(terms[0], columns[name])
         limits = treatment.limits if treatment.clip == "bounds" else told.limits
-        indicated = told.indicator if told.levels else any(term.values for term in terms)
-        known = {"limits": limits, "indicator": indicated, "missing": _missing(columns[name])}
-        yield told.model_copy(update=known | figures)
+        yield told.model_copy(update={"limits": limits, "missing": _missing(columns[name])} | figures)
 
 
 def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[PreparedColumn]:
-    job = training.job
-    cutting = job.cutting_of(job.model(trained.model))
     for party in trained.rung.partners:
         terms = [term for term in fitted.model.of(party) if not term.values or any(term.values)]
-        shapes = {shape.number: shape for shape in training.views[party, cutting].columns}
+        shapes = {shape.number: shape for shape in training.view(trained, party).columns}
         for number in dict.fromkeys(term.column for term in terms):
             shape, own = shapes[number], [term for term in terms if term.column == number]
-            told = _kinds(party, name_of(shape), treatment_of(shape), len(own) + 1 if shape.categorical else 0)
-            indicated = told.indicator if told.levels else any(term.values for term in own)
-            yield told.model_copy(update={"indicator": indicated})
+            yield _kinds(party, name_of(shape), treatment_of(shape), own, shape.categorical)
 
 
-def _kinds(party: str, column: str, treatment: Treatment, levels: int) -> PreparedColumn:
-    """levels: of a category, with the reference; 0 of numbers."""
+def _kinds(
+    party: str, column: str, treatment: Treatment, terms: Sequence[OwnTerm] | Sequence[PartnerTerm], categorical: bool
+) -> PreparedColumn:
+    """terms: that the column has become; of numbers, one with values indicates missing ones."""
     told = kinds_of(treatment)
     return PreparedColumn(
         party=party,
         column=column,
-        levels=levels,
+        levels=len(terms) + 1 if categorical else 0,
         impute=told.impute,
-        indicator=told.indicator,
+        indicator=told.indicator if categorical else any(term.values for term in terms),
         clip=told.clip,
         limits=told.limits if told.clip in ("quantiles", "deviations") else None,
         transform=told.transform,
         scale=told.scale,
     )
-
-
-def _columns_of(terms: Sequence[OwnTerm]) -> int:
-    return len(terms) + 1 if isinstance(terms[0].rule, CategoryRule) else 0
 
 
 def _levels(terms: Sequence[OwnTerm]) -> dict[str, object]:

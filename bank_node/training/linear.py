@@ -62,7 +62,7 @@ def _picking(under: Under) -> Picking:
     job, parts = under.training.job, under.training.parts
     joined = job.binning if isinstance(under.job_model, ScorecardModel) else None
     counted = job.selection is not None and bool((parts == "test").any())
-    preparing = Preparing(job.preparation.treatment(), job.parties[under.training.table.party].prepare)
+    preparing = Preparing.of_job(job, under.training.table.party)
     return Picking(joined, job.selection, parts == "test" if counted else None, preparing)
 
 

@@ -15,6 +15,7 @@ from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule
 from protocol.algorithms.glm import VALUE, mean_and_deviation
 from protocol.algorithms.preparing import columns_of_levels, fit_prepared, level_of_bins, require_kind
 from protocol.errors import IntegrityError
+from protocol.job import Job
 from protocol.settings.preparation import USUAL, Preparation, Treatment
 from protocol.table import Column
 
@@ -29,6 +30,11 @@ class Preparing:
 
     job: Treatment = USUAL
     own: Mapping[str, Preparation] = field(default_factory=dict)
+
+    @classmethod
+    def of_job(cls, job: Job, bank: str) -> "Preparing":
+        """As a job declares it."""
+        return cls(job.preparation.treatment(), job.parties[bank].prepare)
 
     def treatment(self, column: str) -> Treatment:
         """Of a column of the bank."""

@@ -141,8 +141,7 @@ def level_of_bins(rule: CategoryRule, counts: I64, treatment: Treatment) -> tupl
 
 def require_kind(party: str, column: Column, own: Preparation) -> None:
     """Raises: DataError: what is declared for a column is of categories, and it has numbers, or the other way."""
-    given = {name for name, value in own.model_dump().items() if value is not None}
-    wrong = sorted(given & (_OF_NUMBERS if column.kind == "category" else _OF_CATEGORIES))
+    wrong = sorted(own.model_dump().keys() & (_OF_NUMBERS if column.kind == "category" else _OF_CATEGORIES))
     if wrong:
         raise DataError(
             party, f"column {column.name!r} holds {'categories' if column.kind == 'category' else 'numbers'}, and its "

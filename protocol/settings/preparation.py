@@ -80,7 +80,7 @@ class Preparation(Section):
 
     def treatment(self, job: Treatment = USUAL) -> Treatment:
         """Every key decided. job: by what the keys left out are decided."""
-        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        given = self.model_dump()  # without keys left out
         if self.clip is not None and self.limits is None:
             given["limits"] = _USUAL_LIMITS[self.clip]
         if self.impute not in (None, "constant"):

@@ -11,7 +11,7 @@ from protocol.algorithms.binning import CategoryRule, NumberRule
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `BinnedTable` as bytes; bins row by row."""
+    """A `BinnedTable` as bytes, without what the job and settings say of its columns; bins row by row."""
 
     names: tuple[str, ...]
     rules: tuple[NumberRule | CategoryRule, ...]

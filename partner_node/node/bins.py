@@ -41,4 +41,4 @@ class Bins:
             return make()
         how = msgspec.json.encode((cutting, min_rows)), data.model_dump_json(exclude={"source"}).encode()
         key = digest(b"fedwarn.v1 bins", own.table.sha256.encode(), *how)
-        return kept_bins(own.cache, key.hex(), make)
+        return replace(kept_bins(own.cache, key.hex(), make), preparation=cutting.preparation)

@@ -58,7 +58,8 @@ def trained(folder: Path, make: Make) -> dict[str, object]:
     written = scenario(
         folder,
         rows=400,
-        models=[small, {"kind": "glm"}],
+        models=[small, {"kind": "glm"}, {"kind": "glm", "params": {"encoding": "numeric"}}],
+        preparation={"impute": "median", "scale": "robust"},
         report={"bootstrap": 20, "bin_tables": True},
         contract={"min_glm_columns": 1},
     )
@@ -102,7 +103,7 @@ def carried(tmp_path_factory):
 def test_models_and_scores_do_not_depend_on_who_serves(at_one_place, carried):
     result, workers, _ = carried
     assert result == at_one_place
-    assert len(set(result["models"])) == 9, "trees on five rungs, linear models on four"
+    assert len(set(result["models"])) == 13, "trees on five rungs, two linear models on four each"
     assert all(count > 5 for partner in workers.values() for count in partner.served)
     assert all(partner.dead for partner in workers.values())
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from bank_node.algorithms.merging import joined_bins
+from bank_node.config import BankConfig
 from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import BinTable, read_facts
 from bank_node.outcome.bin_tables import name_of
@@ -23,13 +24,14 @@ from experiments.checking.joined import rows_behind
 from experiments.running.launch import train_in_process
 from experiments.running.nodes import Nodes
 from partner_node.algorithms.binning import bin_table
+from partner_node.config import PartnerConfig
 from partner_node.config import load_config as load_partner
 from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.woe import Evidence
 from protocol.errors import UsageError
 from protocol.job import BoostingModel, Job, load_job
 from protocol.settings import parse_toml
-from protocol.table import read_table
+from protocol.table import Table, read_table
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,9 +48,10 @@ def check_woe(folder: Path, progress: Progress) -> dict[str, float]:
     if not tables:
         with TemporaryDirectory() as place:
             tables = _repeated(job, configs, Path(place), progress)
-    worst, columns = 0.0, 0
+    bank, worst, columns = load_bank(configs[job.bank]), 0.0, 0
+    ours = read_own_table(bank, job)
     for partner in (p for p in job.partners if p in tables):
-        plain = _in_clear(job, configs, partner)
+        plain = _in_clear(job, bank, ours, load_partner(configs[partner]))
         found = {table.column: table.iv for table in tables[partner]}
         columns += len(plain)
         worst = max([worst, *(abs(found[name] - iv) for name, iv in plain.items())])
@@ -95,14 +98,13 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path, progress: Progres
     return read_facts(place).bin_tables
 
 
-def _in_clear(job: Job, configs: dict[str, Path], partner: str) -> dict[str, float]:
+def _in_clear(job: Job, bank: BankConfig, table: Table, own: PartnerConfig) -> dict[str, float]:
     """Information values of a partner's columns, by their names in the report, from both tables joined."""
-    bank, own = load_bank(configs[job.bank]), load_partner(configs[partner])
-    table, theirs = read_own_table(bank, job), read_table(own.data.source, own.data, partner)
+    theirs = read_table(own.data.source, own.data, own.party)
     label, train = table.label, assign_parts(job.split, table) == "train"
     assert label is not None
     contract = bank.contract.stricter(own.contract)
-    binned = bin_table(partner, theirs.columns, job.cutting, contract.min_rows_per_bin, own.data.monotone)
+    binned = bin_table(own.party, theirs.columns, job.cutting, contract.min_rows_per_bin, own.data.monotone)
     rows = rows_behind(table, theirs, bank.grid)
     found = {}
     for j, shape in enumerate(binned.shapes):

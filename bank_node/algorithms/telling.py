@@ -42,15 +42,6 @@ class Columns:
         return np.asarray(10 ** (MOST_DECIMALS - self.decimals), dtype=np.int64)
 
 
-def share_told(values: Sequence[Sequence[int]], coefficients: I64, scores: I64, decimals: Sequence[int]) -> float:
-    """Share of the rows whose bins the releases of one partner tell.
-
-    values, coefficients, decimals: as in `Columns`. scores: in 10^-decimals of each release, shape (T, rows).
-    """
-    one = Columns(values, coefficients, np.array(decimals, dtype=np.int64))
-    return float(told_rows([one], scores * one.steps[:, None]).mean()) if scores.size else 0.0
-
-
 def told_rows(partners: Sequence[Columns], scores: I64) -> F64:
     """The chance of each row that its bins are told, shape (rows,); 0 or 1 where all combinations could be tried.
 

@@ -17,7 +17,7 @@ from bank_node.algorithms import telling
 from bank_node.algorithms.families import Family
 from bank_node.algorithms.glm_scores import partner_score
 from bank_node.algorithms.inference import above, figures_of
-from bank_node.algorithms.telling import share_told
+from bank_node.algorithms.telling import Columns, told_rows
 from experiments.checking.elastic_net import elastic_net
 from experiments.laboratory import OPEN
 from experiments.laboratory.glm import GlmLaboratory
@@ -328,6 +328,12 @@ def test_scores_that_coefficients_cannot_give_are_found(tmp_path):
     for scores, decimals in ((honest.scores[1:], 9), (honest.scores, 3), (honest.scores + 10**9, 9)):
         with pytest.raises(IntegrityError, match="cannot be"):
             partner_score(view, sent, PartialScores(decimals=decimals, scores=scores))
+
+
+def share_told(values, coefficients, scores, decimals) -> float:
+    """Share of the rows whose bins one partner tells. scores: in 10^-decimals of each release, shape (T, rows)."""
+    one = Columns(values, coefficients, np.array(decimals))
+    return float(told_rows([one], scores * one.steps[:, None]).mean())
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,4 +1,4 @@
-"""Rows scored by a model of a finished run, with the run's nodes as they stand on disk, in this process."""
+"""Scores of a finished run: its training's, and those of rows scored with its nodes as they stand on disk."""
 
 import csv
 from collections.abc import Set
@@ -31,3 +31,9 @@ def scored(out: Path, rung: str, data: Path, without: Set[str] = frozenset()) ->
             node.score_file(model, rows, target, set(without))
     with target.open() as file:
         return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}
+
+
+def trained_scores(out: Path, rung: str) -> dict[str, float]:
+    """Score by id of every row of the run."""
+    with (out / "scores.csv").open() as file:
+        return {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}

@@ -18,7 +18,7 @@ from experiments.checking.verify import verify
 from experiments.running.run import run as run_here
 from protocol.ledger import read_ledger
 from tests.e2e.commands import call, edit
-from tests.e2e.scored import scored
+from tests.e2e.scored import scored, trained_scores
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
 
@@ -77,8 +77,7 @@ def test_the_report_names_the_ring_of_whole_numbers(runs):
 def test_rows_get_the_scores_of_their_training_and_an_absent_partner_counts_as_holding_none(runs, tmp_path, rung):
     out, data = runs["blind"], tmp_path / "rows.parquet"
     duckdb.sql(f"COPY (SELECT * EXCLUDE (bad) FROM '{runs['blind']}/nodes/bank/data.parquet') TO '{data}'")
-    with (out / "scores.csv").open() as file:
-        trained = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
+    trained = trained_scores(out, rung)
     assert scored(out, rung, data, set()) == trained
     if rung == "bank":
         return

@@ -14,7 +14,7 @@ from partner_node.preview.preview import preview
 from protocol.errors import RefusedError, UsageError
 from protocol.job import load_job
 from protocol.ledger import read_ledger
-from tests.e2e.scored import scored
+from tests.e2e.scored import scored, trained_scores
 from tests.e2e.tables import scenario
 from tests.e2e.test_runs import run
 
@@ -112,8 +112,7 @@ def _score(out: Path, rung: str, folder: Path, absent: frozenset[str] = frozense
 
 
 def test_rows_are_scored_under_masks_and_with_all_partners_or_none(runs, tmp_path):
-    with (runs["masked"] / "scores.csv").open() as file:
-        trained = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == "all"}
+    trained = trained_scores(runs["masked"], "all")
     assert _score(runs["masked"], "all", tmp_path) == trained
     assert _sent(runs["masked"])["glm.masked_term_scores"] == 1
     assert "glm.scores" not in _sent(runs["masked"])

@@ -1,6 +1,5 @@
 """Model folders: another version, alignment, contract or state is refused with one sentence; an export scores alike."""
 
-import csv
 import json
 import math
 import shutil
@@ -37,6 +36,7 @@ from protocol.role import Replies, Requests, drive
 from protocol.table import Table
 from protocol.transport.in_process import InProcess
 from tests.e2e.commands import edit
+from tests.e2e.scored import trained_scores
 from tests.e2e.tables import scenario
 
 
@@ -298,8 +298,7 @@ def test_a_second_implementation_scores_the_export_alike(out, tmp_path):
     exported = json.loads((tmp_path / "model.json").read_text())
     assert {node.get("party") for tree in exported["trees"] for node in tree} >= {"bank", "telecom", "bureau"}
     scores = second_implementation(exported, rows_of(table), answers)
-    with (out / "scores.csv").open() as file:
-        wanted = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == "all"}
+    wanted = trained_scores(out, "all")
     assert dict(zip((i.decode() for i in table.ids), scores, strict=True)) == wanted
 
 

@@ -1,6 +1,5 @@
 """A run whose counts have an exposure: it is in every score, in training and in scoring, and must be there."""
 
-import csv
 from pathlib import Path
 
 import duckdb
@@ -14,7 +13,7 @@ from experiments.checking.check import check_glm
 from experiments.running.run import run as run_here
 from protocol.errors import DataError
 from tests.e2e.commands import edit
-from tests.e2e.scored import scored
+from tests.e2e.scored import scored, trained_scores
 from tests.e2e.tables import scenario
 
 MODELS = [{"kind": "glm", "params": {"family": "poisson", "exposure": "months"}}]
@@ -48,8 +47,7 @@ def test_the_fit_is_that_of_statsmodels(out):
 
 
 def test_rows_get_their_scores_again_and_twice_the_exposure_twice_the_score(out, tmp_path):
-    with (out / "scores.csv").open() as file:
-        trained = {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == "bank+telecom"}
+    trained = trained_scores(out, "bank+telecom")
     assert scored(out, FULL, _rows(out, "* EXCLUDE (bad)", tmp_path / "rows.parquet")) == trained
     twice = scored(out, FULL, _rows(out, "* EXCLUDE (bad) REPLACE (2 * months AS months)", tmp_path / "twice.parquet"))
     assert twice == pytest.approx({name: 2 * score for name, score in trained.items()}, rel=1e-8)

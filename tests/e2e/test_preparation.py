@@ -1,6 +1,5 @@
 """A run whose columns are prepared as declared: fitted as on the joined table, scored by the same numbers."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from partner_node.preview.preview import preview
 from protocol.job import load_job
 from protocol.ledger import read_ledger
 from tests.e2e.commands import edit
-from tests.e2e.scored import scored
+from tests.e2e.scored import scored, trained_scores
 from tests.e2e.tables import scenario
 
 PREPARATION = {"impute": "median", "indicator": True, "clip": "quantiles", "limits": [0.02, 0.98], "scale": "robust"}
@@ -55,11 +54,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _report(out: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((out / "report.json").read_text())
     return report
-
-
-def _trained(out: Path, rung: str) -> dict[str, float]:
-    with (out / "scores.csv").open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
 
 
 def _sql(query: str) -> Any:
@@ -135,7 +129,7 @@ def test_the_exported_file_scores_by_a_second_implementation(out):
     columns = [term["column"] for term in document["own_terms"]]
     assert sum("prepared" in term for term in document["own_terms"]) == 3
     names = ", ".join(f'"{name}"' for name in dict.fromkeys(columns))
-    trained = _trained(out, "bank")
+    trained = trained_scores(out, "bank")
     for name, *values in _sql(f"SELECT id, {names} FROM '{out}/nodes/bank/data.parquet'"):
         raw = dict(zip(dict.fromkeys(columns), values, strict=True))
         terms = [t["coefficient"] * _by_hand(t, raw[t["column"]]) for t in document["own_terms"]]
@@ -145,7 +139,7 @@ def test_the_exported_file_scores_by_a_second_implementation(out):
 
 def test_scoring_repeats_it_whatever_else_has_changed_in_the_partners_table(out, tmp_path):
     """All rows but a few have other values, further ones come, and fewer are held: the few get their scores again."""
-    trained, table = _trained(out, FULL), out / "nodes/telecom/data.parquet"
+    trained, table = trained_scores(out, FULL), out / "nodes/telecom/data.parquet"
     held = {name for (name,) in _sql(f"SELECT id FROM '{table}'")}
     few = sorted(held & trained.keys())[:40] + sorted(trained.keys() - held)[:5]
     listed = ", ".join(f"'{name}'" for name in few)

@@ -15,6 +15,7 @@ from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.errors import DataError, IntegrityError, UsageError
 from protocol.transport.in_process import InProcess
+from tests.e2e.scored import trained_scores
 from tests.e2e.tables import scenario
 
 
@@ -43,11 +44,6 @@ def score(out: Path, rung: str, data: Path, without: set[str] = frozenset()) -> 
     finally:
         for service in services.values():
             service.__exit__()
-
-
-def trained_scores(out: Path, rung: str) -> dict[str, float]:
-    with (out / "scores.csv").open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
 
 
 @pytest.mark.parametrize("rung", ["bank", "bank+telecom", "all"])

@@ -19,6 +19,7 @@ from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.errors import DataError, FedwarnError, TransportError, UsageError
 from protocol.transport.in_process import InProcess
+from tests.e2e.scored import trained_scores
 from tests.e2e.tables import scenario
 
 
@@ -56,11 +57,6 @@ def stream(out: Path, rung: str, data: Path, into: Path, without: frozenset[str]
             service.__exit__()
     with into.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def trained_scores(out: Path, rung: str) -> dict[str, float]:
-    with (out / "scores.csv").open() as file:
-        return {row["id"]: float(row["score"]) for row in csv.DictReader(file) if row["rung"] == rung}
 
 
 def shuffled(out: Path, into: Path, select: str = "* EXCLUDE (bad)", where: str = "true") -> Path:

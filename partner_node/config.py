@@ -17,7 +17,8 @@ class Policy(BaseModel):
     name begins new budgets, and is a decision: take one for a table that does not say what the last one said.
     equation_budget: "enforced", or only "counted" (for a table dealt out in one place).
     noise_seed: for experiments in one hand only; without it the noise key comes from the operating system.
-    revoked_models: sha256 of models that are no longer scored by; "all" revokes every model.
+    revoked_pools: names of pools that are no longer scored by; "all" revokes every pool. revoked_columns: columns whose
+    thresholds and coefficients are no longer applied, in whatever pool they are.
     names: columns by the name under which the bank may show them; others go by number. tell_bins: of these, the ones
     of which the bank is told what lies in each bin (cuts, categories).
     """
@@ -28,7 +29,8 @@ class Policy(BaseModel):
     account: str = Field(default="table", min_length=1)
     equation_budget: Literal["enforced", "counted"] = "enforced"
     noise_seed: str = ""
-    revoked_models: tuple[str, ...] = ()
+    revoked_pools: tuple[str, ...] = ()
+    revoked_columns: tuple[str, ...] = ()
     names: dict[str, str] = {}
     tell_bins: tuple[str, ...] = ()
 

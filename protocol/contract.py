@@ -26,11 +26,14 @@ class Contract(WithAddedKeys):
     min_glm_columns, max_glm_columns: of a partner in a generalised linear model; fewer would show single columns in its
     partial scores. score_decimals: to which these are rounded.
     masked_scores: whether partners that share one order of rows hide their partial scores in the sum of all partners'.
+    min_split_side: share of a partner's rows; a split whose smaller or missing side has fewer rows is refused.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    ADDED: ClassVar = ("min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores")
+    ADDED: ClassVar = (
+        "min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores", "min_split_side",
+    )  # fmt: skip
 
     min_rows_per_bin: int = Field(20, ge=0)
     min_rows_per_node: int = Field(50, ge=0)
@@ -43,6 +46,7 @@ class Contract(WithAddedKeys):
     score_decimals: int = Field(3, ge=0, le=9)
     max_iv_decimals: int = Field(0, ge=0, le=3)
     masked_scores: bool = True
+    min_split_side: float = Field(0.0, ge=0, le=0.5)
 
     @property
     def clauses(self) -> dict[str, float]:

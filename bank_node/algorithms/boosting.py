@@ -7,6 +7,7 @@ the sums of its nodes, a choice of splits (`choosing.py`), and one exchange for 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from bank_node.algorithms.boosting_level import choose_level, sum_level
 from bank_node.algorithms.boosting_task import Boosted, Task
@@ -56,7 +57,7 @@ def boost(task: Task) -> Script[Boosted]:
         trees, margin = trees[: watch.best * objective.outputs], margins[watch.best]
     model = _model(task, base, book, trees)
     handles = {p.name: book.splits(p.name)[: handles_of(model, p.name)] for p in task.partners}
-    kept = yield from _leave_handles(task, model, handles)
+    kept = yield from _leave_handles(task, handles)
     return Boosted(model, margin, queries, handles, kept, tuple(suspected))
 
 
@@ -99,9 +100,11 @@ def _watch(task: Task) -> Watch | None:
     return watch
 
 
-def _leave_handles(task: Task, model: TreeModel, handles: Mapping[str, tuple[Split, ...]]) -> Script[dict[str, Kept]]:
-    """Let every partner keep what stands behind its handles, so that it can score the model."""
-    messages = {p.name: Handles(layout=p.layout, model=model.sha256, splits=handles[p.name]) for p in task.partners}
+def _leave_handles(task: Task, handles: Mapping[str, tuple[Split, ...]]) -> Script[dict[str, Kept]]:
+    """Let every partner keep what stands behind its handles as a pool, so that it can score the model."""
+    messages = {
+        p.name: Handles(layout=p.layout, job=task.label.job, run=p.run, splits=handles[p.name]) for p in task.partners
+    }
     kept = yield from ask(messages, Kept)
     for view in task.partners:
         view.known.information_share = kept[view.name].information_share
@@ -184,18 +187,19 @@ def _prepare(task: Task, k: int, number: int, g: F64, h: F64) -> Workspace:
     uniforms = draw(seed, "rounding", tree).random((2, len(g)))
     quantised = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
     directions = task.columns.directions(params)
+    values = quantised * sampled[:, None]
     work = Workspace(
-        task.bank, params, plan, quantised * sampled[:, None], sampled, task.columns.bins,
+        task.bank, params, plan, values, sampled, task.columns.bins,
         TreeColumns.draw(
             task.columns.rules, directions, task.partners, params.colsample_bytree, draw(seed, "columns", tree)
         ),
         task.partners,
-        f"{task.label}/{k}/{number}",
+        replace(task.label, output=k, tree=number),
         task.min_rows_per_node,
         _interactions(task),
         Leaves(params, any(directions) or any(shape.increasing for p in task.partners for shape in p.columns)),
+        {p.name: plan.packing(values[p.held], noise, task.bank) for p in task.partners},
     )  # fmt: skip
-    work.check_budget(noise)
     return work
 
 

@@ -9,7 +9,15 @@ from bank_node.algorithms.choosing import best_split
 from bank_node.algorithms.growing import Workspace
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.tree_node import Node
-from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery, Splits, Sums, SumsQuery
+from protocol.algorithms.boosting import (
+    NodeSplitQuery,
+    Split,
+    SplitQuery,
+    Splits,
+    Sums,
+    SumsQuery,
+    vector_labels,
+)
 from protocol.errors import IntegrityError
 from protocol.he.base import Sealed
 from protocol.messages import I64
@@ -23,11 +31,10 @@ def sum_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[int]
         for node in work.own_to_sum(level):
             work.sum_own(node)
     if queried and work.asked_partners:
-        vectors = [work.plan.vectors(*work.of_node(node)) for node in queried]
-        labels = [label for node in queried for label in work.labels(node)]
+        values = [work.of_node(node) for node in queried]
         with task.clock("encrypt"):
-            sealed = work.concurrently(lambda view: _seal(view, queried, vectors, labels))
-        requests = {view.name: _query(work, view, labels, sealed[view.name]) for view in work.asked_partners}
+            sealed = work.concurrently(lambda view: _seal(work, view, queried, values))
+        requests = {view.name: _query(work, view, queried, sealed[view.name]) for view in work.asked_partners}
         with task.clock("network"):
             answers = yield from ask(requests, Sums)
         with task.clock("decrypt"):
@@ -39,20 +46,26 @@ def sum_level(task: Task, work: Workspace, level: Sequence[Node]) -> Script[int]
     return len(queried) * (1 if work.plan.packed else 2)
 
 
-def _seal(view: PartnerView, nodes: Sequence[Node], vectors: Sequence[I64], labels: Sequence[str]) -> Sealed:
+def _seal(work: Workspace, view: PartnerView, nodes: Sequence[Node], values: Sequence[tuple[I64, I64]]) -> Sealed:
     """Lay the vectors of the nodes out over the partner's row space, and seal them."""
-    spread = [view.spread(node.fit, vector) for node, both in zip(nodes, vectors, strict=True) for vector in both]
-    return view.kit.seal(np.stack(spread), labels)
+    packing = work.packings[view.name]
+    spread = [
+        view.spread(node.fit, vector)
+        for node, (g, h) in zip(nodes, values, strict=True)
+        for vector in packing.vectors(g, h)
+    ]
+    return view.kit.seal(np.stack(spread), vector_labels(work.labels(view, nodes), packing.packed))
 
 
-def _query(work: Workspace, view: PartnerView, labels: Sequence[str], sealed: Sealed) -> SumsQuery:
+def _query(work: Workspace, view: PartnerView, nodes: Sequence[Node], sealed: Sealed) -> SumsQuery:
+    packing = work.packings[view.name]
     return SumsQuery(
         layout=view.layout,
-        labels=tuple(labels),
+        labels=work.labels(view, nodes),
         columns=work.columns.partners[view.name].places,
-        packed=work.plan.packed,
-        g_log2=work.plan.g.row_log2,
-        h_log2=work.plan.h.row_log2,
+        packed=packing.packed,
+        g=packing.g,
+        h=packing.h,
         body=sealed.body,
     )
 

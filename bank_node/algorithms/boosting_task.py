@@ -13,6 +13,7 @@ from bank_node.timing import Stopwatch
 from protocol.algorithms.binning import CategoryRule, Rule
 from protocol.algorithms.boosting import Kept, Split
 from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.runs import Label
 from protocol.errors import DataError
 from protocol.messages import F64, U8
 
@@ -53,12 +54,12 @@ class BankColumns:
 class Task:
     """One training: who is called what, the rows, the parameters and the limits.
 
-    label: "job/rung/model/fold", the prefix of all query labels. bank: the bank's party name.
+    label: the place of the training in the job, of which all its labels are made. bank: the bank's party name.
     train, validation: which of the n rows are fitted on, and judged on for early stopping, shape (n,).
     min_rows_per_node: smaller nodes are not queried. histogram_noise: that partners add.
     """
 
-    label: str
+    label: Label
     bank: str
     objective: Objective
     train: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]

@@ -52,7 +52,7 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
     curvature, size, converged = None, np.inf, False
     for number in range(task.params.max_iter + 1):
         fresh = curvature is None or size > _STALE
-        gradient, found = yield from fit.sums.at(fit.eta(at), f"{number}", fresh)
+        gradient, found = yield from fit.sums.at(fit.eta(at), replace(task.label, tree=number), fresh)
         curvature = found or curvature
         assert curvature is not None
         if number == 0:
@@ -66,7 +66,7 @@ def fit_glm(task: GlmTask) -> Script[FittedGlm]:
     if not at.released:
         at = yield from fit.scores.release(at.coefficients, MOST_DECIMALS)
     if not found:
-        _, curvature = yield from fit.sums.at(fit.eta(at), "end", True)
+        _, curvature = yield from fit.sums.at(fit.eta(at), replace(task.label, tree=number, round=1), True)
     assert curvature is not None
     return (yield from fit.finish(at, curvature, number, converged))
 
@@ -148,7 +148,6 @@ class _Fit:
         keep = {
             view.name: KeepTerms(
                 design=view.design,
-                model=model.sha256,
                 values=tuple(at.coefficients[task.block(k)].tolist()),
                 group=task.masks,
             )

@@ -6,6 +6,7 @@ Partners that have agreed on masks send their parts under these, and the bank re
 from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec.structs import replace
 
 from bank_node.algorithms.glm_task import At, GlmTask, Released
 from bank_node.algorithms.glm_view import DesignView
@@ -49,6 +50,7 @@ class Scores:
         sent = {
             view.name: Coefficients(
                 design=view.design,
+                label=replace(task.label, kind="release", run=view.run, tree=len(self.released)),
                 values=tuple(coefficients[task.block(k)].tolist()),
                 decimals=min(decimals, view.decimals),
             )
@@ -89,10 +91,16 @@ class Scores:
                     "lower the penalty, leave it out of the rung, or agree that scores are not masked",
                 )  # fmt: skip
         decimals = [one.decimals for one in sent.values()]
-        label = f"{task.label}/{len(self.released)}/{release_binding(coefficients, decimals)}"
+        place = f"{task.label.party_set}/{task.label.model}/{len(self.released)}"
+        mask = f"{task.subject}/{place}/{release_binding(coefficients, decimals)}"
         asked = {
             name: MaskedCoefficients(
-                design=one.design, values=one.values, decimals=one.decimals, group=task.masks, label=label
+                design=one.design,
+                label=one.label,
+                values=one.values,
+                decimals=one.decimals,
+                group=task.masks,
+                mask=mask,
             )
             for name, one in sent.items()
         }

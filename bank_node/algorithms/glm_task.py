@@ -17,6 +17,7 @@ from bank_node.timing import Stopwatch
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import UNIT, VALUE
 from protocol.algorithms.glm_parameters import GlmParams
+from protocol.algorithms.runs import Label
 from protocol.messages import F64, I64
 
 Flags = npt.NDArray[np.bool_]
@@ -26,15 +27,15 @@ Choose = Callable[[F64, F64, Flags, float], Choice]
 
 @dataclass(frozen=True)
 class GlmTask:
-    """One fit. label: "job/rung/model/fold", the prefix of all query labels. train: the rows fitted on, shape (n,).
+    """One fit. label: the place of the fit in the job, of which all its labels are made. train: the rows fitted on, shape (n,).
 
     labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model. choose: decides from
     information, slope, free columns and dispersion at the constant model which columns stay. offset: of the model, with
     its numbers over all rows, shape (n,). shared: partners have one order of rows. masks: of these partners (masks.py),
-    by which they hide their scores in the sum; "" for none.
+    by which they hide their scores in the sum; "" for none. subject: what the masks are agreed on for.
     """
 
-    label: str
+    label: Label
     bank: str
     params: GlmParams
     labels: F64 = field(repr=False)
@@ -48,6 +49,7 @@ class GlmTask:
     clock: Stopwatch = field(default_factory=Stopwatch)
     shared: bool = False
     masks: str = ""
+    subject: str = ""
 
     @cached_property
     def rows(self) -> I64:

@@ -35,7 +35,7 @@ class DesignView:
     design: their name. columns: of the design; numbers: of each in the partner's own list. not_held: what stands for a
     row that is not held, in thousandths, shape (d,). positions: where each of the bank's rows stands in the partner's
     row space, -1 if not held, shape (n,). rows: length of it. decimals: of partial scores. least: columns that have a
-    part in them, or none has.
+    part in them, or none has. run: the number that the partner gave the run.
     """
 
     name: str
@@ -48,6 +48,7 @@ class DesignView:
     decimals: int
     kit: IntegerKit = field(repr=False)
     least: int = 0
+    run: int = 0
 
     @property
     def size(self) -> int:

@@ -1,12 +1,13 @@
 """What the bank remembers while one tree grows: its nodes, their rows and their histograms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from bank_node.algorithms.histogram import sums_per_bin, total_of
 from bank_node.algorithms.interactions import Interactions
@@ -17,9 +18,9 @@ from bank_node.algorithms.tree_node import Choice, Node, smaller
 from bank_node.models.trees import HandleBook, TreeNode
 from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery
 from protocol.algorithms.parameters import BoostingParams
-from protocol.errors import RefusedError
+from protocol.algorithms.runs import Label
 from protocol.he.base import Sealed
-from protocol.he.plan import NOISE_CUT, PACKED_BITS, WHOLE_BITS, Plan
+from protocol.he.plan import Packing, Plan
 from protocol.messages import I64, U8, U64
 
 T = TypeVar("T")
@@ -28,7 +29,10 @@ _POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="partner")
 
 @dataclass
 class Workspace:
-    """One tree in the making. values: quantised (g, h) a row, zero where not sampled, shape (n, 2), int64."""
+    """One tree in the making. values: quantised (g, h) a row, zero where not sampled, shape (n, 2), int64.
+
+    packings: how g and h lie in the vectors of each partner.
+    """
 
     bank: str
     params: BoostingParams
@@ -38,29 +42,17 @@ class Workspace:
     bins: U8
     columns: TreeColumns
     partners: tuple[PartnerView, ...]
-    label: str
+    label: Label
     min_rows_per_node: int
     interactions: Interactions
     leaves: Leaves
+    packings: Mapping[str, Packing]
 
     def __post_init__(self) -> None:
         self.units = np.array([self.plan.g.unit, self.plan.h.unit])
         self.asked_partners = tuple(p for p in self.partners if self.columns.partners[p.name].places)
         self._all_sampled = bool(self.sampled.all())
         self._own = np.ascontiguousarray(self.bins[:, list(self.columns.bank.places)])
-
-    def check_budget(self, histogram_noise: float) -> None:
-        """Refuse a tree whose sums, with all their noise, could leave their field.
-
-        Raises: RefusedError, before anything is sent.
-        """
-        bits = PACKED_BITS if self.plan.packed else WHOLE_BITS
-        for values, column in zip(self.values.T, (self.plan.g, self.plan.h), strict=True):
-            most = max(int(values[values > 0].sum()), -int(values[values < 0].sum()))
-            if most + NOISE_CUT * column.sigma(histogram_noise) >= 2 ** (bits - 1):
-                raise RefusedError(
-                    self.bank, "the sums of a tree do not fit the plaintext budget", "train on fewer rows"
-                )
 
     def root(self, fit: I64, rows: I64) -> Node:
         """The node of all rows."""
@@ -139,16 +131,16 @@ class Workspace:
         values = self.values[node.fit]
         return values[:, 0], values[:, 1]
 
-    def labels(self, node: Node) -> list[str]:
-        """A label a vector of the node."""
-        label = f"{self.label}/{node.number}"
-        return [label] if self.plan.packed else [f"{label}/g", f"{label}/h"]
+    def labels(self, view: PartnerView, nodes: Sequence[Node]) -> tuple[Label, ...]:
+        """A label a node, as a partner is asked."""
+        return tuple(replace(self.label, run=view.run, node=node.number) for node in nodes)
 
     def open(self, view: PartnerView, sealed: Sealed, answer: U64) -> list[I64]:
         """A partner's sums, (G, H) a bin, a node."""
         sums = view.kit.open(sealed, self.columns.partners[view.name].rows, answer)
-        step = 1 if self.plan.packed else 2
-        return [self.plan.split(sums[k : k + step]) for k in range(0, len(sums), step)]
+        packing = self.packings[view.name]
+        step = packing.vectors_a_node
+        return [packing.split(sums[k : k + step]) for k in range(0, len(sums), step)]
 
     def known(self, node: Node) -> bool:
         """Whether the bank can divide the node's rows by its choice without asking."""

@@ -55,7 +55,7 @@ class PartnerView:
 
     layout: name of the partner's bins. columns: their shapes. positions: where each of the bank's n rows stands
     in the partner's row space, -1 if not held, shape (n,), int64. kit: seals and opens under the partner's hint.
-    split_rows: "all" or "node".
+    split_rows: "all" or "node". run: the number that the partner gave the run.
     """
 
     name: str
@@ -65,6 +65,7 @@ class PartnerView:
     kit: SecretKit
     known: KnownSplits
     split_rows: str = "all"
+    run: int = 0
 
     @property
     def held(self) -> npt.NDArray[np.bool_]:

@@ -76,9 +76,9 @@ class Scorer(Protocol):
         """Whether a partner must be asked."""
 
     def ask(
-        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+        self, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
     ) -> Script["AllAnswers"]:
-        """Every partner's answer, by partner. trained: alignments of the training. masked: partners told it their sum
+        """Every partner's answer, by partner. pools: of the model. masked: partners told it their sum
         alone, which then stands under the name of all `together`."""
 
     def absent(self, party: str, rows: int) -> Told | Part:
@@ -98,9 +98,9 @@ class TreeScorer:
         return handles_of(self.model, party) > 0
 
     def ask(
-        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+        self, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
     ) -> Script[Mapping[str, Answers]]:
-        return (yield from ask_for_bits(self.model, trained, alignments))
+        return (yield from ask_for_bits(self.model, pools, alignments))
 
     def absent(self, party: str, rows: int) -> Told:
         """All its splits take the default direction that they have learnt."""
@@ -121,22 +121,22 @@ class LinearScorer:
         return self.model.asks(party)
 
     def ask(
-        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+        self, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
     ) -> Script["AllAnswers"]:
         """Raises: IntegrityError: another number of rows, or other decimals than in training."""
         if masked:
-            return (yield from self._ask_sum(trained, alignments))
-        replies = yield from ask(queries_of(self.model.sha256, trained, alignments), TermScores)
+            return (yield from self._ask_sum(pools, alignments))
+        replies = yield from ask(queries_of(pools, alignments), TermScores)
         return {p: self._answers(p, reply, alignments[p].rows) for p, reply in replies.items()}
 
     def _ask_sum(
-        self, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
+        self, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment]
     ) -> Script[dict[str, SumAnswers]]:
         """Raises: IntegrityError: another number of rows, or masks that do not cancel. TransportError: one is gone."""
         bank, digest = self.model.parties[0], self.model.sha256
         group = yield from agree_on_masks(bank, digest, {p: a.alignment for p, a in alignments.items()})
         with needing_all():
-            replies = yield from ask(queries_of(digest, trained, alignments, group), MaskedTermScores)
+            replies = yield from ask(queries_of(pools, alignments, group), MaskedTermScores)
         largest = sum(largest_part([term.coefficient for term in self.model.of(p)]) for p in alignments)
         rows = next(iter(alignments.values())).rows
         scores = summed({p: reply.scores for p, reply in replies.items()}, rows, largest)

@@ -46,24 +46,21 @@ class Answers:
 
 
 def ask_for_bits(
-    model: TreeModel, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment]
+    model: TreeModel, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment]
 ) -> Script[dict[str, Answers]]:
-    """The bits of all rows of the row space at every handle, by partner. trained: alignments of the training.
+    """The bits of all rows of the row space at every handle, by partner. pools: names of the handles at each partner.
 
     Raises: IntegrityError: another number of answers.
     """
-    replies = yield from ask(queries_of(model.sha256, trained, alignments), ScoringBits)
+    replies = yield from ask(queries_of(pools, alignments), ScoringBits)
     return {p: _answers(p, reply, alignments[p].rows, handles_of(model, p)) for p, reply in replies.items()}
 
 
 def queries_of(
-    model: str, trained: Mapping[str, str], alignments: Mapping[str, BankAlignment], group: str = ""
+    pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], group: str = ""
 ) -> dict[str, ScoringQuery]:
-    """What each partner is asked to score by a model. model: its digest. group: of masks, "" for none."""
-    return {
-        p: ScoringQuery(alignment=a.alignment, model=model, trained=trained[p], group=group)
-        for p, a in alignments.items()
-    }
+    """What each partner is asked to score by. group: of masks, "" for none."""
+    return {p: ScoringQuery(alignment=a.alignment, pool=pools[p], group=group) for p, a in alignments.items()}
 
 
 def absent(model: TreeModel, partner: str, rows: int) -> Told:

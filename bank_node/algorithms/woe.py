@@ -5,13 +5,24 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from bank_node.algorithms.boosting_task import BankColumns
 from bank_node.algorithms.partner_view import PartnerView
 from protocol.algorithms.binning import starts_of
-from protocol.algorithms.woe import VECTORS, BinCounts, BinCountsQuery, Evidence, InformationValues, Noted
+from protocol.algorithms.runs import Label
+from protocol.algorithms.woe import (
+    BinCounts,
+    BinCountsQuery,
+    Evidence,
+    InformationValues,
+    Noted,
+    bits_of_counts,
+    vector_labels,
+)
 from protocol.errors import IntegrityError
 from protocol.he.base import Sealed
+from protocol.he.plan import signed
 from protocol.messages import I64
 from protocol.role import Script, ask
 
@@ -19,11 +30,11 @@ Flags = npt.NDArray[np.bool_]
 
 
 def count_partners(
-    job: str, views: Sequence[PartnerView], train: Flags, bad: Flags, tested: Flags | None = None
+    label: Label, views: Sequence[PartnerView], train: Flags, bad: Flags, tested: Flags | None = None
 ) -> Script[Mapping[str, I64]]:
     """Rows, bads, and tested rows if given, a bin of every partner's columns, by partner: (rows of its matrix, 2 or 3).
 
-    train, bad, tested: flags of the bank's rows, shape (n,). The counts are those of the rows that the partner holds.
+    label: of the way of binning. train, bad, tested: flags of the bank's rows, shape (n,). The counts are those of the rows that the partner holds.
     Raises: IntegrityError: a column's bins do not add up to the totals. RefusedError: an equation budget is spent.
     """
     flags = [train, train & bad, *([] if tested is None else [tested])]
@@ -31,10 +42,13 @@ def count_partners(
     sealed: dict[str, Sealed] = {}
     queries: dict[str, BinCountsQuery] = {}
     for view in views:
-        labels = tuple(f"{job}/woe/{view.layout}/{name}" for name in VECTORS[: len(flags)])
+        asked, count = replace(label, run=view.run), len(flags)
         vectors = np.stack([view.spread(every, one.astype(np.int64)) for one in flags])
-        sealed[view.name] = view.kit.seal(vectors, labels)
-        queries[view.name] = BinCountsQuery(layout=view.layout, labels=labels, body=sealed[view.name].body)
+        sealed[view.name] = view.kit.seal(vectors, vector_labels(asked, count))
+        bits = bits_of_counts(int(view.held.sum()))
+        queries[view.name] = BinCountsQuery(
+            layout=view.layout, label=asked, vectors=count, bits=bits, body=sealed[view.name].body
+        )
     replies = yield from ask(queries, BinCounts)
     return {view.name: _opened(view, sealed[view.name], replies[view.name], flags) for view in views}
 
@@ -42,7 +56,8 @@ def count_partners(
 def _opened(view: PartnerView, sealed: Sealed, reply: BinCounts, flags: Sequence[Flags]) -> I64:
     """The counts, accepted only if each can be, and a column's add up to the rows and bads that the partner holds."""
     starts = starts_of(view.columns)
-    counts = view.kit.open(sealed, np.arange(starts[-1]), reply.sums).T
+    bits = bits_of_counts(int(view.held.sum()))
+    counts = signed(view.kit.open(sealed, np.arange(starts[-1]), reply.sums), bits).T
     totals = np.array([int((one & view.held).sum()) for one in flags])
     possible = (counts[:, 0] >= counts[:, 1]) & (counts.min(axis=1) >= 0)
     if not possible.all() or not (np.add.reduceat(counts, starts[:-1], axis=0) == totals).all():

@@ -21,14 +21,15 @@ from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
 from protocol.node.files import write_whole
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 TREES, LINEAR, ABOUT = "trees.json", "linear.json", "model.json"
 
 Model = TreeModel | LinearModel
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """model.json. By party: alignment, contract (digests of those it was trained under), bins (digests), handles.
+    """model.json. By party: alignment, contract (digests of those it was trained under), pool (what the partner keeps of
+    it, by the partner's own digest), bins (digests), handles.
 
     metrics: of the test part, point estimates. calibration: from score to probability of default, fitted on the
     validation part; none where there was none: a score is the model's own. Of a job with [bands] too:
@@ -50,6 +51,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     split_rows: str
     alignment: dict[str, str]
     contract: dict[str, str]
+    pool: dict[str, str]
     bins: dict[str, str]
     handles: dict[str, int]
     data_sha256: dict[str, str]

@@ -35,6 +35,7 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         split_rows=standing.config.split_rows,
         alignment={p: training.alignments[p].alignment for p in partners},
         contract={p: standing.contracts[p].digest for p in partners},
+        pool={p: trained.fitted.kept[p].pool for p in partners},
         bins={standing.config.party: trained.bins, **{p: training.view(trained, p).layout for p in partners}},
         handles={p: _handles(trained, p) for p in partners},
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},

@@ -150,11 +150,11 @@ def answers_of(
     Raises: FedwarnError of a partner that cannot be asked.
     """
     with absence_offered(folder.masked):
-        standing.agree(asked, job="", model=folder.model.sha256)
+        standing.agree(asked, job="", pools=folder.about.pool)
         for partner in asked:
             folder.require_contract(partner, standing.contracts[partner])
         alignments = align(asked)
-        script = scorer_of(folder.model).ask(folder.about.alignment, alignments, folder.masked)
+        script = scorer_of(folder.model).ask(folder.about.pool, alignments, folder.masked)
         return alignments, drive(script, standing.exchange)
 
 

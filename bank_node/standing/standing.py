@@ -4,7 +4,7 @@ All of it outlives a run. An alignment serves every job on the same table, a hin
 the same alignment and binning, and a revealed split is never asked again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from protocol.algorithms import agreement
 from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
 from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery
-from protocol.algorithms.glm import Design, DesignColumn, Designed, DesignHint, DesignHintQuery
+from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
 from protocol.contract import Contract
 from protocol.errors import ALIGN_ANEW, DataError
 from protocol.he.engines import integer_kit, require, secret_kit
@@ -62,12 +62,12 @@ class Standing:
         config = self.config
         return agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
 
-    def agree(self, partners: Sequence[str], job: str, model: str = "") -> None:
-        """The first exchange with each partner. job, model: digest of what is about to be run or scored by.
+    def agree(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
+        """The first exchange with each partner. job: digest of what is about to be run; pools: to be scored by.
 
         Raises: PeerError: the nodes are not set alike. RefusedError: a partner has not approved the job.
         """
-        hellos = {p: Hello(terms=self.terms, job=job, model=model) for p in partners}
+        hellos = {p: Hello(terms=self.terms, job=job, pool=(pools or {}).get(p, "")) for p in partners}
         for party, welcome in drive(ask(hellos, Welcome), self.exchange).items():
             self.contracts[party] = agreement.agree(self.terms, welcome.terms)
             self.welcomes[party] = welcome
@@ -143,13 +143,12 @@ class Standing:
             split_rows=self.config.split_rows,
         )
 
-    def design(self, partner: str, layout: str, rows: int, columns: tuple[DesignColumn, ...]) -> tuple[str, IntegerKit]:
+    def design(self, partner: str, design: Design, rows: int) -> tuple[str, IntegerKit]:
         """Columns of a partner laid out for a linear model: their name, and what opens sums over them.
 
         rows: of the alignment. Raises: RefusedError: its contract admits no such model.
         """
-        asked = {partner: Design(layout=layout, columns=columns)}
-        designed = drive(ask(asked, Designed), self.exchange)[partner]
+        designed = drive(ask({partner: design}, Designed), self.exchange)[partner]
         _require_rows(partner, designed.rows, rows)
 
         def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:

@@ -40,6 +40,7 @@ def _view(standing: Standing, partner: str, alignment: BankAlignment, cutting: C
 
 def in_rung(training: Training, rung: Rung, view: View) -> View:
     """The partner's view; in the placebo its rows are permuted, after alignment and by the bank alone."""
+    view = replace(view, run=training.runs[view.name])
     if not rung.placebo:
         return view
     held = int((view.positions >= 0).sum())

@@ -1,6 +1,9 @@
 """Goods and bads in the bins of every party's columns: asked once, for bin tables and for weights of evidence."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
 
 from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner, tell_values
 from bank_node.evaluation.facts import BinTable
@@ -34,9 +37,11 @@ def bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
 def counts_of(training: Training, cutting: Cutting) -> Script[Mapping[str, I64]]:
     """Rows and bads a bin of every partner's columns, asked once a way of binning."""
     if cutting not in training.counts:
-        views, label = [training.views[p, cutting] for p in training.alignments], training.table.label
+        label, runs = training.table.label, training.runs
+        views = [replace(training.views[p, cutting], run=runs[p]) for p in training.alignments]
+        place = msgspec.structs.replace(training.label("counts"), tree=len(training.counts))
         assert label is not None
         train = training.parts == "train"
         tested = training.parts == "test" if training.job.selection else None
-        training.counts[cutting] = yield from count_partners(training.job.sha256, views, train, label > 0, tested)
+        training.counts[cutting] = yield from count_partners(place, views, train, label > 0, tested)
     return training.counts[cutting]

@@ -31,6 +31,7 @@ from bank_node.training.model import Under
 from bank_node.training.own_table import offset_of
 from bank_node.training.preparing import Preparing
 from bank_node.training.training import TrainedRung
+from protocol.algorithms.glm import Design
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import FEWEST
 from protocol.he.streams import digest
@@ -53,7 +54,11 @@ def encode(under: Under, params: GlmParams, clock: Stopwatch) -> Encoded:
         for partner, alignment in training.alignments.items():
             view, least = training.views[partner, under.cutting], training.standing.contracts[partner].min_glm_columns
             columns, absent = design_of(view, training.table, params, train, counts.get(partner), least, picking)
-            views[partner] = open_design(training.standing, view, alignment, columns, absent)
+            asked = Design(
+                layout=view.layout, job=training.job.sha256, run=training.runs[partner], model=under.number,
+                columns=columns,
+            )  # fmt: skip
+            views[partner] = open_design(training.standing, view, alignment, asked, absent)
     return Encoded(own, views, mine.names, _checks(under, params, mine, counts, picking))
 
 
@@ -101,7 +106,7 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
     training, table = under.training, under.training.table
     assert table.label is not None
     task = GlmTask(
-        label=f"{training.job.sha256}/{rung.name}/{under.model}/0",
+        label=training.label("cross", under.number, rung),
         bank=table.party,
         params=params.model_copy(update={"max_iter": min(params.max_iter, training.steps)}),
         labels=table.label,
@@ -114,6 +119,7 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
         clock=clock,
         shared=training.standing.config.alignment == "shared",
         masks=_masks(under, rung),
+        subject=training.subject,
     )
     selection = training.job.selection
     if selection is not None:
@@ -131,6 +137,6 @@ def _masks(under: Under, rung: Rung) -> str:
         return ""
     if partners not in training.masks:
         alignments = {p: training.alignments[p].alignment for p in partners}
-        script = agree_on_masks(training.table.party, training.job.sha256, alignments)
+        script = agree_on_masks(training.table.party, training.subject, alignments)
         training.masks[partners] = drive(script, under.journal)
     return training.masks[partners]

@@ -30,7 +30,7 @@ from bank_node.training.preparing import (
 )
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import ColumnShape, shape_of
-from protocol.algorithms.glm import LARGEST_VALUE, VALUE, DesignColumn
+from protocol.algorithms.glm import LARGEST_VALUE, VALUE, Design, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.woe import Evidence
 from protocol.errors import DataError, UsageError, nearest
@@ -195,10 +195,11 @@ def design_of(
 
 
 def open_design(
-    standing: Standing, view: PartnerView, alignment: BankAlignment, columns: tuple[DesignColumn, ...], absent: I64
+    standing: Standing, view: PartnerView, alignment: BankAlignment, asked: Design, absent: I64
 ) -> DesignView:
     """Lay a design out at the partner; its hint is asked for only if none is kept."""
-    design, kit = standing.design(view.name, view.layout, alignment.rows, columns)
+    columns = asked.columns
+    design, kit = standing.design(view.name, asked, alignment.rows)
     return DesignView(
         name=view.name,
         design=design,

@@ -8,6 +8,7 @@ from bank_node.training.tally import Tally
 from bank_node.training.training import Training
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.boosting import Opened, Opening
+from protocol.algorithms.runs import RunOpened, RunOpening, subject_of
 from protocol.job import JobModel
 from protocol.job.ladder import Rung
 from protocol.job.workload import workload
@@ -44,6 +45,14 @@ class Under:
         return lambda done, total: self.told(f"rung {rung.name}", done, total)
 
 
+def open_run(training: Training, nonce: bytes) -> Script[None]:
+    """Let every partner give the run a number. nonce: of this run, the same when it is resumed."""
+    asked = {p: RunOpening(job=training.job.sha256, nonce=nonce) for p in training.alignments}
+    opened = yield from ask(asked, RunOpened)
+    training.runs = {partner: reply.run for partner, reply in opened.items()}
+    training.subject = subject_of(training.job.sha256, nonce)
+
+
 def open_model(training: Training, number: int) -> Script[dict[str, Opened]]:
     """Declare a model of the job, or its bin tables, to every partner: rows that take part, and the sums needed."""
     messages = {}
@@ -51,6 +60,7 @@ def open_model(training: Training, number: int) -> Script[dict[str, Opened]]:
         plan = workload(training.job, partner).models[number]
         messages[partner] = Opening(
             job=training.job.sha256,
+            run=training.runs[partner],
             layout=training.views[partner, plan.cutting].layout,
             rows=training.fitted_rows(partner),
             equations=plan.equations,

@@ -11,7 +11,7 @@ from bank_node.training.counting import bin_tables
 from bank_node.training.folds import assign_folds
 from bank_node.training.journal import Journal
 from bank_node.training.linear import encode, fit_rung
-from bank_node.training.model import Progress, Under, open_model
+from bank_node.training.model import Progress, Under, open_model, open_run
 from bank_node.training.parts import assign_parts
 from bank_node.training.planned import steps_within
 from bank_node.training.tally import Tally
@@ -19,11 +19,11 @@ from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import train_rung
 from bank_node.watching.banding import require_bandable
 from protocol.errors import UsageError
-from protocol.he.streams import digest
+from protocol.he.streams import derive, digest
 from protocol.job import BoostingModel, Job, linear_params
 from protocol.job.ladder import Rung, rungs
 from protocol.messages import encoded_size
-from protocol.node.files import own_folder
+from protocol.node.files import kept_key, own_folder
 from protocol.role import Exchange, Replies, Requests, drive
 from protocol.table import Table
 
@@ -62,7 +62,9 @@ def _grow_ladder(
     with clock("hint"):
         open_views(training, folder)
     journal = Journal(folder / "replies", exchange, tally.observe)
+    nonce = derive(kept_key(folder / "run.key"), "run nonce")
     try:
+        drive(open_run(training, nonce), journal)
         if job.report.bin_tables:
             training.bin_tables = drive(bin_tables(training), journal)
         for number, name in enumerate(job.model_names):

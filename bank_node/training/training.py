@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bank_node.algorithms.boosting_task import BankColumns, Boosted
 from bank_node.algorithms.glm_task import FittedGlm
@@ -13,6 +14,7 @@ from bank_node.training.parts import Parts
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.boosting import Kept, Opened
+from protocol.algorithms.runs import Label
 from protocol.job import Job
 from protocol.job.ladder import Rung
 from protocol.messages import F64, I64
@@ -52,7 +54,8 @@ class Training:
 
     steps: of a linear fit, at most. dropped: columns by party. views: by partner and cutting. own: the bank's
     columns, by cutting and fold, 0 = of all. counts: rows and bads a bin, by cutting and partner. encoded: by
-    linear model. masks: their name, by partners. folds: of every row in each cut, shape (r, n).
+    linear model. masks: their name, by partners. runs: the number that each partner gave the run; subject: by which all
+    of them know it. folds: of every row in each cut, shape (r, n).
     """
 
     job: Job
@@ -69,7 +72,13 @@ class Training:
     counts: dict[Cutting, Mapping[str, I64]] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
     masks: dict[tuple[str, ...], str] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
+    subject: str = ""
     folds: I64 | None = None
+
+    def label(self, kind: Literal["sums", "counts", "cross"], model: int = 0, rung: Rung | None = None) -> Label:
+        """The place of what is asked in the job; the number of the run is each partner's."""
+        return Label(kind, self.job.sha256, model=model, party_set=rung.number if rung else 0)
 
     def fitted_rows(self, partner: str) -> int:
         """Rows trained on that the partner holds."""

@@ -48,7 +48,7 @@ def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:
     for fold in range(1, training.folds.max() + 1):
         inside = training.folds == fold
         fitted = task.train & ~inside.any(axis=0)
-        label, columns = f"{task.label.rpartition('/')[0]}/{fold}", own_columns(training, params.cutting, fold)
+        label, columns = msgspec.structs.replace(task.label, fold=fold), own_columns(training, params.cutting, fold)
         apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
         boosted = drive(boost(apart), under.journal)
         predicted = task.objective.predict(boosted.margin)
@@ -66,7 +66,7 @@ def _task(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) ->
     weights = np.ones(table.rows) if table.weight is None else table.weight
     contracts = [training.standing.contracts[p] for p in rung.partners]
     return Task(
-        label=f"{job.sha256}/{rung.name}/{under.model}/0",
+        label=training.label("sums", under.number, rung),
         bank=training.standing.config.party,
         objective=objective_of(params, table.label, weights),
         train=training.parts == "train",

@@ -9,8 +9,8 @@ import numpy as np
 from partner_node.policy.budgets import Budgets
 from protocol.he.base import OneHot
 from protocol.he.engines import evaluator, secret_kit
-from protocol.he.noise import noise_of_query
-from protocol.he.plan import Plan
+from protocol.he.noise import high_bits, noise_of_node
+from protocol.he.plan import Packing
 from protocol.he.streams import fresh_key
 from protocol.messages import I64
 
@@ -42,12 +42,17 @@ class Target:
         self._partner = evaluator("blind", "bank", fresh_key(), matrix, seed, budgets)
         self._kit = secret_kit("blind", "partner", fresh_key(), seed, self._partner.hint(), matrix.n)
 
-    def sums(self, vectors: I64, label: str, plan: Plan) -> I64:
+    def sums(self, vectors: I64, label: str, packing: Packing) -> I64:
         """Opened sums of one node's vectors, (1 or 2, R), with the partner's noise for what the bank declares."""
         columns: Sequence[int] = range(len(self.matrix.sizes))
         sizes = [int(size) for size in self.matrix.sizes]
-        noise = noise_of_query(self._key, label, columns, sizes, self.noise, plan)
         labels = [f"{label}/{k}" for k in range(len(vectors))]
         sealed = self._kit.seal(vectors, labels)
-        answer = self._partner.answer(sealed.body, labels, columns, noise)
+        query = self._partner.check(sealed.body, labels, columns)
+        noise = noise_of_node(self._key, label.encode(), columns, sizes, self.noise, packing)
+        hidden = [
+            high_bits(self._key, name, bits, self.matrix.rows)
+            for name, bits in zip(query.names, packing.bits, strict=True)
+        ]
+        answer = self._partner.answer(query, noise + np.stack(hidden))
         return self._kit.open(sealed, np.arange(self.matrix.rows), answer)

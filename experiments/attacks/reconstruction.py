@@ -44,10 +44,11 @@ def _train(target: Target, generator: np.random.Generator, queries: int) -> tupl
         g, h = p - label, p * (1 - p)
         plan = make_plan(g, h, target.noise)
         whole = [f.quantise(v, generator.random(rows)) for f, v in ((plan.g, g), (plan.h, h))]
+        packing = plan.packing(np.stack(whole, axis=1), target.noise)
         for node in range(min(4, queries - 4 * tree)):
             among = np.ones(rows, dtype=bool) if node == 0 else generator.random(rows) < 0.4
             gh: list[I64] = [np.where(among, v, 0) for v in whole]
-            opened = plan.split(target.sums(plan.vectors(*gh), f"{tree}/{node}", plan))[0]
+            opened = packing.split(target.sums(packing.vectors(*gh), f"{tree}/{node}", packing))[0]
             scale = [2.0**-plan.g.row_log2, 2.0**-plan.h.row_log2]
             equations += [v * s for v, s in zip(gh, scale, strict=True)]
             sums += [v * s for v, s in zip(opened, scale, strict=True)]

@@ -109,7 +109,7 @@ def _fold(trees: int, rung: Rung, fold: int) -> Metrics:
     for name, contract in (("off", OPEN), ("on", job.contract)):
         with tempfile.TemporaryDirectory() as folder:
             lab = Laboratory(table.label, columns[job.bank], partners, positions, Path(folder), contract)
-            scores[name] = lab.train(params, job.run.seed + fold, fitted, rung.name).margin
+            scores[name] = lab.train(params, job.run.seed + fold, fitted, rung.number).margin
     return {name: metrics_of(table.label[~fitted], score[~fitted]) for name, score in scores.items()}
 
 

@@ -17,24 +17,27 @@ from typing import Any
 
 import numpy as np
 
-from partner_node.policy.budgets import Budgets
+from partner_node.policy.budgets import Allowance, Asked, Budgets
 from protocol.draws import draw
 from protocol.he.base import OneHot
 from protocol.he.engines import evaluator, secret_kit
 from protocol.he.kernels import sum_words
-from protocol.he.plan import Plan, make_plan
+from protocol.he.noise import high_bits
+from protocol.he.plan import WHOLE_BITS, Plan, make_plan, signed
 from protocol.messages import I64
 
 _REPEATS = 15
 """Shared machines slow one run in five by a third for seconds on end: the median of so many passes over that."""
 _HISTOGRAM_NOISE = 4.0
+_BITS = WHOLE_BITS - 1
 
 
 def benchmark_node(rows: int = 60_000, partner_columns: int = 67, bins: int = 16, batch: int = 8) -> dict[str, Any]:
     """Histograms of `batch` nodes over a partner's columns: blind over plaintext, medians of interleaved runs."""
     matrix = _matrix(rows, partner_columns, bins)
     plan, g, h = _gradients(rows, batch)
-    vectors = np.concatenate([plan.vectors(*node) for node in zip(g, h, strict=True)])
+    packing = plan.packing(np.stack((g.sum(axis=0), h.sum(axis=0)), axis=1), _HISTOGRAM_NOISE)
+    vectors = np.concatenate([packing.vectors(*node) for node in zip(g, h, strict=True)])
     with tempfile.TemporaryDirectory() as folder:
         works: list[Callable[[], None]] = [
             _histograms("blind", matrix, vectors, Path(folder)),
@@ -73,20 +76,26 @@ def _gradients(rows: int, nodes: int) -> tuple[Plan, I64, I64]:
 
 
 def _histograms(engine: str, matrix: OneHot, vectors: I64, folder: Path) -> Callable[[], None]:
-    """Both sides' work for one level, each time under new labels."""
+    """Both sides' work for one level, each time under new labels: budgets, flooding and random high bits included."""
     budgets = Budgets(folder / f"{engine}.sqlite", "partner")
     partner = evaluator(engine, "bank", b"p" * 32, matrix, b"s" * 32, budgets)
     kit = secret_kit(engine, "partner", b"m" * 32, b"s" * 32, partner.hint(), matrix.n)
     columns, level = range(len(matrix.sizes)), count()
     wanted = sum_words(matrix, columns, vectors.view(np.uint64)).view(np.int64)
-    noise = np.zeros_like(wanted)
+    run, allowance = budgets.open_run("bank", "data", "0" * 64, b"n" * 32, b"e" * 32, None), Allowance(None, None)
 
     def work() -> None:
         number = next(level)
         labels = [f"{number}/{k}" for k in range(len(vectors))]
         sealed = kit.seal(vectors, labels)
-        answer = partner.answer(sealed.body, labels, columns, noise)
-        if (kit.open(sealed, np.arange(matrix.rows), answer) != wanted).any():
+        query = partner.check(sealed.body, labels, columns)
+        asked = [Asked(label, name, 2) for label, name in zip(labels, query.names, strict=True)]
+        with budgets.spending():
+            budgets.spend("bank", "data", "alignment", run, asked, allowance)
+            budgets.spend_flood(query.hint, query.cost * len(labels))
+        hidden = [high_bits(run.epoch, name, _BITS, matrix.rows) for name in query.names]
+        answer = partner.answer(query, np.stack(hidden))
+        if (signed(kit.open(sealed, np.arange(matrix.rows), answer), _BITS) != wanted).any():
             raise AssertionError(f"engine {engine} opened other sums")
 
     return work

@@ -98,7 +98,7 @@ def _one_split(dealt: _Dealt, rung: Rung, seed: int) -> tuple[float, float]:
     partners = {p: dealt.columns[p] for p in rung.partners}
     with tempfile.TemporaryDirectory() as folder:
         lab = Laboratory(y, dealt.columns[job.bank], partners, dealt.positions, Path(folder), OPEN)
-        margin = lab.train(job.boosting_models[0].params, seed, fitted, rung.name).margin
+        margin = lab.train(job.boosting_models[0].params, seed, fitted, rung.number).margin
     return _auc(y, margin, ~fitted), _auc(y, _xgboost(dealt, rung, y, fitted, seed), ~fitted)
 
 

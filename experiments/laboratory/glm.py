@@ -11,6 +11,7 @@ from bank_node.algorithms.glm import fit_glm
 from bank_node.algorithms.glm_task import FittedGlm, GlmTask
 from bank_node.algorithms.glm_view import DesignView, OwnDesign
 from bank_node.algorithms.masks import agree_on_masks
+from bank_node.algorithms.partner_view import PartnerView
 from bank_node.algorithms.woe import count_partners
 from bank_node.models.offset import Offset
 from bank_node.training.linear_columns import Picking, design_of, encode_bank
@@ -24,6 +25,7 @@ from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
+from protocol.algorithms.runs import Label, subject_of
 from protocol.algorithms.woe import BinCountsQuery
 from protocol.he.base import Integers
 from protocol.he.engines import integer_evaluator, integer_kit, new_keys
@@ -55,25 +57,26 @@ class GlmLaboratory(Laboratory):
     encoded: OwnDesign | None = None
     designs: dict[str, DesignView] = field(default_factory=dict)
 
-    def fit(self, params: GlmParams, train: Flags | None = None, rung: str = "all") -> FittedGlm:
+    def fit(self, params: GlmParams, train: Flags | None = None, party_set: int = 0) -> FittedGlm:
         """Bin, encode, compute hints, and fit. train: the rows fitted on."""
         self.folder.mkdir(parents=True, exist_ok=True)
         fitted = np.ones(len(self.y), dtype=bool) if train is None else train
         treatment = self.preparation.treatment()
         cutting = Cutting(params.max_bin, preparation=None if treatment == USUAL else treatment)
         picking = Picking(preparing=Preparing(treatment, self.prepare.get("bank", {})))
+        self.nonce = fresh_key()
         views = [self.view(name, cutting) for name in self.partners]
         counts: Mapping[str, I64] = {}
         if params.task == "binary":
-            counts = drive(count_partners(JOB, views, fitted, self.y > 0), self.exchange)
+            counts = drive(count_partners(Label("counts", JOB), views, fitted, self.y > 0), self.exchange)
         table = Table("bank", [], tuple(self.bank), label=self.y)
         self.encoded = encode_bank(table, self.own(cutting), params, fitted, picking)
         for view in views:
             least = self.contract.min_glm_columns
             columns, absent = design_of(view, table, params, fitted, counts.get(view.name), least)
-            self.designs[view.name] = self._design(view.name, columns, absent)
+            self.designs[view.name] = self._design(view, columns, absent)
         task = GlmTask(
-            label=f"{JOB}/{rung}/glm/0",
+            label=Label("cross", JOB, party_set=party_set),
             bank="bank",
             params=params,
             labels=self.y,
@@ -84,6 +87,7 @@ class GlmLaboratory(Laboratory):
             partners=tuple(self.designs.values()),
             shared=self.shared,
             masks=self._agree_on_masks() if self.masked else "",
+            subject=self._subject,
         )
         return drive(fit_glm(task), self.exchange)
 
@@ -109,7 +113,7 @@ class GlmLaboratory(Laboratory):
         if not (self.folder / "ca").exists():
             folders = {name: self.folder / name / "identity" for name in self.partners}
             create_demo_identities(self.folder / "ca", folders)
-        return drive(agree_on_masks("bank", JOB, dict.fromkeys(self.partners, "rows")), self.exchange)
+        return drive(agree_on_masks("bank", self._subject, dict.fromkeys(self.partners, "rows")), self.exchange)
 
     def _answer(self, party: str, message: Message) -> Message:
         masks = self.fits[party].masks if party in self.fits else None
@@ -121,8 +125,14 @@ class GlmLaboratory(Laboratory):
             return count_bins(self.answerers[party], message)
         return self.fits[party].handle(message)
 
-    def _design(self, name: str, columns: tuple[DesignColumn, ...], absent: I64) -> DesignView:
+    @property
+    def _subject(self) -> str:
+        """Of the run that all partners opened by one nonce."""
+        return subject_of(JOB, self.nonce)
+
+    def _design(self, view: PartnerView, columns: tuple[DesignColumn, ...], absent: I64) -> DesignView:
         """Both ends of one partner's design."""
+        name = view.name
         layout, seed, key = self.answerers[name], fresh_key(), fresh_key()
         keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
         require_columns(name, self.contract, columns)
@@ -139,7 +149,7 @@ class GlmLaboratory(Laboratory):
             values=values_of(terms, self.partners[name], name),
             order=self._order(name, layout.matrix.n),
             build=build,
-            keep=lambda model, terms: None,
+            keep=lambda terms: JOB,
             masks=Masks(
                 name,
                 "bank",
@@ -162,4 +172,5 @@ class GlmLaboratory(Laboratory):
             decimals=self.contract.score_decimals,
             kit=integer_kit(self.engine, name, fresh_key(), seed, hint, layout.matrix.n, keys),
             least=self.contract.min_glm_columns,
+            run=view.run,
         )

@@ -22,6 +22,7 @@ from partner_node.policy.budgets import Budgets
 from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.boosting import Opening
 from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.runs import Label
 from protocol.contract import Contract
 from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.engines import evaluator, new_keys, secret_kit
@@ -40,7 +41,7 @@ OPEN = Contract(
 )
 """A contract without limits or noise, under which equalities are exact."""
 
-JOB = "job"
+JOB = "0" * 64
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Laboratory:
 
     y: labels, shape (n,). bank: its columns. partners: columns by name. positions: where each of the bank's rows
     stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets. weights: of the rows,
-    shape (n,). directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
+    shape (n,). nonce: of the training under way. directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
     """
 
     y: F64
@@ -66,16 +67,17 @@ class Laboratory:
     prepare: Mapping[str, Mapping[str, Preparation]] = field(default_factory=dict)
     keys: KeyPair = NO_KEYS
     answerers: dict[str, BoostingAnswerer] = field(default_factory=dict)
+    nonce: bytes = field(default_factory=fresh_key)
 
     def train(
-        self, params: BoostingParams, seed: int = 0, fitted: npt.NDArray[np.bool_] | None = None, rung: str = "all"
+        self, params: BoostingParams, seed: int = 0, fitted: npt.NDArray[np.bool_] | None = None, party_set: int = 0
     ) -> Boosted:
         """Bin, compute hints, and train. fitted: the rows trained on; the others are for early stopping."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        train = np.ones(len(self.y), dtype=bool) if fitted is None else fitted
+        self.nonce, train = fresh_key(), np.ones(len(self.y), dtype=bool) if fitted is None else fitted
         with ThreadPoolExecutor(max(1, len(self.partners))) as threads:
             views = tuple(threads.map(lambda name: self.view(name, params.cutting), self.partners))
-            self.task = self._task(params, seed, train, views, rung)
+            self.task = self._task(params, seed, train, views, party_set)
 
             def exchange(requests: Requests) -> Replies:
                 replies = {p: threads.submit(self.reply, p, message) for p, message in requests.items()}
@@ -92,12 +94,12 @@ class Laboratory:
         seed: int,
         train: npt.NDArray[np.bool_],
         views: tuple[PartnerView, ...],
-        rung: str,
+        party_set: int,
     ) -> Task:
         columns = self.own(params.cutting)
         weights = np.ones(len(self.y)) if self.weights is None else self.weights
         return Task(
-            label=f"{JOB}/{rung}/boosting/0",
+            label=Label("sums", JOB, party_set=party_set),
             bank="bank",
             objective=objective_of(params, self.y, weights),
             train=train,
@@ -137,13 +139,14 @@ class Laboratory:
             budgets=budgets,
             split_rows=self.split_rows,
             enforced=True,
-            noise_key=self.noise_key,
-            keep=lambda model, payload: None,
+            keep=lambda run, handles: JOB,
+            bound=False,
         )
-        opening = Opening(job=JOB, layout=name, rows=matched, equations=0, equations_a_tree=1)
+        run = budgets.open_run("bank", "data", JOB, self.nonce, self.noise_key, None).number
+        opening = Opening(job=JOB, run=run, layout=name, rows=matched, equations=0, equations_a_tree=1)
         self.answerers[name].handle(opening)
         kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows, keys)
-        return PartnerView(name, name, table.shapes, positions, kit, KnownSplits(rows), self.split_rows)
+        return PartnerView(name, name, table.shapes, positions, kit, KnownSplits(rows), self.split_rows, run)
 
 
 def over_the_wire(message: Message) -> Message:

@@ -1,14 +1,16 @@
 """The partner's half of boosted trees: sums over sealed vectors, split bits within its budgets."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
-from partner_node.policy.budgets import Budgets
+from partner_node.policy.budgets import Allowance, Asked, Budgets, Run
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
     Handles,
@@ -23,12 +25,16 @@ from protocol.algorithms.boosting import (
     Sums,
     SumsQuery,
 )
+from protocol.algorithms.runs import Label
 from protocol.contract import Contract, refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
-from protocol.he.base import PLAINTEXT_BITS, Cleartext, OneHot, PublicEvaluator
-from protocol.he.noise import noise_of_query
-from protocol.he.plan import Field, Plan
-from protocol.messages import Message
+from protocol.he.base import CheckedQuery, Cleartext, OneHot, PublicEvaluator
+from protocol.he.noise import high_bits, noise_of_node
+from protocol.he.plan import WHOLE_BITS, FieldBounds
+from protocol.he.streams import digest
+from protocol.messages import I64, Message
+
+SAME_VERSION: Final = "run the same version on both sides"
 
 
 class KeptHandle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +51,7 @@ class BoostingState:
 
     bank, data: for whom, and under which account, the budgets count. rows: matched rows that the bank declared, the
     most that it may declare being `matches`. records: rows of its table, of which one may stand behind several rows
-    of a row space, and which bound the equation budget then. job: opened last. approved: equations that its approved
+    of a row space, and which bound the equation budget then. run: opened last. approved: equations that its approved
     file plans.
     """
 
@@ -55,7 +61,7 @@ class BoostingState:
     matches: int
     records: int
     rows: int = 0
-    job: str = ""
+    run: Run | None = None
     approved: int | None = None
 
 
@@ -64,7 +70,9 @@ class BoostingAnswerer:
     """Answers a bank's trainings on one layout.
 
     table: the bins of the whole table. matrix, evaluator: over the rows of the alignment. enforced: whether the
-    equation budget refuses, or is only counted. noise_key: of the histogram noise. keep: stores a model's handles.
+    equation budget refuses, or is only counted. keep: stores a pool of splits, and names it. bound: whether noise also
+    depends on a query's bytes, so that a restored copy of this node that is asked for other bytes under a used label
+    answers with other noise; off where one hand holds all parties, and equal jobs shall give equal models.
     """
 
     party: str
@@ -76,8 +84,8 @@ class BoostingAnswerer:
     budgets: Budgets
     split_rows: str
     enforced: bool
-    noise_key: bytes = field(repr=False)
-    keep: Callable[[str, bytes], None]
+    keep: Callable[[Run, tuple[KeptHandle, ...]], str]
+    bound: bool = True
 
     def __post_init__(self) -> None:
         by_row = self.split_rows == "node"
@@ -104,9 +112,11 @@ class BoostingAnswerer:
         """Does the job fit the equation budget? Said before anything is computed."""
         if opening.rows > self.state.matches:
             raise PeerError(self.state.bank, "declared more rows than it matched", ALIGN_ANEW)
-        self.state = replace(self.state, rows=opening.rows, job=opening.job)
+        run = self.budgets.run(self.state.bank, self.state.data, opening.job, opening.run)
+        self.state = replace(self.state, rows=opening.rows, run=run)
         spent, limit = self._equations(), self._limit()
-        planned = max(0, opening.equations - self.budgets.equations(self.state.bank, self.state.data, opening.job))
+        done = self.budgets.equations(self.state.bank, self.state.data, run.job, run.number)
+        planned = max(0, opening.equations - done)
         if self.enforced and spent + planned > limit:
             trees = max(0, (limit - spent) // max(1, opening.equations_a_tree))
             raise refuse(
@@ -123,41 +133,86 @@ class BoostingAnswerer:
 
     def _sum(self, query: SumsQuery) -> Sums:
         """Noisy sums a bin; the budgets are spent before they are computed."""
+        run = self.run_of(query.labels)
         self._require_well_formed(query)
-        self.spend(query.labels, 2 if query.packed else 1)
-        sums = self.evaluator.answer(query.body, query.labels, query.columns, self._noise(query))
-        return Sums(plaintext=isinstance(query.body, Cleartext), sums=sums)
+        checked = self.evaluator.check(query.body, query.vector_labels, query.columns)
+        nodes = _by_node(query, checked)
+        contexts = [self._context(label, names) for label, names in nodes]
+        asked = msgspec.json.encode((query.layout, query.columns, query.packed, query.g, query.h))
+        requests = [digest(asked, context, *names) for context, (_, names) in zip(contexts, nodes, strict=True)]
+        self.spend(run, checked, query.labels, requests, 2)
+        noise = self._noise(query, run.epoch, contexts)
+        if self.evaluator.modular:
+            noise += self.high_bits(run.epoch, checked, query.packing.bits * len(query.labels), noise.shape[1])
+        return Sums(plaintext=isinstance(query.body, Cleartext), sums=self.evaluator.answer(checked, noise))
 
-    def spend(self, labels: Sequence[str], each: int) -> None:
-        """Count equations before they are released. Raises: RefusedError, IntegrityError (`Budgets`)."""
-        limit, state = self._limit() if self.enforced else None, self.state
-        self.budgets.spend_equations(
-            state.bank, state.data, state.alignment, labels, each, limit, state.job, state.approved
-        )
+    def run_of(self, labels: Sequence[Label]) -> Run:
+        """The run that labels are asked under. Raises: IntegrityError: it is not the one that was opened last."""
+        run = self.state.run
+        if run is None or any((label.job, label.run) != (run.job, run.number) for label in labels):
+            raise self._wrong("asked under the label of a run it has not opened", "open the run first")
+        if len(set(labels)) != len(labels):
+            raise self._wrong("asked twice under one label", SAME_VERSION)
+        return run
 
-    def _noise(self, query: SumsQuery) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    def spend(
+        self, run: Run, checked: CheckedQuery[Any], labels: Sequence[Label], requests: Sequence[bytes], each: int
+    ) -> None:
+        """Enter questions, and the flooding of their hint, before they are answered: all, or none.
+
+        Raises: RefusedError, IntegrityError (`Budgets`).
+        """
+        asked = [Asked(label.text, request, each) for label, request in zip(labels, requests, strict=True)]
+        with self.budgets.spending():
+            new = self.enter(run, asked)
+            if new:
+                self.budgets.spend_flood(checked.hint, checked.cost * len(checked.labels) * len(new) / len(asked))
+
+    def enter(self, run: Run, asked: Sequence[Asked]) -> list[Asked]:
+        """Enter questions; those that are new. Raises: RefusedError, IntegrityError (`Budgets.spend`)."""
+        state = self.state
+        allowance = Allowance(self._limit() if self.enforced else None, state.approved)
+        return self.budgets.spend(state.bank, state.data, state.alignment, run, asked, allowance)
+
+    def _context(self, label: Label, names: Sequence[bytes]) -> bytes:
+        """What a node's noise is drawn for: the question, the table as it is binned; no name that holds a nonce."""
+        bound = names if self.bound else ()
+        return digest(self.state.bank.encode(), self.table.digest, label.unnumbered.encode(), *bound)
+
+    def _noise(self, query: SumsQuery, epoch: bytes, contexts: Sequence[bytes]) -> I64:
         """Noise of all vectors of a query, shape (B, rows of its columns)."""
-        plan = Plan(query.packed, Field(0, query.g_log2), Field(0, query.h_log2))
         sizes = [int(self.matrix.sizes[j]) for j in query.columns]
         places = [self.table.shapes[j].number for j in query.columns]
-        level = self.contract.histogram_noise
-        nodes = query.labels if query.packed else [label.removesuffix("/g") for label in query.labels[::2]]
-        drawn = [noise_of_query(self.noise_key, label, places, sizes, level, plan) for label in nodes]
-        return np.concatenate(drawn)
+        level, packing = self.contract.histogram_noise, query.packing
+        return np.concatenate([noise_of_node(epoch, one, places, sizes, level, packing) for one in contexts])
+
+    def high_bits(self, epoch: bytes, checked: CheckedQuery[Any], bits: Sequence[int], rows: int) -> I64:
+        """Random bits above those that a query declared, shape (B, rows). bits: declared, one a vector."""
+        drawn = [
+            high_bits(epoch, digest(checked.hint, label.encode(), name), one, rows)
+            for label, name, one in zip(checked.labels, checked.names, bits, strict=True)
+        ]
+        return np.stack(drawn)
 
     def _require_well_formed(self, query: SumsQuery) -> None:
         """Refuse what would get round the noise, before anything is spent."""
-        labels = query.labels
         self.matrix.require_columns(query.columns, self.state.bank)
-        if any(not label.startswith(f"{self.state.job}/") for label in labels) or not self.state.job:
-            raise self._wrong("asked under the label of a job it has not opened", "open the job first")
-        if len(set(labels)) != len(labels) or not labels:
-            raise self._wrong("asked twice under one label", "run the same version on both sides")
-        pairs = [(f"{g.removesuffix('/g')}/g", f"{g.removesuffix('/g')}/h") for g in labels[::2]]
-        if not query.packed and labels != tuple(label for pair in pairs for label in pair):
-            raise self._wrong("sent vectors that are not pairs of g and h", "run the same version on both sides")
-        if not all(0 <= width < PLAINTEXT_BITS for width in (query.g_log2, query.h_log2)):
-            raise self._wrong("declared an impossible row value", "run the same version on both sides")
+        if not query.columns:
+            raise self._wrong("asked for the sums of no column", SAME_VERSION)
+        for bounds in (query.g, query.h):
+            self._require_tight(bounds)
+        if max(query.packing.bits) > WHOLE_BITS:
+            raise self._wrong(f"packed {max(query.packing.bits)} bits where {WHOLE_BITS} are the most", SAME_VERSION)
+
+    def _require_tight(self, bounds: FieldBounds) -> None:
+        """Raises: RefusedError: a field would have more bits than sums of so many rows can need."""
+        most = min(WHOLE_BITS, bounds.widest(self.state.matches, self.contract.histogram_noise))
+        if bounds.bits > most:
+            raise refuse(
+                self.party, "histogram_noise",
+                f"a sum was declared of {bounds.bits} bits, where rows of 2^{bounds.row_log2} at most need {most}",
+                "declare the bits that the sums need",
+            )  # fmt: skip
 
     def _wrong(self, thing: str, remedy: str) -> IntegrityError:
         return IntegrityError(self.state.bank, thing, remedy)
@@ -173,21 +228,36 @@ class BoostingAnswerer:
         bits = tuple(self._bits(split, among) for split, among in zip(query.splits, rows, strict=True))
         return Splits(bits=bits, information_share=self.information_share)
 
-    def _bits(self, split: Split, rows: bytes) -> SplitBits | None:
-        shapes = self.table.shapes
-        if not (0 <= split.column < len(shapes) and all(0 <= b < shapes[split.column].ordinary for b in split.left)):
-            raise IntegrityError(self.state.bank, "asked for a split that does not exist", ALIGN_ANEW)
+    def _bits(self, asked: Split, rows: bytes) -> SplitBits | None:
+        split = self._canonical(asked)
+        self._require_sides(split)
         if (split, rows) not in self._answered:
             share = self._information.share_after(split, self._among(rows)) + self._other_shares()
             if share > self.contract.max_information_share:
                 return None
-            self._count(split, rows)
-            self.budgets.reveal(*self._account, self.state.alignment, split, rows)
-            self.budgets.set_share(*self._account, self._information.share)
-        return self._flags(split, rows)
+            with self.budgets.spending():
+                self.budgets.reveal(*self._account, self.state.alignment, split, rows)
+                self._count(split, rows)
+                self.budgets.set_share(*self._account, self._information.share)
+        return self._flags(asked, rows)
+
+    def _canonical(self, split: Split) -> Split:
+        """A split that exists, written as the one of its two sets that names it. Raises: IntegrityError."""
+        if not split.exists(self.table.shapes):
+            raise self._wrong("asked for a split that does not exist", ALIGN_ANEW)
+        return split.canonical(self.table.shapes[split.column].ordinary)
+
+    def _require_sides(self, split: Split) -> None:
+        """Raises: RefusedError: a side of the split is so small that it would single people out."""
+        least = max(self.contract.min_rows_per_bin, ceil(self.contract.min_split_side * len(self.table.bins)))
+        sides = [side for side in self._information.sizes(split) if side]
+        if min(sides, default=0) < least and len(sides) > 1:
+            raise refuse(
+                self.party, "min_split_side", f"a side of a split has fewer than {least} rows", "choose another split"
+            )
 
     def _flags(self, split: Split, rows: bytes) -> SplitBits:
-        """Left and missing, a bit a row of the row space."""
+        """Left and missing, a bit a row of the row space. split: as it was asked."""
         side = np.zeros(256, dtype=np.int8)
         side[list(split.left)] = 1
         side[self.table.shapes[split.column].ordinary :] = 2
@@ -198,28 +268,29 @@ class BoostingAnswerer:
         return SplitBits(np.packbits(told == 1), np.packbits(told == 2))
 
     def _keep(self, handles: Handles) -> Kept:
-        """Store what stands behind a model's handles, by values, so that it can score other tables."""
+        """Store a pool of splits that were told, by values, so that other tables can be scored by it."""
+        run = self.budgets.run(self.state.bank, self.state.data, handles.job, handles.run)
         self._count_new()
-        if not all(self._was_told(split) for split in handles.splits):
-            raise IntegrityError(
-                self.state.bank, "names a split that it was never told", "run the same version on both sides"
-            )
+        if not all(split.exists(self.table.shapes) and self._was_told(split) for split in handles.splits):
+            raise self._wrong("names a split that it was never told", SAME_VERSION)
         names, rules = self.table.names, self.table.rules
-        kept = [KeptHandle(names[s.column], rules[s.column], s.left) for s in handles.splits]
-        self.keep(handles.model, msgspec.json.encode(kept))
-        return self.kept()
+        kept = tuple(KeptHandle(names[s.column], rules[s.column], s.left) for s in handles.splits)
+        return self.kept(self.keep(run, kept))
 
-    def kept(self) -> Kept:
-        """What is spent, at the end of a model."""
+    def kept(self, pool: str) -> Kept:
+        """What is spent, at the end of a model. pool: the name of what was stored."""
         return Kept(
-            equations=self._equations(), equations_limit=self._limit(), information_share=self.information_share
+            pool=pool,
+            equations=self._equations(),
+            equations_limit=self._limit(),
+            information_share=self.information_share,
         )
 
     def _was_told(self, split: Split) -> bool:
         """Whether the bank can know this split: it was answered, or separates only rows not held."""
         shape = self.table.shapes[split.column]
         whole = len(split.left) == shape.ordinary and not shape.missing
-        return whole or any(known == split for known, _ in self._answered)
+        return whole or any(known == split.canonical(shape.ordinary) for known, _ in self._answered)
 
     @property
     def information_share(self) -> float:
@@ -258,3 +329,9 @@ class BoostingAnswerer:
 
     def _limit(self) -> int:
         return int(self.contract.max_equations_share * min(self.state.rows, self.state.records))
+
+
+def _by_node(query: SumsQuery, checked: CheckedQuery[Any]) -> list[tuple[Label, tuple[bytes, ...]]]:
+    """Every node's label, and the names of its vectors."""
+    each = query.packing.vectors_a_node
+    return [(label, checked.names[each * k : each * (k + 1)]) for k, label in enumerate(query.labels)]

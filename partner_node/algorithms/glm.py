@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
 from partner_node.algorithms.masks import Masks
 from partner_node.columns_shown import require_shown
-from partner_node.kept.models import changed_table
+from partner_node.kept.pools import changed_table
 from partner_node.kept.terms import KeptTerms
+from partner_node.policy.budgets import Asked, Run
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
@@ -25,16 +28,19 @@ from protocol.algorithms.glm import (
     MaskedScores,
     PartialScores,
     admits,
+    bits_of_sums,
     in_units,
     mean_and_deviation,
     product_rows,
     rounded,
 )
 from protocol.algorithms.preparing import Encoding, fit_prepared
+from protocol.algorithms.runs import Label
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
-from protocol.he.base import I32, Cleartext, Integers
-from protocol.he.integers import IntegerEvaluator
+from protocol.he.base import I32, CheckedQuery, Cleartext, Integers
+from protocol.he.integers import INTEGER_BITS, IntegerEvaluator
+from protocol.he.noise import high_bits
 from protocol.he.streams import digest
 from protocol.messages import I64, Message
 from protocol.settings.preparation import USUAL
@@ -103,18 +109,13 @@ def scores_of(values: I32, coefficients: Sequence[int], order: I64, decimals: in
     return np.asarray(np.where(order >= 0, score[order], 0), dtype=np.int64)
 
 
-def release_label(design: str, coefficients: Sequence[int], decimals: int) -> str:
-    """Names a vector of partial scores to the budgets: the same one again is free."""
-    return digest(design.encode(), np.array(coefficients, dtype="<i8").tobytes(), bytes([decimals])).hex()
-
-
 @dataclass
 class GlmAnswerer:
     """Answers a bank's fits on one design.
 
     layout: of whose bins, layout_name, the design is, with its budgets. values: over the whole table, shape (rows, d).
     order: the table's row at each position. build: makes the evaluator of a matrix. keep: stores a model's terms.
-    masks: with other partners. singly: whether scores may leave without.
+    masks: with other partners. singly: whether scores may leave without. planned: releases of a run, if approved.
     """
 
     design: str
@@ -124,9 +125,10 @@ class GlmAnswerer:
     values: I32 = field(repr=False)
     order: I64 = field(repr=False)
     build: Callable[[Integers], IntegerEvaluator] = field(repr=False)
-    keep: Callable[[str, KeptTerms], None] = field(repr=False)
+    keep: Callable[[KeptTerms], str] = field(repr=False)
     masks: Masks
     singly: bool = True
+    planned: int | None = None
 
     @cached_property
     def evaluator(self) -> IntegerEvaluator:
@@ -159,18 +161,43 @@ class GlmAnswerer:
 
     def _sum(self, query: CrossQuery) -> CrossSums:
         """Exact sums; the equation budget is spent before they are computed."""
-        labels = [*query.labels, *([query.weight_label] if query.weight is not None else [])]
-        job = self.layout.state.job
-        if not job or not all(label.startswith(f"{job}/") for label in labels):
-            raise IntegrityError(self._bank, "asked under the label of a job it has not opened", "open the job first")
-        self.layout.spend(labels, 1)
-        count = len(self.terms)
-        columns = self.evaluator.answer(query.body, query.labels, np.arange(count))
-        weight = columns[:0]
+        run, count = self.layout.run_of([query.label]), len(self.terms)
+        asked = [(query.body, query.vector_labels, np.arange(count), query.sum_log2)]
         if query.weight is not None:
             every = np.arange(len(product_rows(count)))
-            weight = self.evaluator.answer(query.weight, [query.weight_label], every)
-        return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=columns, weight=weight)
+            asked.append((query.weight, (query.weight_label,), every, query.weight_sum_log2))
+        checked = [self.evaluator.check(body, labels, rows) for body, labels, rows, _ in asked]
+        names = [name for one in checked for name in one.names]
+        request = digest(msgspec.json.encode((self.design, query.vectors, [sums for *_, sums in asked])), *names)
+        self._spend_sums(run, query.label, request, checked)
+        answers = [
+            self.evaluator.answer(one, self._high_bits(run.epoch, one, rows, sums))
+            for one, (_, _, rows, sums) in zip(checked, asked, strict=True)
+        ]
+        weight = answers[1] if len(answers) > 1 else answers[0][:0]
+        return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=answers[0], weight=weight)
+
+    def _spend_sums(self, run: Run, label: Label, request: bytes, checked: Sequence[CheckedQuery[Any]]) -> None:
+        """Enter a query of several vectors, and the flooding of the hint, before it is answered: all, or nothing."""
+        budgets = self.layout.budgets
+        vectors = sum(len(one.labels) for one in checked)
+        with budgets.spending():
+            if self.layout.enter(run, [Asked(label.text, request, vectors)]):
+                for one in checked:
+                    budgets.spend_flood(one.hint, one.cost * len(one.labels))
+
+    def _high_bits(self, epoch: bytes, checked: CheckedQuery[Any], rows: I64, sum_log2: int) -> I64:
+        """Random bits above those that the sums need, shape (B, len(rows)); none on engines that are not modular."""
+        out = np.zeros((len(checked.labels), len(rows)), dtype=np.int64)
+        if not self.evaluator.modular:
+            return out
+        bits = bits_of_sums(rows, len(self.terms), sum_log2)
+        for k, (label, name) in enumerate(zip(checked.labels, checked.names, strict=True)):
+            context = digest(checked.hint, label.encode(), name)
+            for width in np.unique(bits):
+                some = bits == width
+                out[k, some] = high_bits(epoch, context, int(width), len(rows), INTEGER_BITS)[some]
+        return out
 
     def _tell(self, message: Coefficients) -> PartialScores:
         """Partial scores; each vector of them is one of the alignment's `score_releases`."""
@@ -181,16 +208,16 @@ class GlmAnswerer:
                 "ask for masked scores, with the other partners of the rung",
             )  # fmt: skip
         scores = self._scores(message.values, message.decimals)
-        self._spend(release_label(self.design, message.values, message.decimals))
+        self._release(message.label, (message.values, message.decimals))
         return PartialScores(decimals=message.decimals, scores=scores)
 
     def _hide(self, message: MaskedCoefficients) -> MaskedScores:
         """The same under masks; each label is one of the `score_releases`."""
-        if self.masks.kept(message.group).subject != self.state.job:
-            raise IntegrityError(self._bank, "asked under the masks of another job", "run the job again")
+        if self.masks.kept(message.group).subject != self.layout.run_of([message.label]).subject:
+            raise IntegrityError(self._bank, "asked under the masks of another run", "run the job again")
         scores = in_units(self._scores(message.values, message.decimals, hiding=True), message.decimals)
-        self._spend(digest(message.group.encode(), message.label.encode()).hex())
-        return MaskedScores(scores=self.masks.hide(message.group, message.label, scores))
+        self._release(message.label, (message.values, message.decimals, message.group, message.mask))
+        return MaskedScores(scores=self.masks.hide(message.group, message.mask, scores))
 
     def _scores(self, coefficients: Sequence[int], decimals: int, hiding: bool = False) -> I64:
         """Of every row of the row space, in 10^-decimals. Raises: RefusedError, IntegrityError."""
@@ -204,17 +231,27 @@ class GlmAnswerer:
         self._require_shown(coefficients, hiding)
         return scores_of(self.values, coefficients, self.order, decimals)
 
-    def _spend(self, label: str) -> None:
-        contract, state = self.layout.contract, self.layout.state
-        self.layout.budgets.spend_release(state.bank, state.alignment, label, contract.score_releases)
+    def _release(self, label: Label, asked: object) -> None:
+        """Enter a vector of scores before it leaves: one a label, within the plan and the alignment's releases."""
+        run, layout = self.layout.run_of([label]), self.layout
+        state, budgets = layout.state, layout.budgets
+        request = digest(self.design.encode(), msgspec.json.encode(asked))
+        with budgets.spending():
+            if not layout.enter(run, [Asked(label.text, request, 0)]):
+                return
+            budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
+            if self.planned is not None and budgets.releases(state.bank, state.data, run) > self.planned:
+                raise refuse(
+                    layout.party, "approve", f"the job's approved file plans {self.planned} releases of partial "
+                    "scores, and more are asked", "run the job as it was approved",
+                )  # fmt: skip
 
     def _keep(self, message: KeepTerms) -> Kept:
         self._require_coefficients(message.values)
         if any(message.values):  # a model that makes nothing of this partner asks nothing of it either
             self._require_shown(message.values)
         among = self.masks.kept(message.group).names if message.group else ()
-        self.keep(message.model, KeptTerms(tuple(self.terms), message.values, among))
-        return self.layout.kept()
+        return self.layout.kept(self.keep(KeptTerms(tuple(self.terms), message.values, among)))
 
     def _require_coefficients(self, values: Sequence[int]) -> None:
         if len(values) != len(self.terms) or any(abs(v) > LARGEST_COEFFICIENT for v in values):

@@ -68,7 +68,7 @@ class Information:
 
     def __init__(self, matrix: OneHot, ordinary: Sequence[int], by_row: bool) -> None:
         """matrix: over all rows of the table (by_row: of the alignment). ordinary: bins but missing, a column."""
-        self._ordinary = tuple(ordinary)
+        self._ordinary, self._rows = tuple(ordinary), len(matrix.bins)
         self._columns: list[_Column] = []
         for j, size in enumerate(matrix.sizes):
             bins = matrix.bins[:, j].astype(np.int64)
@@ -83,6 +83,13 @@ class Information:
     def share(self) -> float:
         """Share of the entropy of all bins that the bank has been told."""
         return sum(self._told) / self._whole if self._whole else 0.0
+
+    def sizes(self, split: Split) -> tuple[int, int, int]:
+        """Rows on the right and on the left of a split, and those missing."""
+        column = self._columns[split.column]
+        rows = np.bincount(self._sides(split), weights=column.chances, minlength=3) * self._rows
+        right, left, missing = (round(float(count)) for count in rows)
+        return right, left, missing
 
     def reveal(self, split: Split, among: Bools | None = None) -> None:
         """Count the answer to a split."""

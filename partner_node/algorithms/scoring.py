@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from partner_node.algorithms.boosting import KeptHandle
 from partner_node.algorithms.information import Information
-from partner_node.kept.models import changed_table
+from partner_node.kept.pools import changed_table
 from partner_node.policy.budgets import Budgets
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule, shape_of
 from protocol.algorithms.boosting import Split, SplitBits
@@ -21,12 +21,12 @@ from protocol.table import Column
 
 @dataclass(frozen=True)
 class ScoringAnswerer:
-    """Scores by one model. handles: of the model, by number. columns: of the table. order: of `alignment`."""
+    """Scores by one pool. handles: of it, by number. columns: of the table. order: of `alignment`."""
 
     party: str
     bank: str
     data: str
-    model: str
+    pool: str
     handles: Sequence[KeptHandle]
     columns: Sequence[Column]
     order: I64
@@ -41,8 +41,9 @@ class ScoringAnswerer:
         Raises: DataError: a column is gone, or of another kind. RefusedError: a budget forbids it, and nothing leaves.
         """
         bits = tuple(self._bits(handle) for handle in self.handles)
-        share = 0.0 if told else self._spend()
-        self.budgets.spend_release(self.bank, self.alignment, self.model, self.score_releases)
+        with self.budgets.spending():
+            share = 0.0 if told else self._spend()
+            self.budgets.spend_release(self.bank, self.alignment, self.pool, self.score_releases)
         return ScoringBits(bits=bits, information_share=share)
 
     def _bits(self, handle: KeptHandle) -> SplitBits:
@@ -75,7 +76,7 @@ class ScoringAnswerer:
         meter = Information(OneHot(bins, sizes, len(bins), rows), [rules[n].ordinary for n in names], False)
         for handle in self.handles:
             meter.reveal(Split(names.index(handle.column), handle.left))
-        binning = b"model " + self.model.encode()
+        binning = b"pool " + self.pool.encode()
         share = meter.share + self.budgets.other_shares(self.bank, self.data, binning)
         if share > self.max_information_share:
             raise refuse(

@@ -7,8 +7,10 @@ import msgspec
 from partner_node.node.holdings import Holdings
 from partner_node.policy.policy import CLAUSE, Approval
 from protocol.algorithms import agreement
+from protocol.algorithms.runs import RunOpened, RunOpening
 from protocol.contract import Contract, refuse
-from protocol.errors import RefusedError
+from protocol.errors import PeerError, RefusedError
+from protocol.he.streams import derive, digest, fresh_key
 from protocol.job.workload import Workload
 from protocol.node.files import write_whole
 
@@ -33,8 +35,8 @@ class Agreement:
         """Agree on terms and a job, and remember them. Raises: PeerError, RefusedError."""
         own, policy = self._own, self._own.config.policy
         contract = agreement.agree(self._terms, hello.terms)
-        job = own.models.job_of(hello.model) if hello.model else hello.job
-        if hello.job or hello.model:
+        job = own.pools.job_of(hello.pool) if hello.pool else hello.job
+        if hello.job or hello.pool:
             self.approved(job)
         clauses = {name: float(value) for name, value in contract.model_dump().items()}
         write_whole(self._file, msgspec.json.encode(Agreed(clauses, job)))
@@ -67,6 +69,37 @@ class Agreement:
         """What the approved file of the job plans; None where no file was approved."""
         approval = self.approved(self.job)
         return approval.workload if approval else None
+
+    def require_job(self, job: str) -> None:
+        """Raises: PeerError: the bank opens another job than it has greeted for."""
+        if job != self.job:
+            raise PeerError(self._own.config.bank, "opens another job than it agreed on", "run the job again")
+
+    def open_run(self, opening: RunOpening) -> RunOpened:
+        """Give the run a number, and draw the epoch of its noise; asked again, the same. Raises: RefusedError."""
+        own, config = self._own, self._own.config
+        self.require_job(opening.job)
+        run = own.budgets.open_run(
+            config.bank,
+            config.policy.account,
+            opening.job,
+            opening.nonce,
+            self._epoch(opening.job),
+            self._uses(opening.job),
+        )
+        return RunOpened(job=run.job, run=run.number)
+
+    def _epoch(self, job: str) -> bytes:
+        """Key of a run's noise: from the operating system; from the seed where one hand holds all parties."""
+        seed = self._own.config.policy.noise_seed
+        if seed:
+            return derive(digest(seed.encode()), "noise epoch", self._own.config.party.encode(), job.encode())
+        return fresh_key()
+
+    def _uses(self, job: str) -> int | None:
+        """Runs that the job is approved for; None: any number."""
+        self.approved(job)
+        return None
 
     def approved(self, job: str) -> Approval | None:
         """The job's approval, None where none is needed. Raises: RefusedError: it is needed, and not there."""

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import msgspec
 
+from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks
+from partner_node.kept.pools import SCHEMA, Pool
 from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from partner_node.node.layouts import Layouts
+from partner_node.policy.budgets import Run
 from protocol.algorithms import glm
 from protocol.algorithms.preparing import Encoding
 from protocol.errors import IntegrityError
@@ -48,12 +51,25 @@ class Designs:
         if plan and not any(len(message.columns) <= model.columns for model in plan.models):
             raise self._agreement.not_as_approved(f"plans no linear model of {len(message.columns)} columns")
         layout = self._layouts.answerer(message.layout)
+        self._fix_encodings(message, layout.run_of([]))
         terms = terms_of(own.config.bank, own.config.party, layout.table, own.table.columns, message.columns)
         text = msgspec.json.encode(terms)
         name = digest(b"fedwarn.v1 design", message.layout.encode(), layout.table.digest, text).hex()
         if not self._file(name).exists():
             self._write(name, KeptDesign(message.layout, tuple(terms), fresh_key().hex()))
         return glm.Designed(design=name, rows=layout.matrix.n, nonce=bytes.fromhex(self._kept(name).nonce))
+
+    def _fix_encodings(self, message: glm.Design, run: Run) -> None:
+        """What stands for a column's bins is what the run's first design of this model said. Raises: IntegrityError."""
+        own, config = self._own, self._own.config
+        if (message.job, message.run) != (run.job, run.number):
+            raise IntegrityError(config.bank, "lays columns out for a run it has not opened", "open the run first")
+        for k, one in enumerate(message.columns):
+            if one.values:
+                earlier = sum(other.column == one.column for other in message.columns[:k])
+                place = f"{run.job}/{run.number}/{message.model}/{message.layout}/{one.column}/{earlier}"
+                values = msgspec.json.encode(one.values)
+                own.budgets.admit_encoding(config.bank, config.policy.account, place, values)
 
     def hint(self, query: glm.DesignHintQuery) -> glm.DesignHint:
         """Fix the public seed by the bank's nonce, and compute the hint."""
@@ -78,6 +94,7 @@ class Designs:
         answerer = self._answerers[name]
         answerer.layout = self._layouts.answerer(answerer.layout_name)
         answerer.singly = self._tells_singly()
+        answerer.planned = plan.releases if (plan := self._agreement.plan) else None
         return answerer
 
     def _tells_singly(self) -> bool:
@@ -103,13 +120,14 @@ class Designs:
             build=lambda matrix: integer_evaluator(
                 config.engine, config.bank, own.key, matrix, seed, own.budgets, public
             ),
-            keep=partial(self._keep, layout.state.alignment),
+            keep=partial(self._keep, layout),
             masks=self._masks,
         )
 
-    def _keep(self, aligned: str, model: str, terms: KeptTerms) -> None:
-        own, agreement = self._own, self._agreement
-        own.models.keep(model, own.table.sha256, aligned, agreement.job, agreement.contract, (), terms)
+    def _keep(self, layout: BoostingAnswerer, terms: KeptTerms) -> str:
+        own, run = self._own, layout.run_of([])
+        contract = self._agreement.contract.digest
+        return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, (), terms))
 
     def _file(self, name: str) -> Path:
         return own_folder(self._own.config.state / "designs") / f"{name}.json"

@@ -1,4 +1,4 @@
-"""What a partner's node holds: settings, table, budgets, approvals, models, and its key. The desks share it."""
+"""What a partner's node holds: settings, table, budgets, approvals, pools, and its key. The desks share it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from partner_node.algorithms.binning import require_named, require_ordered, requ
 from partner_node.algorithms.masks import Masks
 from partner_node.config import PartnerConfig
 from partner_node.kept.cache import Cache
-from partner_node.kept.models import KeptModels
+from partner_node.kept.pools import Pools
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import APPROVALS, Approvals
 from protocol.algorithms.alignment import PartnerAlignment
@@ -28,7 +28,7 @@ class Holdings:
     table: Table
     budgets: Budgets
     approvals: Approvals
-    models: KeptModels
+    pools: Pools
     key: bytes = field(repr=False)
     cache: Cache | None = None
 
@@ -65,7 +65,7 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
         table=table,
         budgets=budgets,
         approvals=Approvals(config.state / APPROVALS, config.party),
-        models=KeptModels(config.state / "models", config.party),
+        pools=Pools(config.state / "pools", config.party),
         key=kept_key(config.state / "partner.key"),
         cache=cache,
     )

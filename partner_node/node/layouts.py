@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,18 +9,20 @@ import numpy as np
 
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.woe import count_bins
+from partner_node.kept.pools import SCHEMA, Pool
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.bins import Bins
 from partner_node.node.holdings import Holdings
+from partner_node.policy.budgets import Run
 from protocol.algorithms import binning, boosting
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.woe import BinCounts, BinCountsQuery, InformationValues, Noted
 from protocol.contract import Contract, refuse
-from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
+from protocol.errors import ALIGN_ANEW, IntegrityError
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
-from protocol.he.streams import derive, digest, fresh_key
+from protocol.he.streams import digest, fresh_key
 from protocol.messages import Message
 from protocol.node.files import own_folder, write_whole
 
@@ -68,15 +69,15 @@ class Layouts:
 
     def open(self, opening: boosting.Opening) -> Message:
         """Open a job, and remember it: after a restart, a training goes on in its middle."""
-        if opening.job != self._agreement.job:
-            raise PeerError(self._own.config.bank, "opens another job than it agreed on", "run the job again")
+        self._agreement.require_job(opening.job)
         plan, facts = self._agreement.plan, self._facts(opening.layout)
         if plan and not plan.admits(_cutting(facts), opening.equations):
             raise self._agreement.not_as_approved(f"does not plan {opening.equations} equations for one model")
         answerer = self.answerer(opening.layout)
         answerer.state = replace(answerer.state, approved=plan.equations if plan else None)
         reply = answerer.handle(opening)
-        self._write(opening.layout, {**facts, "job": opening.job, "opened_rows": str(opening.rows)})
+        opened = {"job": opening.job, "run": str(opening.run), "opened_rows": str(opening.rows)}
+        self._write(opening.layout, {**facts, **opened})
         return reply
 
     def count(self, query: BinCountsQuery) -> BinCounts:
@@ -132,7 +133,7 @@ class Layouts:
             matches=aligned.matches,
             records=own.table.rows,
             rows=int(facts.get("opened_rows", 0)),
-            job=facts.get("job", ""),
+            run=self._run(facts),
             approved=plan.equations if plan else None,
         )
         return BoostingAnswerer(
@@ -145,20 +146,21 @@ class Layouts:
             budgets=own.budgets,
             split_rows=config.split_rows,
             enforced=config.policy.equation_budget == "enforced",
-            noise_key=self._noise_key(),
-            keep=partial(self._keep, facts["alignment"]),
+            keep=self._keep,
+            bound=not config.policy.noise_seed,
         )
 
-    def _noise_key(self) -> bytes:
-        """From the operating system; from the run's seed where one hand holds all parties, and that is told."""
-        seed = self._own.config.policy.noise_seed
-        if seed:
-            return derive(digest(seed.encode()), "noise key", self._own.config.party.encode())
-        return derive(self._own.key, "noise key")
+    def _run(self, facts: dict[str, str]) -> Run | None:
+        """The run that was opened last on a layout."""
+        config = self._own.config
+        if "run" not in facts:
+            return None
+        return self._own.budgets.run(config.bank, config.policy.account, facts["job"], int(facts["run"]))
 
-    def _keep(self, aligned: str, model: str, handles: bytes) -> None:
-        kept, agreement = msgspec.json.decode(handles, type=tuple[KeptHandle, ...]), self._agreement
-        self._own.models.keep(model, self._own.table.sha256, aligned, agreement.job, agreement.contract, kept)
+    def _keep(self, run: Run, handles: tuple[KeptHandle, ...]) -> str:
+        own = self._own
+        contract = self._agreement.contract.digest
+        return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, handles))
 
     def _file(self, name: str) -> Path:
         return own_folder(self._own.config.state / "layouts") / f"{name}.json"

@@ -21,6 +21,7 @@ from partner_node.node.layouts import Layouts
 from partner_node.node.scores import Scores
 from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm
 from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
+from protocol.algorithms.runs import RunOpening
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.woe import BinCountsQuery, InformationValues
 from protocol.errors import PeerError
@@ -86,6 +87,8 @@ class PartnerNode:
                 return self._layouts.lay_out(message)
             case binning.HintQuery():
                 return self._layouts.hint(message)
+            case RunOpening():
+                return self._agreement.open_run(message)
             case boosting.Opening():
                 return self._layouts.open(message)
             case BinCountsQuery():

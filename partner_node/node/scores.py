@@ -1,6 +1,6 @@
-"""Scores: what a partner answers for rows to be scored, by a model that it keeps."""
+"""Scores: what a partner answers for rows to be scored, by a pool that it keeps."""
 
-from partner_node.algorithms.glm import release_label, scores_of, values_of
+from partner_node.algorithms.glm import scores_of, values_of
 from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.kept.terms import KeptTerms
@@ -15,7 +15,7 @@ from protocol.messages import Message
 
 
 class Scores:
-    """Of models that were not revoked, under the contract that they were trained under."""
+    """By pools that were not revoked, under the contract that they were told under."""
 
     def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments, masks: Masks) -> None:
         self._own, self._agreement, self._alignments, self._masks = own, agreement, alignments, masks
@@ -23,12 +23,13 @@ class Scores:
     def answer(self, query: ScoringQuery) -> Message:
         """Split bits of trees, or partial scores of a linear model.
 
-        Raises: RefusedError, PeerError, IntegrityError: the model may not be scored by. DataError: the table changed.
+        Raises: RefusedError, PeerError, IntegrityError: the pool may not be scored by. DataError: the table changed.
         """
         own, config, contract = self._own, self._own.config, self._agreement.contract
-        if {query.model, "all"} & set(config.policy.revoked_models):
+        kept = own.pools.find(query.pool, contract)
+        revoked = {query.pool, "all"} & set(config.policy.revoked_pools)
+        if revoked or set(kept.columns) & set(config.policy.revoked_columns):
             raise RefusedError(config.party, "has revoked the model", "train another one")
-        kept = own.models.find(query.model, query.trained, contract)
         self._agreement.approved(kept.job)
         if kept.terms is not None:
             return self._term_scores(query, kept.terms)
@@ -36,7 +37,7 @@ class Scores:
             party=config.party,
             bank=config.bank,
             data=config.policy.account,
-            model=query.model,
+            pool=query.pool,
             handles=kept.handles,
             columns=own.table.columns,
             order=self._alignments.order(query.alignment),
@@ -54,12 +55,12 @@ class Scores:
         self._require_among(query, kept)
         order = self._alignments.order(query.alignment)
         values = values_of(kept.terms, own.table.columns, config.party)
-        label = release_label(query.model, kept.coefficients, decimals)
-        own.budgets.spend_release(config.bank, query.alignment, label, self._agreement.contract.score_releases)
+        own.budgets.spend_release(config.bank, query.alignment, query.pool, self._agreement.contract.score_releases)
         scores = scores_of(values, kept.coefficients, order, decimals)
         if not query.group:
             return glm.TermScores(decimals=decimals, scores=scores)
-        hidden = self._masks.hide(query.group, f"{query.model}/scores", glm.in_units(scores, decimals))
+        mask = f"{self._masks.kept(query.group).subject}/scores"
+        hidden = self._masks.hide(query.group, mask, glm.in_units(scores, decimals))
         return glm.MaskedTermScores(scores=hidden)
 
     def _require_among(self, query: ScoringQuery, kept: KeptTerms) -> None:

@@ -1,14 +1,18 @@
 """What a partner has released so far, for life: on disk, and spent before an answer is computed.
 
-Every amount is entered once under the key of what it was spent on, so that a retry, a resumed run or a restart
-spends nothing twice, and nothing is forgotten.
+Everything that is asked has a label, and a label is answered once for each bank and account, whatever hint, layout or
+alignment it is asked under: the same request again is free and gets the same answer, another one under its label is
+refused. What one request spends is committed in one transaction, or not at all: a refused request burns no label.
 
 All is kept under an account, which a partner's operator names (`[policy] account`): one changed byte of a file begins
 no new budget. Which files were served under an account is recorded with it.
 """
 
+import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -16,6 +20,7 @@ from typing import Final
 import msgspec
 
 from protocol.algorithms.boosting import Split
+from protocol.algorithms.runs import subject_of
 from protocol.contract import refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError, RefusedError
 from protocol.he.parameters import FLOOD_BUDGET_LOG2
@@ -25,46 +30,94 @@ FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS files (account TEXT, sha256 TEXT, since TEXT NOT NULL, PRIMARY KEY (account, sha256));
 CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (hint BLOB, label TEXT, query BLOB NOT NULL, cost REAL NOT NULL,
-    PRIMARY KEY (hint, label));
-CREATE TABLE IF NOT EXISTS equations (bank TEXT, data TEXT, label TEXT, alignment TEXT NOT NULL,
-    amount INTEGER NOT NULL, PRIMARY KEY (bank, data, label));
+CREATE TABLE IF NOT EXISTS runs (bank TEXT, account TEXT, job TEXT, run INTEGER, nonce BLOB NOT NULL,
+    epoch BLOB NOT NULL, opened TEXT NOT NULL, PRIMARY KEY (bank, account, job, run), UNIQUE (bank, account, job, nonce));
+CREATE TABLE IF NOT EXISTS labels (bank TEXT, account TEXT, label TEXT, job TEXT NOT NULL, run INTEGER NOT NULL,
+    request BLOB NOT NULL, alignment TEXT NOT NULL, equations INTEGER NOT NULL, PRIMARY KEY (bank, account, label));
+CREATE TABLE IF NOT EXISTS flood (hint BLOB PRIMARY KEY, cost REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignment TEXT, split TEXT, rows BLOB,
     UNIQUE (bank, data, binning, alignment, split, rows));
 CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
     PRIMARY KEY (bank, data, binning));
 CREATE TABLE IF NOT EXISTS releases (bank TEXT, alignment TEXT, label TEXT, PRIMARY KEY (bank, alignment, label));
 CREATE TABLE IF NOT EXISTS masks (members TEXT, label TEXT, vector BLOB NOT NULL, PRIMARY KEY (members, label));
+CREATE TABLE IF NOT EXISTS encodings (bank TEXT, account TEXT, place TEXT, value BLOB NOT NULL,
+    PRIMARY KEY (bank, account, place));
 """
 
-_ADOPT: Final = """
-UPDATE OR IGNORE equations SET data = $account;
-UPDATE equations SET label = label || ' ' || data, data = $account WHERE data != $account;
-UPDATE OR IGNORE revealed SET data = $account;
-DELETE FROM revealed WHERE data != $account;
-UPDATE OR IGNORE shares SET data = $account;
-UPDATE shares SET binning = CAST(data || hex(binning) AS BLOB), data = $account WHERE data != $account;
-"""
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a job at this partner. number: 1, 2, ... epoch: key of its noise, kept as long as it may go on.
+
+    nonce: by which the bank opened it, at all of the run's partners alike.
+    """
+
+    job: str
+    number: int
+    epoch: bytes
+    nonce: bytes
+
+    @property
+    def subject(self) -> str:
+        """What masks of this run are agreed on for, at all of its partners alike."""
+        return subject_of(self.job, self.nonce)
+
+    def __repr__(self) -> str:
+        return f"Run({self.job[:12]}, {self.number})"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question: its label, and what answering it spends.
+
+    request: names the question with all that its answer depends on. equations: sums a row.
+    """
+
+    label: str
+    request: bytes
+    equations: int
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a request may still spend. limit: equations for life, None if they are only counted. approved: of the run."""
+
+    limit: int | None
+    approved: int | None
 
 
 class Budgets:
     """The budgets of one partner, in one SQLite file. Thread-safe."""
 
     def __init__(self, path: Path, party: str) -> None:
-        self._party, self._lock = party, threading.Lock()
+        self._party, self._lock = party, threading.RLock()
         self._base = open_database(path, party, _TABLES)
-        self._flood: dict[bytes, float] = dict(self._base.execute("SELECT hint, SUM(cost) FROM answers GROUP BY hint"))
 
     def close(self) -> None:
         """Close the file."""
         self._base.close()
 
-    def open_account(self, account: str, sha256: str) -> None:
-        """Record that a file is served under an account. What was released before there were accounts, under the
-        SHA-256 of each file, joins the first one."""
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """One transaction: what is spent inside is on disk when it ends, or nothing is if it raises."""
         with self._lock:
-            if not self._base.execute("SELECT 1 FROM files LIMIT 1").fetchone():
-                self._base.executescript("BEGIN;" + _ADOPT.replace("$account", _quoted(account)) + "COMMIT;")
+            if self._base.in_transaction:
+                yield
+                return
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    # -- files and runs ------------------------------------------------------------------------------------------
+
+    def open_account(self, account: str, sha256: str) -> None:
+        """Record that a file is served under an account."""
+        with self._lock:
             self._base.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?)", (account, sha256, _today()))
 
     def files(self, account: str) -> list[tuple[str, str]]:
@@ -74,6 +127,51 @@ class Budgets:
                 "SELECT sha256, since FROM files WHERE account = ? ORDER BY rowid", (account,)
             ).fetchall()
 
+    def open_run(self, bank: str, account: str, job: str, nonce: bytes, epoch: bytes, uses: int | None) -> Run:
+        """The run that a bank opened with a nonce, or a new one. epoch: of a new one. uses: runs admitted, None: any.
+
+        Raises: RefusedError: all uses of the job's approval are spent.
+        """
+        where = "bank = ? AND account = ? AND job = ?"
+        with self.spending():
+            known = self._base.execute(
+                f"SELECT run, epoch FROM runs WHERE {where} AND nonce = ?", (bank, account, job, nonce)
+            ).fetchone()
+            if known:
+                return Run(job, known[0], known[1], nonce)
+            (last,) = self._base.execute(
+                f"SELECT COALESCE(MAX(run), 0) FROM runs WHERE {where}", (bank, account, job)
+            ).fetchone()
+            if uses is not None and last >= uses:
+                raise refuse(
+                    self._party, "approve",
+                    f"the job {job[:12]} is approved for {uses} run{'s' * (uses != 1)}, and all are used",
+                    f"ask {self._party} to approve it again",
+                )  # fmt: skip
+            values = (bank, account, job, last + 1, nonce, epoch, _now())
+            self._base.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            return Run(job, last + 1, epoch, nonce)
+
+    def run(self, bank: str, account: str, job: str, number: int) -> Run:
+        """A run that was opened. Raises: IntegrityError: it was not, or it is closed for good."""
+        query = "SELECT epoch, nonce FROM runs WHERE bank = ? AND account = ? AND job = ? AND run = ?"
+        with self._lock:
+            row = self._base.execute(query, (bank, account, job, number)).fetchone()
+        if row is None:
+            raise IntegrityError(bank, f"asks for run {number} of a job that it has not opened", "open a run first")
+        if not row[0]:
+            raise RefusedError(bank, f"asks for run {number} of a job, which is closed for good", "open a new run")
+        return Run(job, number, row[0], row[1])
+
+    def runs(self, bank: str, account: str, job: str) -> int:
+        """Runs of a job so far."""
+        query = "SELECT COUNT(*) FROM runs WHERE bank = ? AND account = ? AND job = ?"
+        with self._lock:
+            (count,) = self._base.execute(query, (bank, account, job)).fetchone()
+        return int(count)
+
+    # -- hints ---------------------------------------------------------------------------------------------------
+
     def admit_seed(self, seed: bytes, matrix: bytes) -> None:
         """A seed serves one matrix. Raises: IntegrityError for a second one."""
         with self._lock:
@@ -82,96 +180,87 @@ class Budgets:
         if known != matrix:
             raise IntegrityError(self._party, "was asked to use one seed for two matrices", ALIGN_ANEW)
 
-    def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
-        """One query a label, and its flooding within the hint's lifetime budget; a repeat is free.
-
-        Raises: IntegrityError, RefusedError.
-        """
-        with self._lock:
-            row = self._base.execute(
-                "SELECT query FROM answers WHERE hint = ? AND label = ?", (hint_id, label)
-            ).fetchone()
-            if row and row[0] != query:
-                raise IntegrityError(
-                    self._party, "was asked a second, different query under one label", "give the run another seed"
-                )
-            if row:
-                return
-            spent = self._flood.get(hint_id, 0.0)
+    def spend_flood(self, hint: bytes, cost: float) -> None:
+        """Spend of a hint's flooding, which lasts for its life. Raises: RefusedError: it is spent."""
+        with self.spending():
+            spent = self.flood_spent(hint)
             if spent + cost > FLOOD_BUDGET:
                 raise RefusedError(self._party, "the flood budget of its hint is spent", "align again for a new hint")
-            self._base.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (hint_id, label, query, cost))
-            self._flood[hint_id] = spent + cost
+            self._base.execute("INSERT OR REPLACE INTO flood VALUES (?, ?)", (hint, spent + cost))
 
-    def admit_mask(self, members: str, label: str, vector: bytes) -> None:
-        """One vector (its digest) a label of masks; a repeat is free. Raises: IntegrityError for a second one."""
-        with self._lock:
-            self._base.execute("INSERT OR IGNORE INTO masks VALUES (?, ?, ?)", (members, label, vector))
-            query = "SELECT vector FROM masks WHERE members = ? AND label = ?"
-            (known,) = self._base.execute(query, (members, label)).fetchone()
-        if known != vector:
-            raise IntegrityError(
-                self._party, "was asked to hide a second, different vector of scores under one mask",
-                "give the run another seed",
-            )  # fmt: skip
-
-    def flood_spent(self, hint_id: bytes) -> float:
+    def flood_spent(self, hint: bytes) -> float:
         """Of the hint's flood budget, in the units of `FLOOD_BUDGET`."""
-        return self._flood.get(hint_id, 0.0)
-
-    def equations(self, bank: str, data: str, prefix: str = "") -> int:
-        """Sums released to a bank on a table, all or under labels that begin with `prefix`."""
         with self._lock:
-            return self._under(bank, data, prefix)
+            row = self._base.execute("SELECT cost FROM flood WHERE hint = ?", (hint,)).fetchone()
+        return float(row[0]) if row else 0.0
 
-    def _under(self, bank: str, data: str, prefix: str) -> int:
-        query = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ? AND substr(label, 1, ?) = ?"
-        (total,) = self._base.execute(query, (bank, data, len(prefix), prefix)).fetchone()
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def equations(self, bank: str, account: str, job: str | None = None, run: int | None = None) -> int:
+        """Sums released to a bank on a table: all, or those of one job, or of one run of it."""
+        query = "SELECT COALESCE(SUM(equations), 0) FROM labels WHERE bank = ? AND account = ?"
+        values: list[object] = [bank, account]
+        for name, value in (("job", job), ("run", run)):
+            if value is not None:
+                query, values = f"{query} AND {name} = ?", [*values, value]
+        with self._lock:
+            (total,) = self._base.execute(query, values).fetchone()
         return int(total)
 
-    def spend_equations(
-        self, bank: str, data: str, alignment: str, labels: Iterable[str], each: int, limit: int | None,
-        job: str = "", approved: int | None = None,
-    ) -> None:  # fmt: skip
-        """Enter sums before they are released. approved: of the job, as its approved file plans them.
+    def spend(
+        self, bank: str, account: str, alignment: str, run: Run, questions: Sequence[Asked], allowance: Allowance
+    ) -> list[Asked]:
+        """Enter questions before they are answered; those that are asked for the first time.
 
-        Raises: RefusedError: a limit would be passed. IntegrityError: a label was used under another alignment,
-        in whose order of rows the same noise would hide another query.
+        Raises: RefusedError: a budget would be passed. IntegrityError: a label was used by another question.
         """
-        with self._lock:
-            known = "SELECT alignment FROM equations WHERE bank = ? AND data = ? AND label = ?"
-            used = {label: self._base.execute(known, (bank, data, label)).fetchone() for label in labels}
-            if any(row and row[0] != alignment for row in used.values()):
-                raise IntegrityError(
-                    self._party, "was asked under a label of another alignment or file", "give the run another seed"
-                )
-            new = [label for label, row in used.items() if row is None]
-            if not new:
-                return
-            total = "SELECT COALESCE(SUM(amount), 0) FROM equations WHERE bank = ? AND data = ?"
-            (spent,) = self._base.execute(total, (bank, data)).fetchone()
-            if limit is not None and spent + each * len(new) > limit:
-                raise refuse(
-                    self._party, "max_equations_share", f"{spent} of {limit} equations are released for life",
-                    "train fewer or shallower trees",
-                )  # fmt: skip
-            if approved is not None and self._under(bank, data, f"{job}/") + each * len(new) > approved:
-                raise refuse(
-                    self._party, "approve", f"the job's approved file plans {approved} equations, and more are asked",
-                    "run the job as it was approved",
-                )  # fmt: skip
-            self._base.execute("BEGIN")
+        with self.spending():
+            new = [one for one in questions if not self._answered(bank, account, one)]
+            self._require_room(bank, account, run, sum(one.equations for one in new), allowance)
             self._base.executemany(
-                "INSERT INTO equations VALUES (?, ?, ?, ?, ?)", [(bank, data, label, alignment, each) for label in new]
+                "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(bank, account, one.label, run.job, run.number, one.request, alignment, one.equations) for one in new],
             )
-            self._base.execute("COMMIT")
+        return new
+
+    def releases(self, bank: str, account: str, run: Run) -> int:
+        """Score releases of a run so far."""
+        query = "SELECT COUNT(*) FROM labels WHERE bank = ? AND account = ? AND job = ? AND run = ? AND label LIKE ?"
+        with self._lock:
+            (count,) = self._base.execute(query, (bank, account, run.job, run.number, "release/%")).fetchone()
+        return int(count)
+
+    def _answered(self, bank: str, account: str, asked: Asked) -> bool:
+        """Whether this very question was answered. Raises: IntegrityError: another one was, under its label."""
+        row = self._base.execute(
+            "SELECT request FROM labels WHERE bank = ? AND account = ? AND label = ?", (bank, account, asked.label)
+        ).fetchone()
+        if row and row[0] != asked.request:
+            raise IntegrityError(
+                self._party, "was asked a second, different question under one label", "open a new run of the job"
+            )
+        return row is not None
+
+    def _require_room(self, bank: str, account: str, run: Run, amount: int, allowance: Allowance) -> None:
+        spent = self.equations(bank, account)
+        if amount and allowance.limit is not None and spent + amount > allowance.limit:
+            raise refuse(
+                self._party, "max_equations_share", f"{spent} of {allowance.limit} equations are released for life",
+                "train fewer or shallower trees",
+            )  # fmt: skip
+        of_run = self.equations(bank, account, run.job, run.number)
+        if amount and allowance.approved is not None and of_run + amount > allowance.approved:
+            raise refuse(
+                self._party, "approve", f"the job's approved file plans {allowance.approved} equations, and more are "
+                "asked", "run the job as it was approved",
+            )  # fmt: skip
 
     def spend_release(self, bank: str, alignment: str, label: str, limit: int) -> None:
         """Enter a vector that scores are made of before it is released; the same one again is free.
 
         Raises: RefusedError: the limit of the alignment would be passed.
         """
-        with self._lock:
+        with self.spending():
             query = "SELECT label FROM releases WHERE bank = ? AND alignment = ?"
             released = {row[0] for row in self._base.execute(query, (bank, alignment))}
             if label in released:
@@ -182,6 +271,36 @@ class Budgets:
                     "score by a model used before, or agree on more releases",
                 )  # fmt: skip
             self._base.execute("INSERT INTO releases VALUES (?, ?, ?)", (bank, alignment, label))
+
+    def admit_mask(self, members: str, label: str, vector: bytes) -> None:
+        """One vector (its digest) a label of masks; a repeat is free. Raises: IntegrityError for a second one."""
+        with self.spending():
+            self._base.execute("INSERT OR IGNORE INTO masks VALUES (?, ?, ?)", (members, label, vector))
+            query = "SELECT vector FROM masks WHERE members = ? AND label = ?"
+            (known,) = self._base.execute(query, (members, label)).fetchone()
+            if known != vector:
+                raise IntegrityError(
+                    self._party, "was asked to hide a second, different vector of scores under one mask",
+                    "open a new run of the job",
+                )  # fmt: skip
+
+    def admit_encoding(self, bank: str, account: str, place: str, value: bytes) -> None:
+        """What stands for a column's bins is fixed once for a place (run, model, layout, column).
+
+        Raises: IntegrityError: other values were named before.
+        """
+        with self.spending():
+            values = (bank, account, place, value)
+            self._base.execute("INSERT OR IGNORE INTO encodings VALUES (?, ?, ?, ?)", values)
+            query = "SELECT value FROM encodings WHERE bank = ? AND account = ? AND place = ?"
+            (known,) = self._base.execute(query, (bank, account, place)).fetchone()
+            if known != value:
+                raise IntegrityError(
+                    bank, "names other values for the bins of a column than before in this run",
+                    "encode every column once a run",
+                )  # fmt: skip
+
+    # -- splits --------------------------------------------------------------------------------------------------
 
     def reveal(self, bank: str, data: str, binning: bytes, alignment: str, split: Split, rows: bytes) -> None:
         """Enter a split before its bits are released. rows: of the node, b"" for all."""
@@ -211,11 +330,15 @@ class Budgets:
             (total,) = self._base.execute(query, (bank, data, binning)).fetchone()
         return float(total)
 
-
-def _quoted(value: str) -> str:
-    """A text in SQL."""
-    return "'" + value.replace("'", "''") + "'"
+    @property
+    def base(self) -> sqlite3.Connection:
+        """The file, for tables that share its transactions."""
+        return self._base
 
 
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

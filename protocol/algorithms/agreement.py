@@ -2,7 +2,7 @@
 
     bank                                         partner
      |-- Hello (version, engine, settings, contract, --|  the same? then the stricter clauses hold;
-     |          digest of the job or model) ---------->|  does this partner want that job to be approved first?
+     |          digest of the job or pool) ----------->|  does this partner want that job to be approved first?
      |<- Welcome (the partner's, data digest) ---------|  the bank checks the same
 
 All that follows is asked for the job of the last Hello: an Opening of another job is refused, and so is a query
@@ -31,18 +31,18 @@ class Terms(Message, frozen=True):
 
 @declared(
     "agreement.hello",
-    content="version, engine, settings, contract clauses, digest of the job or of the model to score by",
+    content="version, engine, settings, contract clauses, digest of the job or of the pool to score by",
     purpose="agree on a run",
 )
 class Hello(Message, frozen=True):
-    """The bank's terms. job: digest of the job it is about to run; model: of the model it is about to score by.
+    """The bank's terms. job: digest of the job it is about to run. pool: of this partner's, that it is about to score by.
 
     Both are empty in a greeting, after which nothing of a table may be asked where jobs need approval.
     """
 
     terms: Terms
     job: str
-    model: str = ""
+    pool: str = ""
 
 
 @declared(

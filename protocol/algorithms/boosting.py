@@ -1,7 +1,8 @@
 """Boosted trees: the messages between a bank and its partners, and the shared rules.
 
     bank                                              partner
-     |-- Opening (job, rows, equations planned) -------->|  does the job fit the contract and its budgets?
+     |   opens a run of the job (runs.py)                |
+     |-- Opening (run, rows, equations planned) -------->|  does the model fit the contract and its budgets?
      |<- Opened (what is spent, the limits) -------------|
      |   for every level of every tree:
      |-- SumsQuery (sealed g, h of the level's nodes) -->|  sums them a bin, adds noise; learns nothing of g, h
@@ -10,8 +11,8 @@
      |-- SplitQuery (its splits not yet known) --------->|  tells left, right or missing of every row,
      |<- Splits (bits, or "spent") ----------------------|  unless the information budget is spent
      |   at the end of a model:
-     |-- Handles (splits in order of first use) -------->|  keeps the thresholds behind the model's handles
-     |<- Kept -------------------------------------------|
+     |-- Handles (splits in order of first use) -------->|  keeps them as a pool, which it names by its own digest
+     |<- Kept (the pool's name) -------------------------|
 
 What each learns beyond the model: the bank, the sums (with noise) and the bits of the splits chosen; the
 partner, how many queries there were, their largest row value as a power of two, and which of its splits were
@@ -20,12 +21,21 @@ chosen. SECURITY.md says what the sums and bits together give away.
 Source: SecureBoost, arXiv:1901.08755; XGBoost, arXiv:1603.02754.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from protocol.algorithms.binning import MAX_BIN, ColumnShape
+from protocol.algorithms.runs import Count, Job, Label
 from protocol.he.base import Body, Cleartext
+from protocol.he.plan import FieldBounds, Packing
 from protocol.messages import U8, U64, Disclosure, Message, as_sent, declared
+
+MOST_NODES: Final = 1 << 12
+"""Nodes, or splits, that one query asks for at most."""
+MOST_COLUMNS: Final = 1 << 16
 
 QUERY_CONTENT: Final = "gradients of a node's rows, zero elsewhere; their largest value as a power of two"
 
@@ -37,8 +47,23 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     column 0 .. t-1. All of them: the split separates the missing values alone.
     """
 
-    column: int
-    left: tuple[int, ...]
+    column: Annotated[int, Meta(ge=0, lt=MOST_COLUMNS)]
+    left: Annotated[tuple[Annotated[int, Meta(ge=0, lt=MAX_BIN)], ...], Meta(max_length=MAX_BIN)]
+
+    def exists(self, shapes: Sequence[ColumnShape]) -> bool:
+        """Whether it is a split of these columns, written in the one way there is."""
+        if self.column >= len(shapes):
+            return False
+        shape = shapes[self.column]
+        ascending = all(a < b for a, b in zip(self.left, self.left[1:], strict=False))
+        inside = not self.left or self.left[-1] < shape.ordinary
+        in_order = shape.categorical or self.left == tuple(range(len(self.left)))
+        return ascending and inside and in_order
+
+    def canonical(self, ordinary: int) -> "Split":
+        """The same for a set of bins and its complement, which divide the rows alike."""
+        rest = tuple(b for b in range(ordinary) if b not in self.left)
+        return self if self.left >= rest else Split(self.column, rest)
 
 
 @declared(
@@ -47,40 +72,57 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purpose="check the contract before anything is computed",
 )
 class Opening(Message, frozen=True):
-    """The bank declares a training. rows: matched rows that take part. equations: sums a row space, planned."""
+    """The bank declares a model. rows: matched rows that take part. equations: sums a row space, planned."""
 
-    job: str
+    job: Job
+    run: Count
     layout: str
-    rows: int
-    equations: int
-    equations_a_tree: int
+    rows: Count
+    equations: Count
+    equations_a_tree: Count
 
 
 @declared("boosting.opened", content="budgets spent and their limits", purpose="agree what may still be asked")
 class Opened(Message, frozen=True):
-    """What the partner has released so far. equations: spent, of equations_limit. information_share: of 1."""
+    """What the partner has released so far.
+
+    equations: spent, of equations_limit. information_share: of 1. readable_share, largest_readable: what a bank that
+    deviated from the protocol could have read at most, of all columns and of the one of which most.
+    """
 
     equations: int
     equations_limit: int
     enforced: bool
     information_share: float
+    readable_share: float = 0.0
+    largest_readable: float = 0.0
 
 
 @declared("boosting.sums_query", content=QUERY_CONTENT, purpose="sum gradients a bin", encrypted=True)
 class SumsQuery(Message, frozen=True):
     """The vectors of one level's nodes.
 
-    labels: one a vector, (job, rung, model, fold, class, tree, node). columns: places in the layout to sum over.
-    packed: g and h share a vector. g_log2, h_log2: bound of a row's value in quantised units, as a power of two.
+    labels: one a node. columns: places in the layout to sum over. packed: g and h share a vector; else each node has
+    two, g and then h. g, h: bounds of a row's value and of a sum, in quantised units.
     """
 
     layout: str
-    labels: tuple[str, ...]
-    columns: tuple[int, ...]
+    labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=MOST_NODES)]
+    columns: Annotated[tuple[Annotated[int, Meta(ge=0, lt=MOST_COLUMNS)], ...], Meta(max_length=MOST_COLUMNS)]
     packed: bool
-    g_log2: int
-    h_log2: int
+    g: FieldBounds
+    h: FieldBounds
     body: Body
+
+    @property
+    def packing(self) -> Packing:
+        """How g and h lie in the entries."""
+        return Packing(self.packed, self.g, self.h)
+
+    @property
+    def vector_labels(self) -> tuple[str, ...]:
+        """A text a vector."""
+        return vector_labels(self.labels, self.packed)
 
     @property
     def disclosure(self) -> Disclosure:
@@ -104,7 +146,7 @@ class SplitQuery(Message, frozen=True):
     """The splits of one level that the bank has not asked before; split_rows = "all": no rows are named."""
 
     layout: str
-    splits: tuple[Split, ...]
+    splits: Annotated[tuple[Split, ...], Meta(min_length=1, max_length=MOST_NODES)]
 
 
 @declared(
@@ -116,8 +158,8 @@ class NodeSplitQuery(Message, frozen=True):
     """The splits of one level with split_rows = "node". rows: a packed flag a row of the row space, a split."""
 
     layout: str
-    splits: tuple[Split, ...]
-    rows: tuple[U8, ...]
+    splits: Annotated[tuple[Split, ...], Meta(min_length=1, max_length=MOST_NODES)]
+    rows: Annotated[tuple[U8, ...], Meta(max_length=MOST_NODES)]
 
 
 class SplitBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,17 +186,27 @@ class Splits(Message, frozen=True):
 
 @declared("boosting.handles", content="the splits a model uses", purpose="let the partner score the model later")
 class Handles(Message, frozen=True):
-    """The model's splits in order of first use: a split's place is its handle in the bank's model."""
+    """The splits of a model in order of first use: a split's place is its handle in the bank's model."""
 
     layout: str
-    model: str
-    splits: tuple[Split, ...]
+    job: Job
+    run: Count
+    splits: Annotated[tuple[Split, ...], Meta(max_length=1 << 20)]
 
 
-@declared("boosting.kept", content="an acknowledgement", purpose="the partner holds the model's thresholds")
+@declared("boosting.kept", content="the pool's name, budgets spent", purpose="the partner keeps the thresholds")
 class Kept(Message, frozen=True):
-    """The partner has stored the handles. equations, information_share: as `Opened`; zcdp: the printed figure."""
+    """The partner has stored a pool, named by its own digest of what is in it. The rest: as `Opened`."""
 
+    pool: str
     equations: int
     equations_limit: int
     information_share: float
+    readable_share: float = 0.0
+    largest_readable: float = 0.0
+
+
+def vector_labels(labels: Sequence[Label], packed: bool) -> tuple[str, ...]:
+    """A text for every vector of these nodes."""
+    fields = ("gh",) if packed else ("g", "h")
+    return tuple(f"{label.text}/{field}" for label in labels for field in fields)

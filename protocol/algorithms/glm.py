@@ -35,13 +35,15 @@ Source: McCullagh and Nelder, Generalized Linear Models (1989), ch. 2.5: iterati
 
 from collections.abc import Sequence
 from math import frexp
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from protocol.algorithms.binning import ColumnShape
-from protocol.he.base import I32, Cleartext
+from protocol.algorithms.runs import Count, Job, Label
+from protocol.he.base import I32, MAX_PRODUCT, MAX_VALUE, Cleartext
 from protocol.he.integers import IntegerBody
 from protocol.he.parameters import INTEGERS
 from protocol.he.streams import digest
@@ -62,6 +64,11 @@ UNIT: Final = VALUE * COEFFICIENT
 MOST_DECIMALS: Final = 9
 LEAST_SHARE: Final = 1e-5
 """Of the spread that the strongest column's part of a score has: a column with less does not count in the score."""
+_MOST_COLUMNS: Final = 64
+SumLog2 = Annotated[int, Meta(ge=0, le=40)]
+Values = Annotated[
+    tuple[Annotated[int, Meta(ge=-LARGEST_COEFFICIENT, le=LARGEST_COEFFICIENT)], ...], Meta(max_length=_MOST_COLUMNS)
+]
 QUERY_BYTES: Final = 1 << 27
 """Vectors of more bytes than this go in several queries, one after another, so that neither side has to hold all."""
 
@@ -83,10 +90,16 @@ class DesignColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purpose="lay out the columns of a linear model",
 )
 class Design(Message, frozen=True):
-    """The columns of one partner in a model. layout: its bins."""
+    """The columns of one partner in a model. layout: its bins. model: its number in the job.
+
+    What stands for a bin is fixed by the first design of the run that names it.
+    """
 
     layout: str
-    columns: tuple[DesignColumn, ...]
+    job: Job
+    run: Count
+    model: Count
+    columns: Annotated[tuple[DesignColumn, ...], Meta(max_length=_MOST_COLUMNS)]
 
 
 @declared("glm.designed", content="a name, a nonce, the number of rows", purpose="name the columns laid out")
@@ -133,14 +146,27 @@ class DesignHint(Message, frozen=True):
 class CrossQuery(Message, frozen=True):
     """Vectors to sum over the columns; one more, of the weights, over columns and products, where it is asked for.
 
-    labels, weight_label: one a vector; no weight_label where body alone is asked.
+    label: of the query; its node is the number of the first vector. vectors: in the body. sum_log2: the sum of the
+    sizes of a vector's entries is below 2^sum_log2; weight_sum_log2: of the weight's.
     """
 
     design: str
-    labels: tuple[str, ...]
+    label: Label
+    vectors: Annotated[int, Meta(ge=0, le=1 << 12)]
+    sum_log2: SumLog2
     body: IntegerBody
-    weight_label: str = ""
+    weight_sum_log2: SumLog2 = 0
     weight: IntegerBody | None = None
+
+    @property
+    def vector_labels(self) -> tuple[str, ...]:
+        """A text a vector of the body."""
+        return vector_labels(self.label, self.vectors)
+
+    @property
+    def weight_label(self) -> str:
+        """The text of the weight."""
+        return f"{self.label.text}/weight"
 
     @property
     def disclosure(self) -> Disclosure:
@@ -170,8 +196,9 @@ class Coefficients(Message, frozen=True):
     """In millionths, one a column of the design. decimals: of the scores wanted, the contract's at most."""
 
     design: str
-    values: tuple[int, ...]
-    decimals: int
+    label: Label
+    values: Values
+    decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)]
 
 
 @declared(
@@ -204,13 +231,14 @@ class TermScores(Message, frozen=True):
     purpose="partial scores of a fit, hidden in the sum of all partners'",
 )
 class MaskedCoefficients(Message, frozen=True):
-    """As `Coefficients`. group: of the masks. label: of this release, the same to all partners of the group."""
+    """As `Coefficients`. group: of the masks. mask: names this release, the same to all partners of the group."""
 
     design: str
-    values: tuple[int, ...]
-    decimals: int
+    label: Label
+    values: Values
+    decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)]
     group: str
-    label: str
+    mask: str
 
 
 @declared(
@@ -239,11 +267,10 @@ class MaskedTermScores(Message, frozen=True):
 
 @declared("glm.keep", content="the coefficients of a model", purpose="let the partner score the model later")
 class KeepTerms(Message, frozen=True, omit_defaults=True):
-    """A finished model by its digest. group: of the masks under which alone it may be scored by, or ""."""
+    """The coefficients of a finished model. group: of the masks under which alone it may be scored by, or ""."""
 
     design: str
-    model: str
-    values: tuple[int, ...]
+    values: Values
     group: str = ""
 
 
@@ -252,6 +279,17 @@ def product_rows(columns: int) -> I64:
     first, second = np.triu_indices(columns)
     alone = np.stack((np.arange(columns), np.full(columns, -1)), axis=1)
     return np.concatenate((alone, np.stack((first, second), axis=1))).astype(np.int64)
+
+
+def vector_labels(label: Label, vectors: int) -> tuple[str, ...]:
+    """A text for every vector of a query."""
+    return tuple(f"{label.text}/{k}" for k in range(vectors))
+
+
+def bits_of_sums(rows: I64, columns: int, sum_log2: int) -> I64:
+    """Bits of each sum, its sign included, shape (len(rows),). rows: of the matrix of a design of so many columns."""
+    largest = np.where(rows < columns, MAX_VALUE.bit_length() - 1, MAX_PRODUCT.bit_length() - 1)
+    return np.asarray(largest + sum_log2 + 1, dtype=np.int64)
 
 
 def vectors_a_query(rows: int) -> int:

@@ -2,15 +2,15 @@
 
     bank                                         partner
      |   aligns the new rows (protocol/algorithms/alignment.py)
-     |-- ScoringQuery (alignment, model) ---------->|  applies the thresholds behind the model's handles
+     |-- ScoringQuery (alignment, pool) ----------->|  applies the thresholds of the pool
      |<- ScoringBits (left, missing, a handle) -----|  to every row of the row space
      |   walks the trees
 
 What each learns beyond the scores: the bank, the bits of the model's splits for every row of the row space, those
-rows included that it does not score; the partner, how many rows are scored (from the alignment), and by which model.
-Each scoring of an alignment by another model is one of its `score_releases`; the same once more is free.
-The splits of a model were revealed in its training: on the same table the partner's information budget is not
-touched; on another table they count anew.
+rows included that it does not score; the partner, how many rows are scored (from the alignment), and by which pool of
+thresholds. A model's own name means nothing to a partner. Each scoring of an alignment by another pool is one of its
+`score_releases`; the same once more is free. The splits of a pool were revealed in its training: on the same table the
+partner's information budget is not touched; on another table they count anew.
 """
 
 from protocol.algorithms.boosting import SplitBits
@@ -19,18 +19,17 @@ from protocol.messages import Message, declared
 
 @declared(
     "scoring.query",
-    content="an alignment; of the model its digest and the alignment that it was trained on",
+    content="an alignment, and the pool of thresholds or coefficients to apply",
     purpose="score rows by a model trained before",
 )
 class ScoringQuery(Message, frozen=True, omit_defaults=True):
-    """The bank asks for the bits behind a model's handles. alignment: of the rows to score. trained: of the model.
+    """The bank asks for the bits behind a model's handles. alignment: of the rows to score. pool: as `Kept` named it.
 
     group: of the masks under which partial scores of a linear model are to be hidden, or "" (masks.py).
     """
 
     alignment: str
-    model: str
-    trained: str
+    pool: str
     group: str = ""
 
 

@@ -17,15 +17,18 @@ Source: Siddiqi, Credit Risk Scorecards (2006); the sign is that of docs/glossar
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
+from msgspec import Meta
 
+from protocol.algorithms.runs import Label
 from protocol.he.base import Body, Cleartext
+from protocol.he.plan import Bits
 from protocol.messages import F64, I64, U64, Disclosure, Message, as_sent, declared
 
 VECTORS: Final = ("rows", "bads", "tested")
-"""What is counted a bin, by the name at the end of its label."""
+"""What is counted a bin, by the name at the end of its vector's label."""
 
 EMPTY: Final = 0.5
 """What stands for the count in a bin without goods or without bads, so that its WOE is finite (Siddiqi: adjusted)."""
@@ -38,11 +41,21 @@ EMPTY: Final = 0.5
     encrypted=True,
 )
 class BinCountsQuery(Message, frozen=True):
-    """Two or three sealed vectors: 1 for a row trained on; for a bad one of them; for one tested. labels: one each."""
+    """Two or three sealed vectors: 1 for a row trained on; for a bad one of them; for one tested.
+
+    vectors: how many. bits: of every count, its sign included.
+    """
 
     layout: str
-    labels: tuple[str, ...]
+    label: Label
+    vectors: Annotated[int, Meta(ge=2, le=len(VECTORS))]
+    bits: Bits
     body: Body
+
+    @property
+    def vector_labels(self) -> tuple[str, ...]:
+        """A text a vector."""
+        return vector_labels(self.label, self.vectors)
 
     @property
     def disclosure(self) -> Disclosure:
@@ -84,6 +97,16 @@ class Noted(Message, frozen=True):
     """The partner has kept them."""
 
     layout: str
+
+
+def vector_labels(label: Label, vectors: int) -> tuple[str, ...]:
+    """A text for every vector that is counted under a label."""
+    return tuple(f"{label.text}/{name}" for name in VECTORS[:vectors])
+
+
+def bits_of_counts(rows: int) -> int:
+    """The least bits that a count of so many rows fits, its sign included."""
+    return rows.bit_length() + 1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ given as `Integers`; its engines are described in `integers.py`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -141,13 +141,27 @@ class Integers:
         return digest(b"integers", *(np.ascontiguousarray(part).tobytes() for part in parts))
 
 
-NO_NOISE: Final = np.zeros(0, dtype=np.int64)
-"""Of sums that are exact."""
+Q = TypeVar("Q")
 
 
-def request_digest(query: bytes, columns: Sequence[int], noise: I64) -> bytes:
-    """Names one request to the partner's budgets: a label serves one query, one set of columns and one noise."""
-    return digest(query, np.array(columns, dtype="<i8").tobytes(), noise.astype("<i8").tobytes())
+@dataclass(frozen=True)
+class CheckedQuery(Generic[Q]):
+    """Sealed vectors that an evaluator has found well-formed, before any budget is spent.
+
+    body: as the engine reads it. labels: one a vector. names: of each vector, under a key of the partner's: the same
+    bytes have the same name, and nobody else can make two of one name. asked: columns, or rows of M. hint: the name of
+    the hint that opens the answer. cost: of one vector, in the hint's flood budget.
+    """
+
+    body: Q
+    labels: tuple[str, ...]
+    names: tuple[bytes, ...]
+    asked: tuple[int, ...]
+    hint: bytes
+    cost: float
+
+    def __repr__(self) -> str:
+        return "CheckedQuery(...)"
 
 
 class Ciphertext(Message, frozen=True, tag="blind"):
@@ -224,13 +238,10 @@ class SecretKit(Protocol):
 
 
 class Guard(Protocol):
-    """What a partner's budgets say to a product. Each method raises RefusedError or IntegrityError, or returns."""
+    """What a partner's budgets say to a hint."""
 
     def admit_seed(self, seed: bytes, matrix: bytes) -> None:
-        """A seed serves one matrix."""
-
-    def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
-        """One request a label, named by its digest; its flooding cost is spent from the hint's budget, once."""
+        """A seed serves one matrix. Raises: IntegrityError."""
 
 
 class PublicEvaluator(Protocol):
@@ -239,11 +250,17 @@ class PublicEvaluator(Protocol):
     def hint(self) -> U64:
         """What the bank needs once to open answers; shape (R, N), or (R, 0) on engines without hint."""
 
-    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
+    @property
+    def modular(self) -> bool:
+        """Whether sums are taken modulo 2^42, so that random high bits hide what a query did not declare."""
+
+    def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[Any]:
+        """The query, once it is known to be well-formed; nothing is computed over the matrix yet.
+
+        Raises: IntegrityError: a body of another engine or length, or columns that do not exist.
+        """
+
+    def answer(self, query: CheckedQuery[Any], noise: I64) -> U64:
         """Sealed M[rows of columns]·u + noise. noise: shape (B, rows of those columns), and so is the result of
         `blind` and `plaintext`; ciphertexts of other engines come as words, one a line (`octets.py`).
-
-        Raises:
-            RefusedError: the flood budget is spent, or the label was used by another query.
-            IntegrityError: a body of another engine or length, or columns that do not exist.
         """

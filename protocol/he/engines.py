@@ -127,12 +127,12 @@ def evaluator(
     if engine == "ckks":
         from protocol.he.ckks.evaluator import CkksEvaluator
 
-        return CkksEvaluator(bank, queries, matrix, public, guard)
+        return CkksEvaluator(bank, queries, matrix, public)
     if engine == "paillier":
         from protocol.he.paillier.evaluator import PaillierEvaluator
 
-        return PaillierEvaluator(bank, queries, matrix, public, guard)
-    return PlaintextEvaluator(bank, queries, matrix, guard)
+        return PaillierEvaluator(bank, queries, matrix, public)
+    return PlaintextEvaluator(bank, queries, matrix)
 
 
 def integer_kit(
@@ -156,12 +156,12 @@ def integer_evaluator(
     if engine == "ckks":
         from protocol.he.ckks.evaluator import CkksIntegerEvaluator
 
-        return CkksIntegerEvaluator(bank, queries, matrix, public, guard)
+        return CkksIntegerEvaluator(bank, queries, matrix, public)
     if engine == "paillier":
         from protocol.he.paillier.evaluator import PaillierIntegerEvaluator
 
-        return PaillierIntegerEvaluator(bank, queries, matrix, public, guard)
-    return PlaintextIntegerEvaluator(bank, queries, matrix, guard)
+        return PaillierIntegerEvaluator(bank, queries, matrix, public)
+    return PlaintextIntegerEvaluator(bank, queries, matrix)
 
 
 def hint_bytes(engine: str, rows: int) -> int:

@@ -5,14 +5,24 @@ asked is a matter of budgets. |M·u| stays below 2^62, which `require_room` make
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from protocol.errors import RefusedError
-from protocol.he.base import MAX_PRODUCT, CkksVectors, Cleartext, Integers, PaillierNumbers, SealedQuery
+from protocol.he.base import (
+    MAX_PRODUCT,
+    CheckedQuery,
+    CkksVectors,
+    Cleartext,
+    Integers,
+    PaillierNumbers,
+    SealedQuery,
+)
 from protocol.messages import I64, U8, Message
 
+INTEGER_BITS: Final = 64
+"""Of an entry of M·u."""
 SUM_BITS: Final = 62
 """Every sum is smaller than 2^62 in size."""
 CHUNK: Final = 512
@@ -55,13 +65,19 @@ class IntegerEvaluator(Protocol):
     def hint(self) -> U8:
         """What the bank needs once to open answers; shape (R, N, 10), or (R, 0, 10) for `plaintext`."""
 
-    def answer(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> U8:
-        """Sealed M[rows]·u, little-endian, shape (B, len(rows), bytes a sum).
+    @property
+    def modular(self) -> bool:
+        """Whether sums are taken modulo 2^64, so that random high bits hide what a query did not declare."""
 
-        Raises:
-            RefusedError: the flood budget is spent.
-            IntegrityError: a body of another engine or length, rows that do not exist, or a label used by another
-                query or for other rows.
+    def check(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> CheckedQuery[Any]:
+        """The query, once it is known to be well-formed; nothing is computed over the matrix yet.
+
+        Raises: IntegrityError: a body of another engine or length, or rows that do not exist.
+        """
+
+    def answer(self, query: CheckedQuery[Any], added: I64) -> U8:
+        """Sealed M[rows]·u + added, little-endian, shape (B, len(rows), bytes a sum). added: shape (B, len(rows)),
+        multiples of what the sums can reach, or 0 on engines that are not modular.
         """
 
 

@@ -15,23 +15,23 @@ from typing import Final
 
 import numpy as np
 
-from protocol.he.plan import NOISE_CUT, Plan
-from protocol.he.streams import derive, words
+from protocol.he.plan import NOISE_CUT, WHOLE_BITS, Packing
+from protocol.he.streams import derive, digest, words
 from protocol.messages import I64, U64
 
 _TRIES: Final = 64
 _SLOT: Final = 513
 
 
-def histogram_noise(key: bytes, label: str, places: Sequence[int], sizes: Sequence[int], sigma: float) -> I64:
+def histogram_noise(key: bytes, context: bytes, places: Sequence[int], sizes: Sequence[int], sigma: float) -> I64:
     """Noise of the bins of several columns, one after another, shape (sum of sizes,).
 
-    key: the partner's noise key. label: of the query and the field. places: the columns' numbers, so that a column
-    has the same noise whatever columns are asked with it. Each entry is at most 8 sigma in size.
+    key: of the run's noise epoch. context: names what is asked, and the field. places: the columns' numbers, so that a
+    column has the same noise whatever columns are asked with it. Each entry is at most 8 sigma in size.
     """
     if sigma <= 0 or not places:
         return np.zeros(int(sum(sizes)), dtype=np.int64)
-    stream = derive(key, "histogram noise", label.encode())
+    stream = derive(key, "histogram noise", context)
     counts = np.asarray(sizes, dtype=np.int64)
     noise, again = _drawn(stream, np.asarray(places, dtype=np.int64), counts, float(sigma), 0)
     for attempt in range(1, _TRIES):
@@ -43,18 +43,31 @@ def histogram_noise(key: bytes, label: str, places: Sequence[int], sizes: Sequen
     raise ArithmeticError("no draw of noise fell inside its cut")  # probability below 2^-1000
 
 
-def noise_of_query(
-    key: bytes, label: str, places: Sequence[int], sizes: Sequence[int], noise: float, plan: Plan
+def noise_of_node(
+    key: bytes, context: bytes, places: Sequence[int], sizes: Sequence[int], level: float, packing: Packing
 ) -> I64:
-    """Noise of one node's vectors under a plan, shape (1 or 2, rows); `label`: of the node, without field.
+    """Noise of one node's vectors, shape (1 or 2, rows). context: names the question, without field.
 
     Each declared width has a stream of its own: one draw at two widths, added to one sum, would cancel.
     """
     g, h = (
-        histogram_noise(key, f"{label}/{name}/{plan.packed:d}/{field.row_log2}", places, sizes, field.sigma(noise))
-        for name, field in (("g", plan.g), ("h", plan.h))
-    )
-    return plan.vectors(g, h)
+        histogram_noise(key, digest(context, f"{name}/{packing.packed:d}/{field.row_log2}".encode()), places, sizes,
+                        field.sigma(level))
+        for name, field in (("g", packing.g), ("h", packing.h))
+    )  # fmt: skip
+    return packing.vectors(g, h)
+
+
+def high_bits(key: bytes, context: bytes, bits: int, rows: int, width: int = WHOLE_BITS) -> I64:
+    """Random integers for the bits of a sum that are not in use, from `bits` up to `width`, shape (rows,).
+
+    They are added modulo 2^width: a sum then tells nothing beyond the bits that its query declared.
+    """
+    free = width - bits
+    if free <= 0:
+        return np.zeros(rows, dtype=np.int64)
+    drawn = words(derive(key, "high bits", context), rows) >> np.uint64(64 - free)
+    return (drawn << np.uint64(bits)).view(np.int64)
 
 
 def zcdp(queries: int, columns: int, histogram_noise: float) -> float:

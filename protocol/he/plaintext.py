@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from protocol.he.base import MAX_PRODUCT, NO_NOISE, Body, Cleartext, Guard, Integers, OneHot, Sealed, request_digest
+from protocol.he.base import MAX_PRODUCT, Body, CheckedQuery, Cleartext, Integers, OneHot, Sealed
 from protocol.he.checks import body_of, require_length, require_sums, require_vectors
 from protocol.he.integers import IntegerBody, SealedIntegers, require_room, sum_words16
 from protocol.he.kernels import sum_words
@@ -38,21 +38,26 @@ class PlaintextEvaluator:
     bank: str
     key: bytes = field(repr=False)
     matrix: OneHot = field(repr=False)
-    guard: Guard = field(repr=False)
 
     def hint(self) -> U64:
         """None is needed."""
         return np.zeros((self.matrix.rows, 0), dtype=np.uint64)
 
-    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
-        """M[rows of columns]·u + noise as uint64."""
+    @property
+    def modular(self) -> bool:
+        """Sums are read modulo 2^42."""
+        return True
+
+    def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[I64]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         vectors = body_of(body, Cleartext, self.bank).values
         require_length(vectors.shape == (len(labels), self.matrix.n), self.bank)
         self.matrix.require_columns(columns, self.bank)
-        for label, values, added in zip(labels, vectors, noise, strict=True):
-            request = request_digest(tag(self.key, values.data), columns, added)
-            self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
-        return sum_words(self.matrix, columns, vectors.view(np.uint64)) + noise.view(np.uint64)
+        return CheckedQuery(vectors, tuple(labels), _names(self.key, vectors), tuple(columns), self.matrix.digest, 0.0)
+
+    def answer(self, query: CheckedQuery[I64], noise: I64) -> U64:
+        """M[rows of columns]·u + noise as uint64."""
+        return sum_words(self.matrix, query.asked, query.body.view(np.uint64)) + noise.view(np.uint64)
 
 
 @dataclass(frozen=True)
@@ -81,23 +86,35 @@ class PlaintextIntegerEvaluator:
     bank: str
     key: bytes = field(repr=False)
     matrix: Integers = field(repr=False)
-    guard: Guard = field(repr=False)
 
     def hint(self) -> U8:
         """None is needed."""
         return np.zeros((self.matrix.rows_count, 0, 10), dtype=np.uint8)
 
-    def answer(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> U8:
-        """M[rows]·u, eight bytes each."""
+    @property
+    def modular(self) -> bool:
+        """Sums are read modulo 2^64."""
+        return True
+
+    def check(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> CheckedQuery[I64]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         vectors = body_of(body, Cleartext, self.bank).values
         require_length(vectors.shape == (len(labels), self.matrix.n), self.bank)
         self.matrix.require_rows(rows, self.bank)
-        for label, values in zip(labels, vectors, strict=True):
-            request = request_digest(tag(self.key, values.data), rows.tolist(), NO_NOISE)
-            self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
+        asked = tuple(rows.tolist())
+        return CheckedQuery(vectors, tuple(labels), _names(self.key, vectors), asked, self.matrix.digest, 0.0)
+
+    def answer(self, query: CheckedQuery[I64], added: I64) -> U8:
+        """M[rows]·u + added, eight bytes each."""
+        vectors, rows = query.body, np.array(query.asked, dtype=np.int64)
         words = vectors.astype("<i8", copy=False).view("<u2").reshape(*vectors.shape, 4)
         sums = sum_words16(self.matrix, rows, words).view(np.uint64)
         shifts = np.arange(0, 64, 16, dtype=np.uint64)[:, None]
-        total = (sums << shifts).sum(axis=1, dtype=np.uint64)
+        total = (sums << shifts).sum(axis=1, dtype=np.uint64) + added.view(np.uint64)
         octets: U8 = total.astype("<u8").view(np.uint8)
         return octets.reshape(*total.shape, 8)
+
+
+def _names(key: bytes, vectors: I64) -> tuple[bytes, ...]:
+    """A name a vector, that the holder of the key alone can compute."""
+    return tuple(tag(key, np.ascontiguousarray(values).data) for values in vectors)

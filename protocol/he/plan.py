@@ -1,26 +1,90 @@
-"""The plaintext plan: how a tree's gradients become integers that cannot overflow.
+"""The plaintext plan: how a tree's gradients become integers that cannot overflow, and how they lie in one entry.
 
-One entry of M·u has 42 signed bits. Packed, g and h share it, 21 bits each; else each has a vector of its own.
-A bin's sum lies between the sum of the negative and the sum of the positive values of the tree's rows; to that
-comes the noise of the sums, cut at 8 sigma. The unit of a field is the smallest power of two with which both fit,
-so that every engine computes with the very same integers.
+One entry of M·u has 42 bits. A field (g or h) takes the bits that its sums and their noise need, and no more: the
+partner fills all higher bits with random ones, so that nothing else can be hidden there. Packed, g lies above h in one
+entry; else each has a vector of its own. The unit of a field is the smallest power of two with which both fit over all
+of the tree's rows, so that all parties' sums are in one unit and every engine computes with the very same integers.
 """
 
 from dataclasses import dataclass
 from math import ceil, frexp, log2, sqrt
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from protocol.errors import RefusedError
 from protocol.messages import F64, I64
 
 PACKED_BITS: Final = 21
+"""A field has at most so many bits where the unit is chosen for a packed entry."""
 WHOLE_BITS: Final = 42
 NOISE_CUT: Final = 8
 """Noise never exceeds this many standard deviations, and the plan reserves as much."""
 MIN_ROW_BITS: Final = 5
 """Gradients of fewer bits a row cost accuracy (Shi et al., NeurIPS 2022: 3 to 5 lose none)."""
+
+Bits = Annotated[int, Meta(ge=1, le=WHOLE_BITS)]
+RowBits = Annotated[int, Meta(ge=0, lt=WHOLE_BITS)]
+
+
+class FieldBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is declared of one field of a query.
+
+    row_log2: a row's integer is at most 2^row_log2 in size. bits: P; a sum with its noise is below 2^(P - 1) in size.
+    """
+
+    row_log2: RowBits
+    bits: Bits
+
+    def sigma(self, histogram_noise: float) -> float:
+        """Standard deviation of the noise on this field's sums, in integer units."""
+        return float(histogram_noise * 2.0**self.row_log2)
+
+    def widest(self, rows: int, histogram_noise: float) -> int:
+        """The most bits that sums of so many rows can need."""
+        return self.row_log2 + ceil(log2(rows + NOISE_CUT * histogram_noise + 1)) + 1
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the (g, h) of one tree lie in the entries of one partner's vectors."""
+
+    packed: bool
+    g: FieldBounds
+    h: FieldBounds
+
+    @property
+    def vectors_a_node(self) -> int:
+        """Vectors that carry one node."""
+        return 1 if self.packed else 2
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """Bits in use of an entry of each vector of a node."""
+        return (self.g.bits + self.h.bits,) if self.packed else (self.g.bits, self.h.bits)
+
+    def vectors(self, g: I64, h: I64) -> I64:
+        """Integer vectors of one node, shape (1 or 2, n)."""
+        return ((g << self.h.bits) + h)[None] if self.packed else np.stack((g, h))
+
+    def split(self, sums: I64) -> I64:
+        """Sums of g and h, shape (R, 2), from the opened sums of one node, shape (1 or 2, R).
+
+        Bits above those in use are random: each sum is reduced to its signed value.
+        """
+        if not self.packed:
+            return np.stack((signed(sums[0], self.g.bits), signed(sums[1], self.h.bits)), axis=1)
+        h = signed(sums[0], self.h.bits)
+        return np.stack((signed((sums[0] - h) >> self.h.bits, self.g.bits), h), axis=1)
+
+
+def signed(values: I64, bits: int | I64) -> I64:
+    """Values modulo 2^bits, in [-2^(bits - 1), 2^(bits - 1)); the bits above are ignored. bits: 1 to 64, or an array."""
+    shift = 64 - np.asarray(bits, dtype=np.int64)
+    out: I64 = (values << shift) >> shift
+    return out
 
 
 @dataclass(frozen=True)
@@ -35,34 +99,39 @@ class Field:
         """The worth of the integer 1."""
         return float(2.0**self.unit_log2)
 
-    def sigma(self, histogram_noise: float) -> float:
-        """Standard deviation of the noise on this field's sums, in integer units."""
-        return float(histogram_noise * 2.0**self.row_log2)
-
     def quantise(self, values: F64, uniforms: F64) -> I64:
         """Stochastic rounding to integers: unbiased; uniforms in [0, 1), one a row."""
         return np.floor(values * 2.0**-self.unit_log2 + uniforms).astype(np.int64)
 
+    def bounds(self, values: I64, histogram_noise: float) -> FieldBounds:
+        """The least bits for sums over any of these integers, shape (n,), and their noise."""
+        most = max(int(values[values > 0].sum()), -int(values[values < 0].sum()))
+        need = most + ceil(NOISE_CUT * histogram_noise * 2.0**self.row_log2)
+        return FieldBounds(self.row_log2, need.bit_length() + 1)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How the (g, h) of one tree are laid into vectors."""
+    """The units of one tree's (g, h), which all parties share, and whether both lie in one entry."""
 
     packed: bool
     g: Field
     h: Field
 
-    def vectors(self, g: I64, h: I64) -> I64:
-        """Integer vectors of one node, shape (1 or 2, n)."""
-        return ((g << PACKED_BITS) + h)[None] if self.packed else np.stack((g, h))
+    def packing(self, values: I64, histogram_noise: float, party: str = "bank") -> Packing:
+        """How a partner's vectors are laid out. values: quantised (g, h) of the tree's rows that it holds, (n, 2).
 
-    def split(self, sums: I64) -> I64:
-        """Sums of g and h, shape (R, 2), from the opened sums of one node, shape (1 or 2, R)."""
-        if not self.packed:
-            return np.stack((sums[0], sums[1]), axis=1)
-        half = 1 << (PACKED_BITS - 1)
-        h = ((sums[0] + half) & ((1 << PACKED_BITS) - 1)) - half
-        return np.stack(((sums[0] - h) >> PACKED_BITS, h), axis=1)
+        Raises: RefusedError: the sums do not fit the plaintext.
+        """
+        g, h = (field.bounds(values[:, k], histogram_noise) for k, field in enumerate((self.g, self.h)))
+        packing = Packing(self.packed, g, h)
+        if max(packing.bits) > WHOLE_BITS:
+            raise RefusedError(
+                party,
+                f"the sums of a tree need {max(packing.bits)} bits, and the plaintext has {WHOLE_BITS}",
+                "train on fewer rows",
+            )
+        return packing
 
 
 def make_plan(g: F64, h: F64, histogram_noise: float, party: str = "bank") -> Plan:

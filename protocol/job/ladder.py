@@ -14,11 +14,12 @@ _LONGEST: Final = 200
 
 @dataclass(frozen=True)
 class Rung:
-    """One training a model. partners: besides the bank. placebo: the partner's rows are permuted."""
+    """One training a model. partners: besides the bank. placebo: the partner's rows are permuted. number: in the job."""
 
     name: str
     partners: tuple[str, ...]
     placebo: bool = False
+    number: int = 0
 
 
 def rungs(bank: str, partners: Sequence[str], ladder: str | Sequence[Sequence[str]], placebo: bool) -> list[Rung]:
@@ -34,10 +35,10 @@ def rungs(bank: str, partners: Sequence[str], ladder: str | Sequence[Sequence[st
             groups.insert(0, ())
     out: list[Rung] = []
     for group in dict.fromkeys(groups):
-        out.append(Rung(_unlike(out, name_of(bank, group, partners)), group))
+        out.append(Rung(_unlike(out, name_of(bank, group, partners)), group, number=len(out)))
     used = [p for p in partners if any(p in rung.partners for rung in out)]
     if placebo and used:
-        out.append(Rung(_unlike(out, "placebo"), (used[0],), placebo=True))
+        out.append(Rung(_unlike(out, "placebo"), (used[0],), placebo=True, number=len(out)))
     return out
 
 

@@ -5,8 +5,10 @@ from typing import Final
 import numpy as np
 
 from protocol.algorithms.boosting import SumsQuery
+from protocol.algorithms.runs import Label
 from protocol.he.base import Body, Integers, OneHot
 from protocol.he.engines import OWN, evaluator, integer_evaluator, integer_kit, secret_kit
+from protocol.he.plan import FieldBounds
 from protocol.he.streams import fresh_key
 from protocol.messages import decode, encode
 
@@ -22,13 +24,12 @@ class _NoBudget:
     def admit_seed(self, seed: bytes, matrix: bytes) -> None:
         """Any."""
 
-    def admit_answer(self, hint_id: bytes, label: str, query: bytes, cost: float) -> None:
-        """Any."""
-
 
 def _sent(body: Body) -> Body:
     """A query's body as it arrives: in arrays that cannot be written to, for which kernels are compiled apart."""
-    query = SumsQuery(layout="", labels=(), columns=(), packed=True, g_log2=0, h_log2=0, body=body)
+    bounds = FieldBounds(0, 1)
+    labels = (Label("sums", "0" * 64),)
+    query = SumsQuery(layout="", labels=labels, columns=(), packed=True, g=bounds, h=bounds, body=body)
     sent = decode(query.KIND, encode(query))
     assert isinstance(sent, SumsQuery)
     return sent.body
@@ -47,7 +48,8 @@ def warm_kernels() -> None:
             labels = [f"warm {count} {k}" for k in range(count)]
             sealed, rows = kit.seal(vectors, labels), matrix.rows_of([0, 1])
             noise = np.zeros((count, len(rows)), dtype=np.int64)
-            opened = kit.open(sealed, rows, answers.answer(_sent(sealed.body), labels, [0, 1], noise))
+            query = answers.check(_sent(sealed.body), labels, [0, 1])
+            opened = kit.open(sealed, rows, answers.answer(query, noise))
             assert opened.sum() == 2 * vectors.sum()
         _warm_whole_numbers(engine)
 
@@ -58,4 +60,6 @@ def _warm_whole_numbers(engine: str) -> None:
     answers = integer_evaluator(engine, "warm", fresh_key(), matrix, seed, _NoBudget())
     kit = integer_kit(engine, "warm", fresh_key(), seed, answers.hint(), _ROWS)
     sealed = kit.seal(vectors, ["warm"])
-    assert kit.open(sealed, rows, answers.answer(sealed.body, ["warm"], rows)).sum() == vectors.sum()
+    query = answers.check(sealed.body, ["warm"], rows)
+    answer = answers.answer(query, np.zeros((1, 1), dtype=np.int64))
+    assert kit.open(sealed, rows, answer).sum() == vectors.sum()

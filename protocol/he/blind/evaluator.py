@@ -16,7 +16,7 @@ import numpy as np
 
 from protocol.errors import RefusedError
 from protocol.he import ring
-from protocol.he.base import Body, Ciphertext, Guard, OneHot, request_digest
+from protocol.he.base import Body, CheckedQuery, Ciphertext, Guard, OneHot
 from protocol.he.blind.flooding import flooding
 from protocol.he.blind.packing import DELTA_SHIFT
 from protocol.he.blind.public import hint_id
@@ -72,20 +72,27 @@ class BlindEvaluator:
             limbs += self._product(public[1 + first : 1 + last], first)
         return ring.from_limbs(limbs).high
 
-    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
+    @property
+    def modular(self) -> bool:
+        """Sums are taken modulo 2^42."""
+        return True
+
+    def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[Ciphertext]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
+        query = self._checked(body, len(labels), columns)
+        names = tuple(tag(self._naming, high.data, low.data) for high, low in zip(query.high, query.low, strict=True))
+        cost = self._cost(len(columns), int(self.matrix.starts_of(columns)[-1]))
+        return CheckedQuery(query, tuple(labels), names, tuple(columns), self.hint_id, cost)
+
+    def answer(self, query: CheckedQuery[Ciphertext], noise: I64) -> U64:
         """The sealed sums of the columns' rows, top 64 bits, shape (B, K)."""
-        body = self._checked(body, len(labels), columns)
+        body, columns, n = query.body, query.asked, self.matrix.n
         rows = self.matrix.rows_of(columns)
-        queries = [tag(self._naming, high.data, low.data) for high, low in zip(body.high, body.low, strict=True)]
-        for label, query, added in zip(labels, queries, noise, strict=True):
-            request = request_digest(query, columns, added)
-            self.guard.admit_answer(self.hint_id, label, request, self._cost(len(columns), len(rows)))
-        n = self.matrix.n
         sums = sum_words(self.matrix, columns, body.high[:, :n], body.low[:, :n])
         sums += self._masked_sums(body.high[:, n:], join_fives(body.low[:, n:]), rows)
-        high, low = sums[: len(labels)], sums[len(labels) :].view(np.int64)
-        for k, (label, query) in enumerate(zip(labels, queries, strict=True)):
-            error = self._flood(label, query, rows)
+        high, low = sums[: len(query.labels)], sums[len(query.labels) :].view(np.int64)
+        for k, (label, name) in enumerate(zip(query.labels, query.names, strict=True)):
+            error = self._flood(label, name, rows)
             low[k] += error & _LOW_MASK
             high[k] += (error >> LOW_BITS).view(np.uint64)
         high += (low >> LOW_BITS).view(np.uint64)

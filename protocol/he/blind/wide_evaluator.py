@@ -10,12 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from protocol.errors import RefusedError
-from protocol.he.base import NO_NOISE, Guard, Integers, request_digest
+from protocol.he.base import CheckedQuery, Guard, Integers
 from protocol.he.blind.public import hint_id
 from protocol.he.blind.wide_flooding import flood_cost, wide_flooding
 from protocol.he.blind.wide_hint import masked_rows
 from protocol.he.blind.wide_ring import (
     CUT_WORDS,
+    DELTA_WORDS,
     FLOOD_WORDS,
     MAX_INTEGER_ROWS,
     WORDS,
@@ -66,17 +67,27 @@ class WideEvaluator:
         """The masked rows, top 80 bits, shape (R, N, 10): once a matrix."""
         return masked_rows(self.matrix, self.seed, self.masks, self._rows_of("rho'", centred_binomial))
 
-    def answer(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> U8:
-        """The sealed sums of some rows, top 80 bits, shape (B, K, 10)."""
+    @property
+    def modular(self) -> bool:
+        """Sums are taken modulo 2^64."""
+        return True
+
+    def check(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> CheckedQuery[U8]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         residues = self._checked(body, len(labels), rows)
-        queries = [tag(self._naming, query.data) for query in residues]
+        names = tuple(tag(self._naming, query.data) for query in residues)
         cost = flood_cost(self.matrix.norms[rows])
-        for label, query in zip(labels, queries, strict=True):
-            self.guard.admit_answer(self.hint_id, label, request_digest(query, rows.tolist(), NO_NOISE), cost)
-        words, n = from_octets(residues), self.matrix.n
+        return CheckedQuery(residues, tuple(labels), names, tuple(rows.tolist()), self.hint_id, cost)
+
+    def answer(self, query: CheckedQuery[U8], added: I64) -> U8:
+        """The sealed sums of some rows, top 80 bits, shape (B, K, 10)."""
+        rows = np.array(query.asked, dtype=np.int64)
+        words, n = from_octets(query.body), self.matrix.n
         sums = sum_words16(self.matrix, rows, words[:, :n]) + self._masked_sums(words[:, n:], rows)
-        for k, (label, query) in enumerate(zip(labels, queries, strict=True)):
-            sums[k, :FLOOD_WORDS] += self._flood(label, query, rows)
+        for k, (label, name) in enumerate(zip(query.labels, query.names, strict=True)):
+            sums[k, :FLOOD_WORDS] += self._flood(label, name, rows)
+        whole = np.ascontiguousarray(added, dtype="<i8").view("<u2").reshape(*added.shape, -1)
+        sums[:, DELTA_WORDS:] += whole.transpose(0, 2, 1)
         return to_octets(carried(sums)[0][:, CUT_WORDS:])
 
     def _checked(self, body: IntegerBody, count: int, rows: I64) -> U8:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
-from protocol.he.base import NO_NOISE, Body, CkksVectors, Guard, Integers, OneHot, request_digest
+from protocol.he.base import Body, CheckedQuery, CkksVectors, Integers, OneHot
 from protocol.he.checks import body_of, require_length
 from protocol.he.ckks.scheme import (
     INTEGER_MATRIX_SCALE,
@@ -24,6 +24,9 @@ from protocol.he.integers import IntegerBody
 from protocol.he.octets import padded, through_file, to_words
 from protocol.he.streams import tag
 from protocol.messages import F64, I64, U8, U64
+
+Vectors = list[list[Any]]
+"""SEAL's ciphertexts, by vector and block."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class _Rotating:
         sent, blocks = body_of(body, CkksVectors, self.bank).blocks, -(-n // SLOTS)
         require_length(len(sent) == count * blocks, self.bank)
         return [sent[k * blocks : (k + 1) * blocks] for k in range(count)]
+
+    def checked(
+        self,
+        body: Body | IntegerBody,
+        labels: Sequence[str],
+        asked: Sequence[int],
+        matrix: OneHot | Integers,
+        key: bytes,
+    ) -> CheckedQuery[Vectors]:
+        """The query with SEAL's ciphertexts. Raises: IntegrityError."""
+        sent = self.vectors(body, len(labels), matrix.n)
+        names = tuple(tag(key, *blocks) for blocks in sent)
+        return CheckedQuery(self.loaded(sent), tuple(labels), names, tuple(asked), matrix.digest, 0.0)
 
     def loaded(self, vectors: list[tuple[bytes, ...]]) -> list[list[Any]]:
         """The same as SEAL's ciphertexts. Raises: IntegrityError: they are none."""
@@ -127,33 +143,36 @@ class CkksEvaluator:
     key: bytes = field(repr=False)
     matrix: OneHot = field(repr=False)
     public: bytes = field(repr=False)
-    guard: Guard = field(repr=False)
 
     @cached_property
     def _rotating(self) -> _Rotating:
         return _Rotating(self.bank, self.public)
+
+    @property
+    def modular(self) -> bool:
+        """Sums are real numbers."""
+        return False
 
     def hint(self) -> U64:
         """None is needed; the bank's keys are read, so that bad ones are refused at once."""
         _ = self._rotating.rotations
         return np.zeros((self.matrix.rows, 0), dtype=np.uint64)
 
-    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
-        """Ciphertexts of M[rows of columns]·u + noise as words, a line for each vector and S of its rows."""
-        rotating = self._rotating
-        sent = rotating.vectors(body, len(labels), self.matrix.n)
+    def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[Vectors]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         self.matrix.require_columns(columns, self.bank)
-        vectors = rotating.loaded(sent)
-        for label, blocks, added in zip(labels, sent, noise, strict=True):
-            request = request_digest(tag(self.key, *blocks), columns, added)
-            self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
+        return self._rotating.checked(body, labels, columns, self.matrix, self.key)
+
+    def answer(self, query: CheckedQuery[Vectors], noise: I64) -> U64:
+        """Ciphertexts of M[rows of columns]·u + noise as words, a line for each vector and S of its rows."""
+        rotating, vectors, columns = self._rotating, query.body, query.asked
         dense = [self._dense(columns, block) for block in range(-(-self.matrix.n // SLOTS))]
         parts = []
         for begin in range(0, noise.shape[1], SLOTS):
             rows = slice(begin, begin + SLOTS)
             sums = rotating.products(vectors, [block[rows] for block in dense], MATRIX_SCALE)
             parts.append([rotating.noisy(total, added[rows]) for total, added in zip(sums, noise, strict=True)])
-        return to_words([parts[p][v] for v in range(len(labels)) for p in range(len(parts))])
+        return to_words([parts[p][v] for v in range(len(vectors)) for p in range(len(parts))])
 
     def _dense(self, columns: Sequence[int], block: int) -> F64:
         """The rows of M that belong to the columns, over the positions of one block, shape (K, S)."""
@@ -174,29 +193,34 @@ class CkksIntegerEvaluator:
     key: bytes = field(repr=False)
     matrix: Integers = field(repr=False)
     public: bytes = field(repr=False)
-    guard: Guard = field(repr=False)
 
     @cached_property
     def _rotating(self) -> _Rotating:
         return _Rotating(self.bank, self.public)
+
+    @property
+    def modular(self) -> bool:
+        """Sums are real numbers."""
+        return False
 
     def hint(self) -> U8:
         """None is needed; the bank's keys are read, so that bad ones are refused at once."""
         _ = self._rotating.rotations
         return np.zeros((self.matrix.rows_count, 0, 10), dtype=np.uint8)
 
-    def answer(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> U8:
-        """Ciphertexts of M[rows]·u as octets, a line for each vector; S rows at most, which 63 columns do not reach."""
-        rotating = self._rotating
-        sent = rotating.vectors(body, len(labels), self.matrix.n)
+    def check(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> CheckedQuery[Vectors]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         self.matrix.require_rows(rows, self.bank)
-        vectors = rotating.loaded(sent)
-        for label, blocks in zip(labels, sent, strict=True):
-            request = request_digest(tag(self.key, *blocks), rows.tolist(), NO_NOISE)
-            self.guard.admit_answer(self.matrix.digest, label, request, 0.0)
+        return self._rotating.checked(body, labels, rows.tolist(), self.matrix, self.key)
+
+    def answer(self, query: CheckedQuery[Vectors], added: I64) -> U8:
+        """Ciphertexts of M[rows]·u as octets, a line for each vector; S rows at most, which 63 columns do not reach."""
+        rotating, vectors, rows = self._rotating, query.body, np.array(query.asked, dtype=np.int64)
         dense = [self._dense(rows, block) for block in range(-(-self.matrix.n // SLOTS))]
         sums = rotating.products(vectors, dense, INTEGER_MATRIX_SCALE)
-        octets: U8 = to_words([rotating.noisy(total, NO_NOISE) for total in sums]).view(np.uint8)
+        octets: U8 = to_words([rotating.noisy(total, exact) for total, exact in zip(sums, added, strict=True)]).view(
+            np.uint8
+        )
         return octets
 
     def _dense(self, rows: I64, block: int) -> F64:

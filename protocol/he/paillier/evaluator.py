@@ -10,7 +10,7 @@ import numpy as np
 from heu import phe
 
 from protocol.errors import RefusedError
-from protocol.he.base import Body, Guard, Integers, OneHot, PaillierNumbers, request_digest
+from protocol.he.base import Body, CheckedQuery, Integers, OneHot, PaillierNumbers
 from protocol.he.checks import body_of, require_length
 from protocol.he.integers import IntegerBody
 from protocol.he.octets import to_words, unpadded
@@ -32,13 +32,21 @@ class _Adding:
         """HEU's. Raises: RefusedError, IntegrityError: the key is weak, or none."""
         return _public_kit(self.public, self.bank)
 
-    def numbers(self, body: Body | IntegerBody, vectors: I64, n: int) -> tuple[tuple[bytes, ...], list[Any]]:
-        """The parts of a query for sums of shape (B, K), as they were sent and as HEU's. Raises: IntegrityError."""
+    def checked(
+        self,
+        body: Body | IntegerBody,
+        labels: Sequence[str],
+        asked: Sequence[int],
+        matrix: OneHot | Integers,
+        key: bytes,
+    ) -> CheckedQuery[list[Any]]:
+        """The query with HEU's numbers. Its vectors share their numbers, and so a name. Raises: IntegrityError."""
         sent = body_of(body, PaillierNumbers, self.bank).parts
         parts = [read(part, self.bank) for part in sent]
-        fits = len(parts) == len(list(batches(vectors))) and all(part.size == n for part in parts)
-        require_length(fits, self.bank)
-        return sent, parts
+        count = len(list(batches(np.zeros((len(labels), 0), dtype=np.int64))))
+        require_length(len(parts) == count and all(part.size == matrix.n for part in parts), self.bank)
+        names = (tag(key, *sent),) * len(labels)
+        return CheckedQuery(parts, tuple(labels), names, tuple(asked), matrix.digest, 0.0)
 
     def sums(self, numbers: Any, held: list[list[int]], noise: I64) -> bytes:
         """Sums of the numbers held, a row each, packed into groups, with noise. noise: shape (B, K)."""
@@ -63,24 +71,27 @@ class PaillierEvaluator:
     key: bytes = field(repr=False)
     matrix: OneHot = field(repr=False)
     public: bytes = field(repr=False)
-    guard: Guard = field(repr=False)
+
+    @property
+    def modular(self) -> bool:
+        """A number holds several sums, side by side."""
+        return False
 
     def hint(self) -> U64:
         """None is needed; the bank's key is read, so that a weak one is refused at once."""
         _ = _Adding(self.bank, self.public).kit
         return np.zeros((self.matrix.rows, 0), dtype=np.uint64)
 
-    def answer(self, body: Body, labels: Sequence[str], columns: Sequence[int], noise: I64) -> U64:
-        """Ciphertexts of M[rows of columns]·u + noise as words, a line for each 47 vectors."""
-        adding = _Adding(self.bank, self.public)
-        sent, parts = adding.numbers(body, noise, self.matrix.n)
+    def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[list[Any]]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         self.matrix.require_columns(columns, self.bank)
-        query = tag(self.key, *sent)  # of all vectors: they share their numbers
-        for label, added in zip(labels, noise, strict=True):
-            self.guard.admit_answer(self.matrix.digest, label, request_digest(query, columns, added), 0.0)
-        held = self._held(columns)
+        return _Adding(self.bank, self.public).checked(body, labels, columns, self.matrix, self.key)
+
+    def answer(self, query: CheckedQuery[list[Any]], noise: I64) -> U64:
+        """Ciphertexts of M[rows of columns]·u + noise as words, a line for each 47 vectors."""
+        adding, held = _Adding(self.bank, self.public), self._held(query.asked)
         with quiet():
-            sums = [adding.sums(part, held, added) for part, added in zip(parts, batches(noise), strict=True)]
+            sums = [adding.sums(part, held, added) for part, added in zip(query.body, batches(noise), strict=True)]
         return to_words(sums)
 
     def _held(self, columns: Sequence[int]) -> list[list[int]]:
@@ -97,23 +108,28 @@ class PaillierIntegerEvaluator:
     key: bytes = field(repr=False)
     matrix: Integers = field(repr=False)
     public: bytes = field(repr=False)
-    guard: Guard = field(repr=False)
+
+    @property
+    def modular(self) -> bool:
+        """A number holds several sums, side by side."""
+        return False
 
     def hint(self) -> U8:
         """None is needed; the bank's key is read, so that a weak one is refused at once."""
         _ = _Adding(self.bank, self.public).kit
         return np.zeros((self.matrix.rows_count, 0, 10), dtype=np.uint8)
 
-    def answer(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> U8:
-        """Ciphertexts of M[rows]·u as octets, a line for each 47 vectors."""
-        adding, exact = _Adding(self.bank, self.public), np.zeros((len(labels), len(rows)), dtype=np.int64)
-        sent, parts = adding.numbers(body, exact, self.matrix.n)
+    def check(self, body: IntegerBody, labels: Sequence[str], rows: I64) -> CheckedQuery[list[Any]]:
+        """The query, once it is known to be well-formed. Raises: IntegrityError."""
         self.matrix.require_rows(rows, self.bank)
-        query = tag(self.key, *sent)
-        for label in labels:
-            self.guard.admit_answer(self.matrix.digest, label, request_digest(query, rows.tolist(), exact[0]), 0.0)
+        return _Adding(self.bank, self.public).checked(body, labels, rows.tolist(), self.matrix, self.key)
+
+    def answer(self, query: CheckedQuery[list[Any]], added: I64) -> U8:
+        """Ciphertexts of M[rows]·u as octets, a line for each 47 vectors."""
+        adding, rows = _Adding(self.bank, self.public), np.array(query.asked, dtype=np.int64)
+        exact = batches(added)
         with quiet():
-            sums = [self._sums(adding, part, rows, some) for part, some in zip(parts, batches(exact), strict=True)]
+            sums = [self._sums(adding, part, rows, some) for part, some in zip(query.body, exact, strict=True)]
         octets: U8 = to_words(sums).view(np.uint8)
         return octets
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from partner_node.algorithms.information import Information
-from partner_node.policy.budgets import FLOOD_BUDGET, Budgets
+from partner_node.policy.budgets import FLOOD_BUDGET, Allowance, Asked, Budgets, Run
 from protocol.algorithms.boosting import Split
 from protocol.errors import IntegrityError, RefusedError, UsageError
 from protocol.he.base import OneHot
@@ -19,49 +19,115 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "budgets.sqlite"
 
 
+def _run(budgets: Budgets, job: str = "a" * 64, nonce: bytes = b"n" * 32, uses: int | None = None) -> Run:
+    return budgets.open_run(*WHO, job, nonce, b"e" * 32, uses)
+
+
+def _spend(
+    budgets: Budgets, run: Run, labels: list[str], each: int, limit: int | None = None, *, approved: int | None = None,
+    request: bytes = b"question", alignment: str = "rows",
+) -> list[str]:  # fmt: skip
+    asked = [Asked(label, request, each) for label in labels]
+    return [one.label for one in budgets.spend(*WHO, alignment, run, asked, Allowance(limit, approved))]
+
+
 def test_equations_are_spent_once_and_survive_a_restart(path):
     budgets = Budgets(path, "telecom")
-    budgets.spend_equations(*WHO, "alignment", ["job/1", "job/2"], 2, 6)
-    budgets.spend_equations(*WHO, "alignment", ["job/1", "job/2"], 2, 6)
-    budgets.spend_equations(*WHO, "alignment", ["other/1"], 1, 6)
+    run = _run(budgets)
+    assert _spend(budgets, run, ["1", "2"], 2, 6) == ["1", "2"]
+    assert _spend(budgets, run, ["1", "2"], 2, 6) == []
+    other = _run(budgets, "b" * 64)
+    _spend(budgets, other, ["3"], 1, 6)
     budgets.close()
     budgets = Budgets(path, "telecom")
     assert budgets.equations(*WHO) == 5
-    assert budgets.equations(*WHO, "job/") == 4
+    assert budgets.equations(*WHO, "a" * 64) == budgets.equations(*WHO, "a" * 64, 1) == 4
     with pytest.raises(
         RefusedError, match=r"5 of 6 equations are released for life .contract clause max_equations_share"
     ):
-        budgets.spend_equations(*WHO, "alignment", ["other/2", "other/3"], 1, 6)
+        _spend(budgets, other, ["4", "5"], 1, 6)
     assert budgets.equations(*WHO) == 5, "a refusal spends nothing"
-    budgets.spend_equations(*WHO, "alignment", ["other/2"], 1, 6)
-    budgets.spend_equations(*WHO, "alignment", ["counted only"], 2, None)
+    assert _spend(budgets, other, ["4"], 1, 6, request=b"another") == ["4"], "and burns no label"
+    _spend(budgets, other, ["counted only"], 2)
     assert budgets.equations(*WHO) == 8
-    with pytest.raises(IntegrityError, match="label of another alignment"):
-        budgets.spend_equations(*WHO, "another alignment", ["job/1"], 2, None)
     assert budgets.equations("another bank", "data") == budgets.equations("bank", "other data") == 0
 
 
-def test_flooding_is_spent_once_and_refused_past_its_life(path):
+def test_a_label_is_answered_once_whatever_else_changes(path):
+    """Another hint, layout, alignment, run object or restart: the label is the bank's and the account's."""
     budgets = Budgets(path, "telecom")
-    budgets.admit_answer(b"hint", "a", b"query", FLOOD_BUDGET * 0.6)
-    budgets.admit_answer(b"hint", "a", b"query", FLOOD_BUDGET * 0.6)
+    run = _run(budgets)
+    _spend(budgets, run, ["1"], 2)
+    budgets.close()
+    budgets = Budgets(path, "telecom")
+    with pytest.raises(IntegrityError, match="second, different question under one label"):
+        _spend(budgets, run, ["1"], 2, request=b"another", alignment="other rows")
+    assert _spend(budgets, run, ["1"], 2, alignment="other rows") == []
+
+
+def test_a_run_has_a_number_an_epoch_and_a_use(path):
+    budgets = Budgets(path, "telecom")
+    first = _run(budgets, uses=2)
+    assert _run(budgets, uses=2) == first, "the same nonce is the same run"
+    second = budgets.open_run(*WHO, "a" * 64, b"m" * 32, b"f" * 32, 2)
+    assert (first.number, second.number) == (1, 2)
+    assert first.epoch != second.epoch
+    assert first.subject != second.subject
+    with pytest.raises(RefusedError, match="approved for 2 runs, and all are used"):
+        budgets.open_run(*WHO, "a" * 64, b"o" * 32, b"g" * 32, 2)
+    budgets.close()
+    budgets = Budgets(path, "telecom")
+    assert budgets.run(*WHO, "a" * 64, 2) == second
+    with pytest.raises(IntegrityError, match="run 3 of a job that it has not opened"):
+        budgets.run(*WHO, "a" * 64, 3)
+    assert "e" * 32 not in repr(first)
+
+
+def test_an_approved_run_has_its_plan_s_equations(path):
+    budgets = Budgets(path, "telecom")
+    run, again = _run(budgets), budgets.open_run(*WHO, "a" * 64, b"m" * 32, b"f" * 32, None)
+    _spend(budgets, run, ["1"], 2, approved=3)
+    with pytest.raises(RefusedError, match="approved file plans 3 equations"):
+        _spend(budgets, run, ["2"], 2, approved=3)
+    assert _spend(budgets, again, ["3"], 2, approved=3) == ["3"], "another run has its own"
+
+
+def test_all_that_a_request_spends_is_spent_or_nothing_is(path):
+    budgets = Budgets(path, "telecom")
+    run = _run(budgets)
+    budgets.spend_flood(b"hint", FLOOD_BUDGET)
+    with pytest.raises(RefusedError, match="flood"), budgets.spending():
+        _spend(budgets, run, ["1"], 2)
+        budgets.spend_flood(b"hint", 1.0)
+    assert budgets.equations(*WHO) == 0
+    assert _spend(budgets, run, ["1"], 2, request=b"another") == ["1"], "the label is not burnt"
+
+
+def test_flooding_is_refused_past_its_life(path):
+    budgets = Budgets(path, "telecom")
+    budgets.spend_flood(b"hint", FLOOD_BUDGET * 0.6)
     budgets.close()
     budgets = Budgets(path, "telecom")
     assert budgets.flood_spent(b"hint") == pytest.approx(FLOOD_BUDGET * 0.6)
     with pytest.raises(RefusedError, match="flood budget of its hint is spent"):
-        budgets.admit_answer(b"hint", "b", b"query", FLOOD_BUDGET * 0.5)
-    budgets.admit_answer(b"another hint", "b", b"query", FLOOD_BUDGET * 0.5)
+        budgets.spend_flood(b"hint", FLOOD_BUDGET * 0.5)
+    budgets.spend_flood(b"another hint", FLOOD_BUDGET * 0.5)
 
 
-def test_one_label_serves_one_query_and_one_seed_one_matrix(path):
+def test_one_seed_serves_one_matrix(path):
     budgets = Budgets(path, "telecom")
-    budgets.admit_answer(b"hint", "a", b"query", 1.0)
-    with pytest.raises(IntegrityError, match="second, different query under one label"):
-        budgets.admit_answer(b"hint", "a", b"another", 1.0)
     budgets.admit_seed(b"seed", b"matrix")
     budgets.admit_seed(b"seed", b"matrix")
     with pytest.raises(IntegrityError, match="one seed for two matrices"):
         budgets.admit_seed(b"seed", b"another")
+
+
+def test_what_stands_for_bins_is_fixed_once(path):
+    budgets = Budgets(path, "telecom")
+    budgets.admit_encoding(*WHO, "run/model/column", b"values")
+    budgets.admit_encoding(*WHO, "run/model/column", b"values")
+    with pytest.raises(IntegrityError, match="names other values for the bins of a column"):
+        budgets.admit_encoding(*WHO, "run/model/column", b"digits")
 
 
 def test_revealed_splits_and_shares_are_kept_by_binning(path):
@@ -128,16 +194,8 @@ def test_what_nodes_tell_is_to_the_last_digit_the_same_for_any_order_of_the_rows
     assert len({share(draws.permutation(3111)) for _ in range(20)}) == 1
 
 
-def test_what_was_released_before_there_were_accounts_joins_the_first_one(path):
+def test_the_files_of_an_account_are_recorded(path):
     budgets = Budgets(path, "telecom")
-    for data in ("a" * 64, "b" * 64):  # as earlier versions kept it, by the SHA-256 of each file
-        budgets.spend_equations("bank", data, "alignment", ["job/1"], 2, None)
-        budgets.set_share("bank", data, b"bins", 0.1)
-    budgets.open_account("table", "c" * 64)
-    assert budgets.equations("bank", "table", "job/") == 4
-    assert budgets.other_shares("bank", "table", b"") == pytest.approx(0.2)
-    budgets.open_account("table", "d" * 64)
-    budgets.open_account("another table", "d" * 64)
+    for sha256 in ("c" * 64, "d" * 64, "c" * 64):
+        budgets.open_account("table", sha256)
     assert [sha256 for sha256, _ in budgets.files("table")] == ["c" * 64, "d" * 64]
-    assert budgets.equations("bank", "table") == 4
-    assert budgets.equations("bank", "another table") == 0

@@ -1,7 +1,9 @@
 """A blind product between a real bank kit and a real partner with its budgets on disk, in a line or two."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,14 @@ def written_out(matrix: OneHot) -> I64:
     return out
 
 
+def answer(evaluator: Any, body: Any, labels: Sequence[str], asked: Any, added: I64 | None = None) -> Any:
+    """What an evaluator answers to a query that it finds well-formed; budgets are spent in between by its roles."""
+    query = evaluator.check(body, labels, asked)
+    if added is None:
+        added = np.zeros((len(labels), len(asked)), dtype=np.int64)
+    return evaluator.answer(query, added)
+
+
 @dataclass
 class Product:
     """Both halves under one hint."""
@@ -43,7 +53,7 @@ class Product:
         rows = self.evaluator.matrix.rows_of(columns)
         sealed = self.kit.seal(vectors, labels)
         added = np.full((len(labels), len(rows)), noise, dtype=np.int64)
-        return self.kit.open(sealed, rows, self.evaluator.answer(sealed.body, labels, columns, added))
+        return self.kit.open(sealed, rows, answer(self.evaluator, sealed.body, labels, columns, added))
 
 
 def product(folder: Path, matrix: OneHot, seed: bytes = SEED, hint: U64 | None = None) -> Product:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.protocol.he import reference
-from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, one_hot, product, written_out
+from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, answer, one_hot, product, written_out
 
 
 def _whole(high: np.ndarray, low: np.ndarray) -> list[int]:
@@ -46,10 +46,10 @@ def test_every_word_agrees(tmp_path: Path, n: int) -> None:
     query = bank.seal(vector.tolist(), "label")
     assert _whole(sealed.body.high[0], sealed.body.low[0]) == query
     noise = np.array([[3, -3, 5, 0, -5]])
-    answer = ours.evaluator.answer(sealed.body, ["label"], [0, 1], noise)
+    given = answer(ours.evaluator, sealed.body, ["label"], [0, 1], noise)
     whole = partner.answer(query, "label", noise[0].tolist())
-    assert answer[0].tolist() == [value >> 40 for value in whole]
-    opened = ours.kit.open(sealed, np.arange(5), answer)[0]
+    assert given[0].tolist() == [value >> 40 for value in whole]
+    opened = ours.kit.open(sealed, np.arange(5), given)[0]
     assert opened.tolist() == reference.open_whole(whole, hint, bank.secret(vector.tolist(), "label"))
     assert opened.tolist() == (written_out(matrix) @ vector + noise[0]).tolist()
 
@@ -65,8 +65,8 @@ def test_the_cut_costs_nothing_at_the_heaviest_secrets(
     ours = product(tmp_path, matrix)
     vector = np.arange(50, dtype=np.int64) << 30
     sealed = ours.kit.seal(vector[None], ["label"])
-    answer = ours.evaluator.answer(sealed.body, ["label"], [0], np.zeros((1, 3), dtype=np.int64))
+    given = answer(ours.evaluator, sealed.body, ["label"], [0], np.zeros((1, 3), dtype=np.int64))
     partner = reference.Partner(PARTNER_KEY, SEED, written_out(matrix).tolist(), matrix.digest)
     query = reference.Bank(MASTER, SEED, 50).seal(vector.tolist(), "label", secret)
     full = reference.open_whole(partner.answer(query, "label", [0] * 3), partner.hint(), secret)
-    assert ours.kit.open(sealed, np.arange(3), answer)[0].tolist() == full == (written_out(matrix) @ vector).tolist()
+    assert ours.kit.open(sealed, np.arange(3), given)[0].tolist() == full == (written_out(matrix) @ vector).tolist()

@@ -1,6 +1,5 @@
 """What is refused, and that nothing was computed or spent before it was."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit
 from protocol.he.parameters import FLOOD_BUDGET_LOG2, MAX_ROWS, N
 from protocol.he.plaintext import PlaintextEvaluator
-from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, Product, one_hot, product
+from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, Product, answer, one_hot, product
 
 ROWS, HELD, SIZES = 300, 200, [2, 3, 4]
 
@@ -66,7 +65,7 @@ def test_a_malformed_query_is_refused_before_any_work(
     body = _broken(_query(made), how)
     monkeypatch.setattr("protocol.he.blind.evaluator.sum_words", lambda *_: pytest.fail("work was done"))
     with pytest.raises(IntegrityError, match=said):
-        made.evaluator.answer(body, ["label"], [0], _noise(2))
+        answer(made.evaluator, body, ["label"], [0], _noise(2))
     assert made.budgets.flood_spent(made.evaluator.hint_id) == 0
 
 
@@ -74,18 +73,18 @@ def test_a_malformed_query_is_refused_before_any_work(
 @pytest.mark.parametrize("engine", ["blind", "plaintext"])
 def test_columns_that_do_not_exist_are_refused(made: Product, columns: list[int], engine: str) -> None:
     """The compiled loops do not check bounds: this is where it is done."""
-    plain = PlaintextEvaluator("bank", PARTNER_KEY, made.evaluator.matrix, made.budgets)
+    plain = PlaintextEvaluator("bank", PARTNER_KEY, made.evaluator.matrix)
     body = _query(made) if engine == "blind" else Cleartext(values=np.zeros((1, ROWS), dtype=np.int64))
     with pytest.raises(IntegrityError, match="columns that do not exist"):
-        (made.evaluator if engine == "blind" else plain).answer(body, ["label"], columns, _noise(4))
+        answer(made.evaluator if engine == "blind" else plain, body, ["label"], columns, _noise(4))
 
 
 def test_plaintext_refuses_what_is_not_its_own(made: Product) -> None:
-    plain = PlaintextEvaluator("bank", PARTNER_KEY, made.evaluator.matrix, made.budgets)
+    plain = PlaintextEvaluator("bank", PARTNER_KEY, made.evaluator.matrix)
     with pytest.raises(IntegrityError, match="another engine"):
-        plain.answer(_query(made), ["label"], [0], _noise(2))
+        answer(plain, _query(made), ["label"], [0], _noise(2))
     with pytest.raises(IntegrityError, match="another length"):
-        plain.answer(Cleartext(values=np.zeros((1, 2), dtype=np.int64)), ["label"], [0], _noise(2))
+        answer(plain, Cleartext(values=np.zeros((1, 2), dtype=np.int64)), ["label"], [0], _noise(2))
 
 
 def test_a_seed_serves_one_matrix_also_after_a_restart(made: Product, tmp_path: Path) -> None:
@@ -97,50 +96,26 @@ def test_a_seed_serves_one_matrix_also_after_a_restart(made: Product, tmp_path: 
         BlindEvaluator("bank", PARTNER_KEY, one_hot(ROWS, [2, 3, 5]), SEED, again)
 
 
-def test_a_label_serves_one_query_one_set_of_columns_and_one_noise(made: Product) -> None:
-    """Else one noise would stand under two queries, or two noises under one, and cancel."""
+def test_a_query_has_one_name_and_a_cost_by_its_formula(made: Product) -> None:
+    """The partner's budgets know a question by its name, and spend of the hint's flooding what it costs."""
     body = _query(made)
-    made.evaluator.answer(body, ["label"], [0], _noise(2))
-    made.evaluator.answer(body, ["label"], [0], _noise(2))
-    for other, columns, rows, noise in ((_query(made, 2), [0], 2, 0), (body, [1], 3, 0), (body, [0], 2, 5)):
-        with pytest.raises(IntegrityError, match="second, different query under one label"):
-            made.evaluator.answer(other, ["label"], columns, _noise(rows, noise))
+    query = made.evaluator.check(body, ["label"], [0, 2])
+    assert query.cost == 10.5 * (2 * HELD + 6 * 2 * N)  # two columns of 200 held rows; six rows of the matrix
+    assert query.names == made.evaluator.check(body, ["label"], [1]).names
+    assert query.names != made.evaluator.check(_query(made, 2), ["label"], [0, 2]).names
+    assert query.hint == made.evaluator.hint_id
 
 
-def test_the_flood_budget_is_its_formula_spent_once_and_kept(made: Product, tmp_path: Path) -> None:
-    body, hint_id = _query(made), made.evaluator.hint_id
-    made.evaluator.answer(body, ["label"], [0, 2], _noise(6))
-    cost = 10.5 * (2 * HELD + 6 * 2 * N)  # two columns of 200 held rows; six rows of the matrix
-    assert made.budgets.flood_spent(hint_id) == cost
-    made.evaluator.answer(body, ["label"], [0, 2], _noise(6))
-    assert made.budgets.flood_spent(hint_id) == cost
-    other = _query(made, 2, "other")
-    made.evaluator.answer(other, ["other"], [1], _noise(3))
-    total = cost + 10.5 * (HELD + 3 * 2 * N)
+def test_a_spent_flood_budget_refuses_by_name_and_survives_a_restart(made: Product, tmp_path: Path) -> None:
+    assert FLOOD_BUDGET == 2.0**FLOOD_BUDGET_LOG2
+    hint_id = made.evaluator.hint_id
+    made.budgets.spend_flood(hint_id, FLOOD_BUDGET - 1.0)
+    with pytest.raises(RefusedError, match="flood budget"):
+        made.budgets.spend_flood(hint_id, 2.0)
     made.budgets.close()
     again = Budgets(tmp_path / "budgets.sqlite", "telecom")
-    assert again.flood_spent(hint_id) == total
-    restarted = replace(made.evaluator, guard=again)
-    restarted.answer(body, ["label"], [0, 2], _noise(6))
-    assert again.flood_spent(hint_id) == total
-
-
-def test_a_spent_flood_budget_refuses_by_name_and_repeats_stay_free(made: Product) -> None:
-    assert FLOOD_BUDGET == 2.0**FLOOD_BUDGET_LOG2
-    body, hint_id = _query(made), made.evaluator.hint_id
-    first = made.evaluator.answer(body, ["label"], [0], _noise(2))
-    left = FLOOD_BUDGET - made.budgets.flood_spent(hint_id)
-    made.budgets.admit_answer(hint_id, "much", b"q" * 32, left - 1.0)
-    with pytest.raises(RefusedError, match="flood budget"):
-        made.evaluator.answer(_query(made, 2, "next"), ["next"], [0], _noise(2))
-    assert (made.evaluator.answer(body, ["label"], [0], _noise(2)) == first).all()
-
-
-def test_another_hint_has_a_flood_budget_of_its_own(made: Product) -> None:
-    other = BlindEvaluator("bank", PARTNER_KEY, made.evaluator.matrix, b"t" * 32, made.budgets)
-    made.evaluator.answer(_query(made), ["label"], [0], _noise(2))
-    assert other.hint_id != made.evaluator.hint_id
-    assert made.budgets.flood_spent(other.hint_id) == 0
+    assert again.flood_spent(hint_id) == FLOOD_BUDGET - 1.0
+    assert again.flood_spent(b"another hint") == 0
 
 
 def test_an_answer_of_another_shape_is_not_opened(made: Product) -> None:
@@ -181,5 +156,5 @@ def test_an_unknown_engine_is_named(made: Product) -> None:
 
 def test_no_refusal_holds_a_key(made: Product) -> None:
     with pytest.raises(FedwarnError) as raised:
-        made.evaluator.answer(_broken(_query(made), "short"), ["label"], [0], _noise(2))
+        answer(made.evaluator, _broken(_query(made), "short"), ["label"], [0], _noise(2))
     assert PARTNER_KEY.decode() not in str(raised.value) + repr(raised.value)

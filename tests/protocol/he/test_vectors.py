@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partner_node.policy.budgets import FLOOD_BUDGET, Budgets
+from partner_node.policy.budgets import FLOOD_BUDGET, Allowance, Asked, Budgets
 from protocol import errors
 from protocol.he import ring
 from protocol.he.base import Ciphertext, Cleartext, OneHot, Sealed
@@ -45,7 +45,9 @@ class Run:
         columns = self.columns + {"column that does not exist": [2], "column asked twice": [0]}.get(self.change, [])
         labels = [] if self.change == "one label too few" else self.labels
         noise = np.array([self.case["noise"]])
-        answer = evaluator.answer(self._body(sealed), labels, columns, noise)
+        query = evaluator.check(self._body(sealed), labels, columns)
+        self._enter(query.labels[0], query.names[0], query.hint, query.cost)
+        answer = evaluator.answer(query, noise)
         self.step = "open"
         rows = self.matrix.rows_of(self.columns)
         opened = kit.open(sealed, rows, answer[:, 1:] if self.change == "answer one sum short" else answer)
@@ -60,9 +62,16 @@ class Run:
 
     def _spend(self, evaluator: BlindEvaluator) -> None:
         if self.change == "label used before":
-            self.budgets.admit_answer(evaluator.hint_id, self.labels[0], b"another query", 1.0)
+            self._enter(self.labels[0], b"another query", evaluator.hint_id, 1.0)
         if self.change == "flood budget spent":
-            self.budgets.admit_answer(evaluator.hint_id, "before", b"another query", FLOOD_BUDGET)
+            self._enter("before", b"another query", evaluator.hint_id, FLOOD_BUDGET)
+
+    def _enter(self, label: str, name: bytes, hint: bytes, cost: float) -> None:
+        """Spend what a question costs, as the partner's roles do."""
+        run = self.budgets.open_run("bank", "data", "0" * 64, b"n" * 32, b"e" * 32, None)
+        with self.budgets.spending():
+            self.budgets.spend("bank", "data", "rows", run, [Asked(label, name, 1)], Allowance(None, None))
+            self.budgets.spend_flood(hint, cost)
 
     def _body(self, sealed: Sealed) -> Ciphertext | Cleartext:
         body = sealed.body

@@ -35,7 +35,7 @@ MUST_FAIL: Final = [
     {"change": "query in the clear", "at": "answer", "error": "IntegrityError", "says": "another engine"},
     {"change": "column that does not exist", "at": "answer", "error": "IntegrityError", "says": "do not exist"},
     {"change": "column asked twice", "at": "answer", "error": "IntegrityError", "says": "do not exist"},
-    {"change": "label used before", "at": "answer", "error": "IntegrityError", "says": "second, different query"},
+    {"change": "label used before", "at": "answer", "error": "IntegrityError", "says": "second, different question"},
     {"change": "flood budget spent", "at": "answer", "error": "RefusedError", "says": "flood budget"},
     {"change": "seed used for another matrix", "at": "hint", "error": "IntegrityError", "says": "two matrices"},
     {"change": "hint one column short", "at": "kit", "error": "IntegrityError", "says": "hint of another shape"},

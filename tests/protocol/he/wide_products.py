@@ -10,7 +10,7 @@ from protocol.he.base import MAX_VALUE, Integers
 from protocol.he.blind.wide_evaluator import WideEvaluator
 from protocol.he.blind.wide_kit import WideSecretKit
 from protocol.messages import I64, U8
-from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED
+from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, answer
 
 
 def all_pairs(columns: int) -> I64:
@@ -48,7 +48,7 @@ class WideProduct:
         """Seal, answer, open, for all rows."""
         rows = np.arange(self.evaluator.matrix.rows_count)
         sealed = self.kit.seal(vectors, labels)
-        return self.kit.open(sealed, rows, self.evaluator.answer(sealed.body, labels, rows))
+        return self.kit.open(sealed, rows, answer(self.evaluator, sealed.body, labels, rows))
 
 
 def wide_product(folder: Path, matrix: Integers, seed: bytes = SEED, hint: U8 | None = None) -> WideProduct:

@@ -43,7 +43,7 @@ class Contract(WithAddedKeys):
     score_releases: int = Field(60, ge=0)
     min_glm_columns: int = Field(4, ge=1)
     max_glm_columns: int = Field(30, ge=0, le=30)
-    score_decimals: int = Field(3, ge=0, le=9)
+    score_decimals: int = Field(2, ge=0, le=9)
     max_iv_decimals: int = Field(0, ge=0, le=3)
     masked_scores: bool = True
     min_split_side: float = Field(0.0, ge=0, le=0.5)

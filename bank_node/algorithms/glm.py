@@ -34,7 +34,7 @@ _STALE: Final = 0.1
 """Steps of fewer standard errors than this leave the curvature as good as it was."""
 _COARSE: Final = 2
 """Steps of more standard errors than this make do with scores of fewer decimals, which tell less of a row."""
-_UNSETTLED: Final = 5.0
+_UNSETTLED: Final = 2.0
 """Rounding to d decimals moves the steps by a few 10^-d of a standard error: those below this many end the fit."""
 _HALVINGS: Final = 12
 

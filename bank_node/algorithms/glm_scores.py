@@ -4,6 +4,7 @@ Partners that have agreed on masks send their parts under these, and the bank re
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -47,10 +48,11 @@ class Scores:
                 task.bank, "a coefficient of a glm grows without bound: its column tells some labels without error",
                 "leave out that column, or set reg_lambda or reg_alpha",
             )  # fmt: skip
+        kind: Literal["release", "masked"] = "masked" if task.masks else "release"
         sent = {
             view.name: Coefficients(
                 design=view.design,
-                label=replace(task.label, kind="release", run=view.run, tree=len(self.released)),
+                label=replace(task.label, kind=kind, run=view.run, tree=len(self.released)),
                 values=tuple(coefficients[task.block(k)].tolist()),
                 decimals=min(decimals, view.decimals),
             )
@@ -106,7 +108,7 @@ class Scores:
         }
         with needing_all():
             replies = yield from ask(asked, MaskedScores)
-        largest = sum(largest_part(one.values) for one in sent.values())
+        largest = sum(largest_part(one.values, one.decimals) for one in sent.values())
         scores = summed({name: reply.scores for name, reply in replies.items()}, task.partners[0].rows, largest)
         self._enter(sent, scores)
         absent = {view.name: _absent(view, sent[view.name]) for view in task.partners}
@@ -122,7 +124,7 @@ def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) ->
 
     Raises: IntegrityError: other decimals or rows than agreed, or scores that the coefficients cannot give.
     """
-    largest = sum(abs(b) for b in sent.values) * MAX_VALUE // 10 ** (MOST_DECIMALS - sent.decimals) + 1
+    largest = largest_part(sent.values, sent.decimals) // 10 ** (MOST_DECIMALS - sent.decimals)
     plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
     if reply.decimals != sent.decimals or not plausible:
         raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")

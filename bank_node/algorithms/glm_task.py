@@ -27,7 +27,8 @@ Choose = Callable[[F64, F64, Flags, float], Choice]
 
 @dataclass(frozen=True)
 class GlmTask:
-    """One fit. label: the place of the fit in the job, of which all its labels are made. train: the rows fitted on, shape (n,).
+    """One fit. label: the place of the fit in the job, of which all its labels are made. train: the rows fitted on,
+    shape (n,).
 
     labels, weights: of all rows, shape (n,). scale: unit of the margin, 1 but for a linear model. choose: decides from
     information, slope, free columns and dispersion at the constant model which columns stay. offset: of the model, with

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from protocol.algorithms.glm import MOST_DECIMALS
+from protocol.algorithms.glm import LARGEST_SCORE, MOST_DECIMALS, UNIT
 from protocol.algorithms.masks import MaskKey, MaskKeyQuery, MasksAgreed, Member, PeerKey, PeerKeys, name, opened
 from protocol.errors import IntegrityError, TransportError
 from protocol.he.base import MAX_VALUE
@@ -40,9 +40,10 @@ def needing_all() -> Iterator[None]:
         raise TransportError(error.party, thing, error.remedy) from error
 
 
-def largest_part(coefficients: Sequence[int]) -> int:
-    """What a partner's part of a score cannot pass, in 1 / UNIT, rounding included."""
-    return sum(abs(b) for b in coefficients) * MAX_VALUE + 10**MOST_DECIMALS
+def largest_part(coefficients: Sequence[int], decimals: int) -> int:
+    """What a partner's part of a score cannot pass as it is released, in 1 / UNIT."""
+    step: int = 10 ** (MOST_DECIMALS - decimals)
+    return min(sum(abs(b) for b in coefficients) * MAX_VALUE + step, LARGEST_SCORE * UNIT)
 
 
 def summed(vectors: Mapping[str, U64], rows: int, largest: int) -> I64:

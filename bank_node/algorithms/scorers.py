@@ -137,7 +137,9 @@ class LinearScorer:
         group = yield from agree_on_masks(bank, digest, {p: a.alignment for p, a in alignments.items()})
         with needing_all():
             replies = yield from ask(queries_of(pools, alignments, group), MaskedTermScores)
-        largest = sum(largest_part([term.coefficient for term in self.model.of(p)]) for p in alignments)
+        largest = sum(
+            largest_part([term.coefficient for term in self.model.of(p)], self.model.decimals[p]) for p in alignments
+        )
         rows = next(iter(alignments.values())).rows
         scores = summed({p: reply.scores for p, reply in replies.items()}, rows, largest)
         return {together(list(alignments)): SumAnswers(scores, {p: self.model.not_held(p) for p in alignments})}

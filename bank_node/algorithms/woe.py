@@ -34,7 +34,8 @@ def count_partners(
 ) -> Script[Mapping[str, I64]]:
     """Rows, bads, and tested rows if given, a bin of every partner's columns, by partner: (rows of its matrix, 2 or 3).
 
-    label: of the way of binning. train, bad, tested: flags of the bank's rows, shape (n,). The counts are those of the rows that the partner holds.
+    label: of the way of binning. train, bad, tested: flags of the bank's rows, shape (n,).
+    The counts are those of the rows that the partner holds.
     Raises: IntegrityError: a column's bins do not add up to the totals. RefusedError: an equation budget is spent.
     """
     flags = [train, train & bad, *([] if tested is None else [tested])]

@@ -28,8 +28,8 @@ Model = TreeModel | LinearModel
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """model.json. By party: alignment, contract (digests of those it was trained under), pool (what the partner keeps of
-    it, by the partner's own digest), bins (digests), handles.
+    """model.json. By party: alignment, contract (digests of those it was trained under), pool (what the partner keeps
+    of it, by the partner's own digest), bins (digests), handles.
 
     metrics: of the test part, point estimates. calibration: from score to probability of default, fitted on the
     validation part; none where there was none: a score is the model's own. Of a job with [bands] too:

@@ -50,7 +50,8 @@ class Laboratory:
 
     y: labels, shape (n,). bank: its columns. partners: columns by name. positions: where each of the bank's rows
     stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets. weights: of the rows,
-    shape (n,). nonce: of the training under way. directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
+    shape (n,). nonce: of the training under way.
+    directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
     """
 
     y: F64

@@ -25,7 +25,7 @@ from protocol.algorithms.boosting import (
     Sums,
     SumsQuery,
 )
-from protocol.algorithms.runs import Label
+from protocol.algorithms.runs import Kind, Label
 from protocol.contract import Contract, refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.base import CheckedQuery, Cleartext, OneHot, PublicEvaluator
@@ -133,7 +133,7 @@ class BoostingAnswerer:
 
     def _sum(self, query: SumsQuery) -> Sums:
         """Noisy sums a bin; the budgets are spent before they are computed."""
-        run = self.run_of(query.labels)
+        run = self.run_of("sums", query.labels)
         self._require_well_formed(query)
         checked = self.evaluator.check(query.body, query.vector_labels, query.columns)
         nodes = _by_node(query, checked)
@@ -146,11 +146,18 @@ class BoostingAnswerer:
             noise += self.high_bits(run.epoch, checked, query.packing.bits * len(query.labels), noise.shape[1])
         return Sums(plaintext=isinstance(query.body, Cleartext), sums=self.evaluator.answer(checked, noise))
 
-    def run_of(self, labels: Sequence[Label]) -> Run:
-        """The run that labels are asked under. Raises: IntegrityError: it is not the one that was opened last."""
-        run = self.state.run
-        if run is None or any((label.job, label.run) != (run.job, run.number) for label in labels):
-            raise self._wrong("asked under the label of a run it has not opened", "open the run first")
+    @property
+    def run(self) -> Run:
+        """The run that was opened last. Raises: IntegrityError: there is none."""
+        if self.state.run is None:
+            raise self._wrong("asks before it has opened a run", "open the run first")
+        return self.state.run
+
+    def run_of(self, kind: Kind, labels: Sequence[Label]) -> Run:
+        """The run that labels are asked under. Raises: IntegrityError: another than was opened last, or of other kind."""
+        run = self.run
+        if any((label.job, label.run, label.kind) != (run.job, run.number, kind) for label in labels):
+            raise self._wrong(f"asked under the label of a run it has not opened, or that is not of {kind}", "open it")
         if len(set(labels)) != len(labels):
             raise self._wrong("asked twice under one label", SAME_VERSION)
         return run

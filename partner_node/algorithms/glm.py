@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ from protocol.algorithms.glm import (
     in_units,
     mean_and_deviation,
     product_rows,
-    rounded,
+    released,
 )
 from protocol.algorithms.preparing import Encoding, fit_prepared
 from protocol.algorithms.runs import Label
@@ -104,9 +104,20 @@ def values_of(terms: Sequence[Encoding], columns: Sequence[Column], party: str) 
 
 
 def scores_of(values: I32, coefficients: Sequence[int], order: I64, decimals: int) -> I64:
-    """The rounded score of every row of a row space. order: the table's row at each position, -1 where not held."""
-    score = rounded(values.astype(np.int64) @ np.array(coefficients, dtype=np.int64), decimals)
+    """The rounded score of every row of a row space, cut at `LARGEST_SCORE`.
+
+    order: the table's row at each position, -1 where not held.
+    """
+    score = released(values.astype(np.int64) @ np.array(coefficients, dtype=np.int64), decimals)
     return np.asarray(np.where(order >= 0, score[order], 0), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Releases of a run that its approved file plans: told singly, and hidden in the sum of several partners'."""
+
+    singly: int
+    hidden: int
 
 
 @dataclass
@@ -128,7 +139,7 @@ class GlmAnswerer:
     keep: Callable[[KeptTerms], str] = field(repr=False)
     masks: Masks
     singly: bool = True
-    planned: int | None = None
+    planned: Planned | None = None
 
     @cached_property
     def evaluator(self) -> IntegerEvaluator:
@@ -161,7 +172,7 @@ class GlmAnswerer:
 
     def _sum(self, query: CrossQuery) -> CrossSums:
         """Exact sums; the equation budget is spent before they are computed."""
-        run, count = self.layout.run_of([query.label]), len(self.terms)
+        run, count = self.layout.run_of("cross", [query.label]), len(self.terms)
         asked = [(query.body, query.vector_labels, np.arange(count), query.sum_log2)]
         if query.weight is not None:
             every = np.arange(len(product_rows(count)))
@@ -208,15 +219,15 @@ class GlmAnswerer:
                 "ask for masked scores, with the other partners of the rung",
             )  # fmt: skip
         scores = self._scores(message.values, message.decimals)
-        self._release(message.label, (message.values, message.decimals))
+        self._release("release", message.label, (message.values, message.decimals))
         return PartialScores(decimals=message.decimals, scores=scores)
 
     def _hide(self, message: MaskedCoefficients) -> MaskedScores:
         """The same under masks; each label is one of the `score_releases`."""
-        if self.masks.kept(message.group).subject != self.layout.run_of([message.label]).subject:
+        if self.masks.kept(message.group).subject != self.layout.run_of("masked", [message.label]).subject:
             raise IntegrityError(self._bank, "asked under the masks of another run", "run the job again")
         scores = in_units(self._scores(message.values, message.decimals, hiding=True), message.decimals)
-        self._release(message.label, (message.values, message.decimals, message.group, message.mask))
+        self._release("masked", message.label, (message.values, message.decimals, message.group, message.mask))
         return MaskedScores(scores=self.masks.hide(message.group, message.mask, scores))
 
     def _scores(self, coefficients: Sequence[int], decimals: int, hiding: bool = False) -> I64:
@@ -231,20 +242,28 @@ class GlmAnswerer:
         self._require_shown(coefficients, hiding)
         return scores_of(self.values, coefficients, self.order, decimals)
 
-    def _release(self, label: Label, asked: object) -> None:
+    def _release(self, kind: Literal["release", "masked"], label: Label, asked: object) -> None:
         """Enter a vector of scores before it leaves: one a label, within the plan and the alignment's releases."""
-        run, layout = self.layout.run_of([label]), self.layout
+        run, layout = self.layout.run_of(kind, [label]), self.layout
         state, budgets = layout.state, layout.budgets
         request = digest(self.design.encode(), msgspec.json.encode(asked))
         with budgets.spending():
             if not layout.enter(run, [Asked(label.text, request, 0)]):
                 return
             budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
-            if self.planned is not None and budgets.releases(state.bank, state.data, run) > self.planned:
-                raise refuse(
-                    layout.party, "approve", f"the job's approved file plans {self.planned} releases of partial "
-                    "scores, and more are asked", "run the job as it was approved",
-                )  # fmt: skip
+            self._require_planned(kind, budgets.releases(state.bank, state.data, run, kind))
+
+    def _require_planned(self, kind: Literal["release", "masked"], count: int) -> None:
+        """Raises: RefusedError: the run has more releases of a kind than its approved file plans."""
+        if self.planned is None:
+            return
+        most, how = (self.planned.singly, "") if kind == "release" else (self.planned.hidden, "masked ")
+        if count > most:
+            raise refuse(
+                self.layout.party, "approve",
+                f"the job's approved file plans {most} {how}releases of partial scores, and {count} are asked",
+                "run the job as it was approved",
+            )  # fmt: skip
 
     def _keep(self, message: KeepTerms) -> Kept:
         self._require_coefficients(message.values)

@@ -16,7 +16,7 @@ def count_bins(answerer: BoostingAnswerer, query: BinCountsQuery) -> BinCounts:
     Raises: RefusedError: the equation budget, or more bits than counts need. IntegrityError: labels of another run.
     """
     state, columns = answerer.state, range(len(answerer.table.shapes))
-    run, most = answerer.run_of([query.label]), bits_of_counts(state.matches)
+    run, most = answerer.run_of("counts", [query.label]), bits_of_counts(state.matches)
     if query.bits > most:
         raise refuse(
             answerer.party, "max_equations_share",

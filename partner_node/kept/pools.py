@@ -1,7 +1,7 @@
 """Pools: what a bank may score rows by later, on disk, named by what is in it, and checked when read.
 
-A pool holds splits that were told in a run, or the terms of a linear model. Its name is this partner's own digest of its
-content, so that nothing that a bank calls a model can be put in the place of another, or get round a revocation.
+A pool holds splits that were told in a run, or the terms of a linear model. Its name is this partner's own digest of
+its content, so that nothing that a bank calls a model can be put in the place of another, or get round a revocation.
 """
 
 from collections.abc import Sequence

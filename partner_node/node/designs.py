@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from partner_node.algorithms.boosting import BoostingAnswerer
-from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
+from partner_node.algorithms.glm import GlmAnswerer, Planned, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks
 from partner_node.kept.pools import SCHEMA, Pool
 from partner_node.kept.terms import KeptTerms
@@ -51,7 +51,7 @@ class Designs:
         if plan and not any(len(message.columns) <= model.columns for model in plan.models):
             raise self._agreement.not_as_approved(f"plans no linear model of {len(message.columns)} columns")
         layout = self._layouts.answerer(message.layout)
-        self._fix_encodings(message, layout.run_of([]))
+        self._fix_encodings(message, layout.run)
         terms = terms_of(own.config.bank, own.config.party, layout.table, own.table.columns, message.columns)
         text = msgspec.json.encode(terms)
         name = digest(b"fedwarn.v1 design", message.layout.encode(), layout.table.digest, text).hex()
@@ -94,8 +94,17 @@ class Designs:
         answerer = self._answerers[name]
         answerer.layout = self._layouts.answerer(answerer.layout_name)
         answerer.singly = self._tells_singly()
-        answerer.planned = plan.releases if (plan := self._agreement.plan) else None
+        answerer.planned = self._planned()
         return answerer
+
+    def _planned(self) -> Planned | None:
+        """Releases of a run as the approved file plans them: those that other partners' scores hide, and the others."""
+        plan = self._agreement.plan
+        if plan is None:
+            return None
+        hidden = self._agreement.contract.masked_scores and self._own.config.alignment == "shared"
+        alone = sum(model.alone for model in plan.models)
+        return Planned(alone, plan.releases - alone) if hidden else Planned(plan.releases, 0)
 
     def _tells_singly(self) -> bool:
         """Whether scores may leave without masks: where the contract asks for none, where partners share no order of
@@ -125,7 +134,7 @@ class Designs:
         )
 
     def _keep(self, layout: BoostingAnswerer, terms: KeptTerms) -> str:
-        own, run = self._own, layout.run_of([])
+        own, run = self._own, layout.run
         contract = self._agreement.contract.digest
         return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, (), terms))
 

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from protocol.algorithms.boosting import Split
-from protocol.algorithms.runs import subject_of
+from protocol.algorithms.runs import Kind, subject_of
 from protocol.contract import refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError, RefusedError
 from protocol.he.parameters import FLOOD_BUDGET_LOG2
@@ -31,7 +31,8 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS files (account TEXT, sha256 TEXT, since TEXT NOT NULL, PRIMARY KEY (account, sha256));
 CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (bank TEXT, account TEXT, job TEXT, run INTEGER, nonce BLOB NOT NULL,
-    epoch BLOB NOT NULL, opened TEXT NOT NULL, PRIMARY KEY (bank, account, job, run), UNIQUE (bank, account, job, nonce));
+    epoch BLOB NOT NULL, opened TEXT NOT NULL, PRIMARY KEY (bank, account, job, run),
+    UNIQUE (bank, account, job, nonce));
 CREATE TABLE IF NOT EXISTS labels (bank TEXT, account TEXT, label TEXT, job TEXT NOT NULL, run INTEGER NOT NULL,
     request BLOB NOT NULL, alignment TEXT NOT NULL, equations INTEGER NOT NULL, PRIMARY KEY (bank, account, label));
 CREATE TABLE IF NOT EXISTS flood (hint BLOB PRIMARY KEY, cost REAL NOT NULL);
@@ -81,7 +82,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a request may still spend. limit: equations for life, None if they are only counted. approved: of the run."""
+    """What a request may still spend. limit: equations for life, None if only counted. approved: of the run."""
 
     limit: int | None
     approved: int | None
@@ -223,11 +224,11 @@ class Budgets:
             )
         return new
 
-    def releases(self, bank: str, account: str, run: Run) -> int:
-        """Score releases of a run so far."""
+    def releases(self, bank: str, account: str, run: Run, kind: Kind) -> int:
+        """Score releases of a kind in a run so far."""
         query = "SELECT COUNT(*) FROM labels WHERE bank = ? AND account = ? AND job = ? AND run = ? AND label LIKE ?"
         with self._lock:
-            (count,) = self._base.execute(query, (bank, account, run.job, run.number, "release/%")).fetchone()
+            (count,) = self._base.execute(query, (bank, account, run.job, run.number, f"{kind}/%")).fetchone()
         return int(count)
 
     def _answered(self, bank: str, account: str, asked: Asked) -> bool:

@@ -35,7 +35,7 @@ class Terms(Message, frozen=True):
     purpose="agree on a run",
 )
 class Hello(Message, frozen=True):
-    """The bank's terms. job: digest of the job it is about to run. pool: of this partner's, that it is about to score by.
+    """The bank's terms. job: digest of the job it is about to run. pool: that it is about to score by.
 
     Both are empty in a greeting, after which nothing of a table may be asked where jobs need approval.
     """

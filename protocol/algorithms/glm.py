@@ -62,6 +62,8 @@ LARGEST_COEFFICIENT: Final = 1_000 * COEFFICIENT
 UNIT: Final = VALUE * COEFFICIENT
 """A row's score before rounding is a whole number of 1 / UNIT; nine decimals do not round it."""
 MOST_DECIMALS: Final = 9
+LARGEST_SCORE: Final = 8
+"""A partner's part of a score is cut here: of log-odds, of a log-rate, or of standard deviations of the label."""
 LEAST_SHARE: Final = 1e-5
 """Of the spread that the strongest column's part of a score has: a column with less does not count in the score."""
 _MOST_COLUMNS: Final = 64
@@ -337,6 +339,16 @@ def rounded(scores: I64, decimals: int) -> I64:
     """Scores in 1 / UNIT to 10^-decimals, halves up."""
     step = 10 ** (MOST_DECIMALS - decimals)
     return np.asarray((scores + step // 2) // step)
+
+
+def released(scores: I64, decimals: int) -> I64:
+    """Scores in 1 / UNIT as they leave a partner: to 10^-decimals, and cut at LARGEST_SCORE.
+
+    A score beyond says no more of a row, and fewer values that can leave tell less of it: log2(1601) bits at two
+    decimals.
+    """
+    most = LARGEST_SCORE * 10**decimals
+    return np.asarray(np.clip(rounded(scores, decimals), -most, most))
 
 
 def in_units(scores: I64, decimals: int) -> I64:

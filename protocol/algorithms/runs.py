@@ -23,15 +23,19 @@ Job = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 NONCE_BYTES: Final = 32
 
 
+Kind = Literal["sums", "counts", "cross", "release", "masked"]
+
+
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One question to one partner.
 
-    kind: "sums" of a tree node, "counts" of a way of binning, "cross" sums of a regression, a score "release".
+    kind: "sums" of a tree node, "counts" of a way of binning, "cross" sums of a regression; a "release" of scores, or a
+    "masked" one.
     job: SHA-256 of the job, hex. run: as the partner numbered it. party_set, model, fold, output (class), round, tree,
     node: place in the job, each from 0; of a regression, tree is the step and node the first vector of the query.
     """
 
-    kind: Literal["sums", "counts", "cross", "release"]
+    kind: Kind
     job: Job
     run: Count = 0
     party_set: Count = 0

@@ -81,7 +81,7 @@ class Packing:
 
 
 def signed(values: I64, bits: int | I64) -> I64:
-    """Values modulo 2^bits, in [-2^(bits - 1), 2^(bits - 1)); the bits above are ignored. bits: 1 to 64, or an array."""
+    """Values modulo 2^bits, in [-2^(bits - 1), 2^(bits - 1)); higher bits are ignored. bits: 1 to 64, or an array."""
     shift = 64 - np.asarray(bits, dtype=np.int64)
     out: I64 = (values << shift) >> shift
     return out

@@ -14,7 +14,7 @@ _LONGEST: Final = 200
 
 @dataclass(frozen=True)
 class Rung:
-    """One training a model. partners: besides the bank. placebo: the partner's rows are permuted. number: in the job."""
+    """One training a model. partners: besides the bank. placebo: a partner's rows are permuted. number: in the job."""
 
     name: str
     partners: tuple[str, ...]

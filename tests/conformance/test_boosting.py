@@ -9,19 +9,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
 from bank_node.models.trees import TreeModel
-from experiments.laboratory import OPEN, Laboratory
+from experiments.laboratory import JOB, OPEN, Laboratory
 from protocol.algorithms.boosting import Opening, SplitQuery, Sums, SumsQuery
 from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.runs import Label
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, RefusedError
+from protocol.he.plan import FieldBounds
 from tests.conformance.oracle import differ_by_a_tie, make, margins_of, oracle, require_alike
 from tests.laboratory import categories, numbers, some_columns
 
 # -- XGBoost as the oracle --------------------------------------------------------------------------------------
 
 TIES = {"trees": 0, "tied": 0}
+BOUNDS = FieldBounds(5, 15)
 
 
 @settings(max_examples=40, deadline=None)
@@ -167,9 +171,11 @@ def test_equation_budget_refuses_with_the_number_of_trees_that_fit(tmp_path):
     lab.contract = OPEN.model_copy(update={"max_equations_share": 0.1})
     with pytest.raises(RefusedError, match="max_equations_share"):
         lab.train(BoostingParams(n_estimators=20, max_depth=3))
-    opening = Opening(job="another", layout="telecom", rows=600, equations=160, equations_a_tree=8)
+    answerer = lab.answerers["telecom"]
+    run = answerer.budgets.open_run("bank", "data", "f" * 64, b"m" * 32, b"e" * 32, None).number
+    opening = Opening(job="f" * 64, run=run, layout="telecom", rows=600, equations=160, equations_a_tree=8)
     with pytest.raises(RefusedError, match=r"plan about \d trees"):
-        lab.answerers["telecom"].handle(opening)
+        answerer.handle(opening)
 
 
 def test_small_nodes_are_not_queried(tmp_path):
@@ -204,9 +210,9 @@ def test_a_second_query_under_one_label_is_refused(tmp_path):
     lab = make(tmp_path, 2, 300, 1, 2, 0.1, 0.9)
     lab.train(PARAMS, seed=1)
     answerer, task = lab.answerers["telecom"], lab.task
-    labels = (f"{task.label}/0/0/1",)
-    body = task.partners[0].kit.seal(np.ones((1, 307), dtype=np.int64), labels).body
-    query = SumsQuery(layout="telecom", labels=labels, columns=(0, 1), packed=True, g_log2=5, h_log2=5, body=body)
+    labels = (replace_struct(task.label, run=task.partners[0].run, node=1),)
+    body = task.partners[0].kit.seal(np.ones((1, 307), dtype=np.int64), ("label",)).body
+    query = SumsQuery(layout="telecom", labels=labels, columns=(0, 1), packed=True, g=BOUNDS, h=BOUNDS, body=body)
     with pytest.raises(IntegrityError, match="second, different"):
         answerer.handle(query)
     with pytest.raises(IntegrityError, match="does not exist"):
@@ -215,15 +221,21 @@ def test_a_second_query_under_one_label_is_refused(tmp_path):
         )
 
 
+def _label(tree: int) -> Label:
+    return Label("sums", JOB, 1, tree=tree, node=99)
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"g_log2": -9}, "impossible row value"),
-        ({"h_log2": 60}, "impossible row value"),
-        ({"packed": False, "labels": ("job/a", "job/b")}, "not pairs of g and h"),
-        ({"labels": ("job/a", "job/a")}, "twice under one label"),
-        ({"labels": ("another/a", "another/b")}, "job it has not opened"),
+        ({"g": FieldBounds(0, 12)}, "a sum was declared of 12 bits, where rows of 2.0 at most need 10"),
+        ({"h": FieldBounds(5, 40)}, "a sum was declared of 40 bits, where rows of 2.5 at most need 15"),
+        ({"packed": True}, "another length"),
+        ({"labels": (_label(7), _label(7))}, "twice under one label"),
+        ({"labels": (Label("sums", "f" * 64, 1),)}, "run it has not opened"),
+        ({"labels": (Label("sums", JOB, 9),)}, "run it has not opened"),
         ({"columns": (0, 0)}, "columns that do not exist"),
+        ({"columns": ()}, "the sums of no column"),
     ],
 )
 def test_what_would_get_round_the_noise_is_refused_and_spends_nothing(tmp_path, changed, sentence):
@@ -231,9 +243,9 @@ def test_what_would_get_round_the_noise_is_refused_and_spends_nothing(tmp_path, 
     lab.train(PARAMS, seed=1)
     answerer, kit = lab.answerers["telecom"], lab.task.partners[0].kit
     spent = answerer.budgets.equations("bank", "data")
-    good = {"labels": ("job/new/g", "job/new/h"), "columns": (0, 1), "packed": False, "g_log2": 5, "h_log2": 5}
+    good = {"labels": (_label(7),), "columns": (0, 1), "packed": False, "g": BOUNDS, "h": BOUNDS}
     body = kit.seal(np.ones((2, 307), dtype=np.int64), ("a", "b")).body
-    with pytest.raises(IntegrityError, match=sentence):
+    with pytest.raises((IntegrityError, RefusedError), match=sentence):
         answerer.handle(SumsQuery(**{"layout": "telecom", "body": body, **good, **changed}))
     assert answerer.budgets.equations("bank", "data") == spent
     assert isinstance(answerer.handle(SumsQuery(layout="telecom", body=body, **good)), Sums)

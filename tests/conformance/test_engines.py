@@ -12,9 +12,11 @@ from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.boosting import SumsQuery
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.runs import Label
 from protocol.errors import IntegrityError, RefusedError, UsageError
 from protocol.he import engines
 from protocol.he.base import CkksVectors, Cleartext, KeyPair, OneHot, PaillierNumbers
+from protocol.he.plan import FieldBounds
 from protocol.role import drive
 from tests.conformance.oracle import make
 from tests.conformance.test_woe import exchange_with
@@ -85,7 +87,7 @@ def test_a_regression_is_that_in_the_clear_within_the_scheme_s_tolerance(tmp_pat
 
 
 def _counted(lab, train, bad):
-    return drive(count_partners(JOB, lab.task.partners, train, bad), exchange_with(lab))["telecom"]
+    return drive(count_partners(Label("counts", JOB), lab.task.partners, train, bad), exchange_with(lab))["telecom"]
 
 
 @pytest.mark.parametrize("engine", COMPARED)
@@ -108,7 +110,7 @@ def test_the_largest_sums_of_the_plan_open_exactly(tmp_path, engine):
     kit = engines.secret_kit(engine, "telecom", b"m" * 32, b"s" * 32, partner.hint(), ROWS, keys)
     labels = ("a", "b", "c")
     sealed = kit.seal(vectors, labels)
-    answer = partner.answer(sealed.body, labels, columns, noise)
+    answer = partner.answer(partner.check(sealed.body, labels, columns), noise)
     assert answer.nbytes <= engines.answer_bytes(engine, len(rows), len(labels), 1) < 3 * answer.nbytes
     assert (kit.open(sealed, rows, answer) == exact + noise).all()
 
@@ -117,9 +119,6 @@ class NoBudget:
     """Admits all."""
 
     def admit_seed(self, seed, matrix):
-        """Any."""
-
-    def admit_answer(self, hint_id, label, query, cost):
         """Any."""
 
 
@@ -135,14 +134,13 @@ def test_what_is_no_query_is_refused_by_name(engine):
     keys = keys_of(engine)
     partner = engines.evaluator(engine, "bank", b"p" * 32, MATRIX, b"s" * 32, NoBudget(), keys.public)
     garbled, short = BODIES[engine]
-    noise = np.zeros((1, 2), dtype=np.int64)
     for body, sentence in (
         (garbled, "bank: sent what is no ciphertext"),
         (short, "bank: sent a query of another length"),
         (Cleartext(values=np.zeros((1, 5), dtype=np.int64)), "bank: sent a query of another engine"),
     ):
         with pytest.raises(IntegrityError, match=sentence):
-            partner.answer(body, ["label"], [0], noise)
+            partner.check(body, ["label"], [0])
     with pytest.raises(IntegrityError, match="bank: sent what is no ciphertext or key"):
         engines.evaluator(engine, "bank", b"p" * 32, MATRIX, b"s" * 32, NoBudget(), b"no key").hint()
     kit = engines.secret_kit(engine, "telecom", b"m" * 32, b"s" * 32, partner.hint(), 5, keys)
@@ -195,5 +193,8 @@ def test_a_missing_library_is_named_with_its_remedy(monkeypatch, engine):
 def test_a_query_says_that_it_is_encrypted(engine):
     kit = engines.secret_kit(engine, "telecom", b"m" * 32, b"s" * 32, np.zeros((2, 0), np.uint64), 5, keys_of(engine))
     body = kit.seal(np.ones((1, 5), dtype=np.int64), ["label"]).body
-    query = SumsQuery(layout="l", labels=("x",), columns=(0,), packed=True, g_log2=1, h_log2=1, body=body)
+    bounds = FieldBounds(1, 4)
+    query = SumsQuery(
+        layout="l", labels=(Label("sums", JOB),), columns=(0,), packed=True, g=bounds, h=bounds, body=body
+    )
     assert query.disclosure.encrypted

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bank_node.algorithms.masks import agree_on_masks
 from experiments.laboratory import JOB, OPEN
 from experiments.laboratory.glm import GlmLaboratory
+from partner_node.algorithms.glm import Planned
 from protocol.algorithms.glm import MOST_DECIMALS, Coefficients, MaskedCoefficients, rounded
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import MaskKey, MaskKeyQuery, Member, PeerKey, PeerKeys, masked, name, opened
@@ -89,15 +90,15 @@ def fitted(tmp_path_factory):
 
 def test_no_label_is_used_twice_and_every_release_is_counted(fitted):
     lab, fit, asked = fitted
-    assert len({one.label for one in asked}) == len(asked) == len(fit.released) > 2
-    assert all(one.label.startswith(f"{JOB}/") for one in asked)
-    assert all(a.label.rpartition("/")[2] != b.label.rpartition("/")[2] for a, b in pairwise(asked))
+    assert len({one.label for one in asked}) == len({one.mask for one in asked}) == len(asked) == len(fit.released) > 2
+    assert all((one.label.job, one.label.kind) == (JOB, "masked") for one in asked)
+    assert all(a.mask.rpartition("/")[2] != b.mask.rpartition("/")[2] for a, b in pairwise(asked))
     telecom = lab.fits["bureau"].layout
     contract = telecom.contract
     try:
         telecom.contract = contract.model_copy(update={"score_releases": len(asked)})
         with pytest.raises(RefusedError, match="score_releases"):
-            lab.fits["bureau"].handle(msgspec.structs.replace(asked[0], label=f"{JOB}/another"))
+            lab.fits["bureau"].handle(_under(asked[0], 99))
     finally:
         telecom.contract = contract
 
@@ -107,18 +108,42 @@ def test_a_repeat_gets_the_same_bytes_and_other_coefficients_under_its_label_are
     bureau = lab.fits["bureau"]
     assert encode(bureau.handle(asked[0])) == encode(bureau.handle(asked[0]))
     values = (asked[0].values[0] + 10**6, *asked[0].values[1:])
-    with pytest.raises(IntegrityError, match="second, different vector"):
+    with pytest.raises(IntegrityError, match="second, different question"):
         bureau.handle(msgspec.structs.replace(asked[0], values=values))
+    with pytest.raises(IntegrityError, match="second, different vector"):
+        bureau.handle(msgspec.structs.replace(_under(asked[0], 98), values=values))
     with pytest.raises(IntegrityError, match="not agreed on"):
-        bureau.handle(msgspec.structs.replace(asked[0], label="another job/label"))
+        bureau.handle(msgspec.structs.replace(_under(asked[0], 97), mask="another run/mask"))
     with pytest.raises(IntegrityError, match="never agreed on"):
         bureau.handle(msgspec.structs.replace(asked[0], group="0" * 64))
+
+
+def _under(asked: MaskedCoefficients, tree: int) -> MaskedCoefficients:
+    """The same under another label."""
+    return msgspec.structs.replace(asked, label=msgspec.structs.replace(asked.label, tree=tree))
+
+
+def _singly(asked: MaskedCoefficients, tree: int, decimals: int) -> Coefficients:
+    """The same, without masks."""
+    label = msgspec.structs.replace(asked.label, kind="release", tree=tree)
+    return Coefficients(design=asked.design, label=label, values=asked.values, decimals=decimals)
+
+
+def test_an_approved_file_bounds_the_releases_that_are_told_singly(fitted):
+    lab, _, asked = fitted
+    bureau = lab.fits["bureau"]
+    bureau.planned = Planned(0, 1000)
+    try:
+        with pytest.raises(RefusedError, match="plans 0 releases of partial scores, and 1 are asked"):
+            bureau.handle(_singly(asked[0], 50, asked[0].decimals))
+    finally:
+        bureau.planned = None
 
 
 def test_masked_scores_are_not_the_scores(fitted):
     lab, _, asked = fitted
     one, bureau = asked[-1], lab.fits["bureau"]
-    clear = bureau.handle(Coefficients(design=one.design, values=one.values, decimals=one.decimals)).scores
+    clear = bureau.handle(_singly(one, 51, one.decimals)).scores
     hidden = bureau.handle(one).scores.view(np.int64)
     assert abs(np.corrcoef(clear, hidden.astype(float))[0, 1]) < 0.15
     assert np.abs(hidden).max() > 2**60
@@ -197,7 +222,7 @@ def test_bins_that_are_read_off_a_partners_own_scores_are_not_read_off_masked_on
     values, decimals = np.array([one.values for one in asked]), [6] * len(asked)
     bureau.layout.contract = contract.model_copy(update={"score_decimals": 6})
     try:
-        sent = [Coefficients(design=one.design, values=one.values, decimals=6) for one in asked]
+        sent = [_singly(one, 60 + k, 6) for k, one in enumerate(asked)]
         clear = np.stack([bureau.handle(one).scores for one in sent]) * 10 ** (MOST_DECIMALS - 6)
     finally:
         bureau.layout.contract = contract

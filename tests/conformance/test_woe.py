@@ -12,6 +12,7 @@ from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_
 from experiments.laboratory import JOB, OPEN, Laboratory
 from partner_node.algorithms.woe import count_bins
 from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.runs import Label
 from protocol.algorithms.woe import BinCounts, BinCountsQuery, Evidence
 from protocol.errors import IntegrityError, RefusedError
 from protocol.he.base import Cleartext
@@ -20,6 +21,8 @@ from protocol.role import drive
 from tests.laboratory import some_columns
 
 ONE_TREE = BoostingParams(n_estimators=1, max_depth=1, max_bin=6)
+
+LABEL = Label("counts", JOB)
 
 
 def laboratory(folder: Path, seed: int, n: int, engine: str = "blind", contract=OPEN) -> Laboratory:
@@ -59,7 +62,7 @@ def test_encrypted_counts_equal_plain_ones(seed, n, engine):
     with TemporaryDirectory() as folder:
         lab = laboratory(Path(folder), seed, n, engine)
         train, bad = np.random.default_rng(seed).random(n) < 0.7, lab.y > 0
-        counts = drive(count_partners(JOB, lab.task.partners, train, bad), exchange_with(lab))
+        counts = drive(count_partners(LABEL, lab.task.partners, train, bad), exchange_with(lab))
         for view in lab.task.partners:
             found = evidence_of_partner(view, counts[view.name], train, bad)
             for ours, plain in zip(found, counted_in_clear(lab, view.name, train, bad), strict=True):
@@ -72,7 +75,7 @@ def test_encrypted_counts_equal_plain_ones(seed, n, engine):
 
 def test_two_equations_are_spent_once_and_refused_past_the_budget(tmp_path):
     lab = laboratory(tmp_path, 1, 200, "plaintext")
-    script = lambda: count_partners(JOB, lab.task.partners, lab.y >= 0, lab.y > 0)  # noqa: E731
+    script = lambda: count_partners(LABEL, lab.task.partners, lab.y >= 0, lab.y > 0)  # noqa: E731
     spent = lambda: lab.answerers["telecom"].budgets.equations("bank", "data")  # noqa: E731
     before = spent()
     drive(script(), exchange_with(lab))
@@ -82,7 +85,7 @@ def test_two_equations_are_spent_once_and_refused_past_the_budget(tmp_path):
     refusing = laboratory(tmp_path / "other", 1, 200, "plaintext")
     refusing.answerers["telecom"].contract = tight
     with pytest.raises(RefusedError, match="max_equations_share"):
-        drive(count_partners(JOB, refusing.task.partners, lab.y >= 0, lab.y > 0), exchange_with(refusing))
+        drive(count_partners(LABEL, refusing.task.partners, lab.y >= 0, lab.y > 0), exchange_with(refusing))
 
 
 def test_what_is_not_the_jobs_is_refused_and_a_lie_is_found(tmp_path):
@@ -90,7 +93,13 @@ def test_what_is_not_the_jobs_is_refused_and_a_lie_is_found(tmp_path):
     telecom = lab.answerers["telecom"]
     body = Cleartext(values=np.zeros((2, telecom.matrix.n), dtype=np.int64))
     with pytest.raises(IntegrityError, match="has not opened"):
-        count_bins(telecom, BinCountsQuery(layout="telecom", labels=("job/all/0", "job/all/1"), body=body))
+        count_bins(
+            telecom, BinCountsQuery(layout="telecom", label=Label("counts", JOB, 9), vectors=2, bits=8, body=body)
+        )
+
+    label = Label("counts", JOB, lab.task.partners[0].run, tree=9)
+    with pytest.raises(RefusedError, match=r"counts were declared of 42 bits, where \d+ rows need \d+"):
+        count_bins(telecom, BinCountsQuery(layout="telecom", label=label, vectors=2, bits=42, body=body))
 
     def lying(requests):
         replies = exchange_with(lab)(requests)
@@ -102,7 +111,7 @@ def test_what_is_not_the_jobs_is_refused_and_a_lie_is_found(tmp_path):
         lie = np.zeros((2, telecom.matrix.rows), dtype=np.int64)
         lie[1, :2] = moved
         with pytest.raises(IntegrityError, match="do not add up"):
-            drive(count_partners(JOB, lab.task.partners, lab.y >= 0, lab.y > 0), lying)
+            drive(count_partners(LABEL, lab.task.partners, lab.y >= 0, lab.y > 0), lying)
 
 
 def test_definitions():

@@ -61,7 +61,7 @@ class _Rotating:
         asked: Sequence[int],
         matrix: OneHot | Integers,
         key: bytes,
-    ) -> CheckedQuery[Vectors]:
+    ) -> CheckedQuery[Vectors]:  # fmt: skip
         """The query with SEAL's ciphertexts. Raises: IntegrityError."""
         sent = self.vectors(body, len(labels), matrix.n)
         names = tuple(tag(key, *blocks) for blocks in sent)

@@ -39,7 +39,7 @@ class _Adding:
         asked: Sequence[int],
         matrix: OneHot | Integers,
         key: bytes,
-    ) -> CheckedQuery[list[Any]]:
+    ) -> CheckedQuery[list[Any]]:  # fmt: skip
         """The query with HEU's numbers. Its vectors share their numbers, and so a name. Raises: IntegrityError."""
         sent = body_of(body, PaillierNumbers, self.bank).parts
         parts = [read(part, self.bank) for part in sent]

@@ -10,9 +10,13 @@ from partner_node.config import load_config
 from partner_node.node.node import PartnerNode
 from protocol.algorithms import agreement
 from protocol.algorithms.boosting import SumsQuery
+from protocol.algorithms.runs import Label
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.base import Ciphertext
 from protocol.he.parameters import N
+from protocol.he.plan import FieldBounds
+
+BOUNDS = FieldBounds(5, 20)
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def node(tmp_path: Path) -> Iterator[PartnerNode]:
 def _query(layout: str) -> SumsQuery:
     high, low = np.zeros((1, 50 + N), dtype=np.uint64), np.zeros((1, 50 + N, 5), dtype=np.uint8)
     return SumsQuery(
-        layout=layout, labels=("job/0",), columns=(0,), packed=True, g_log2=5, h_log2=5,
+        layout=layout, labels=(Label("sums", "0" * 64),), columns=(0,), packed=True, g=BOUNDS, h=BOUNDS,
         body=Ciphertext(high=high, low=low),
     )  # fmt: skip
 

@@ -92,13 +92,18 @@ def test_an_approved_run_has_its_plan_s_equations(path):
     assert _spend(budgets, again, ["3"], 2, approved=3) == ["3"], "another run has its own"
 
 
+def _spend_both(budgets: Budgets, run: Run) -> None:
+    with budgets.spending():
+        _spend(budgets, run, ["1"], 2)
+        budgets.spend_flood(b"hint", 1.0)
+
+
 def test_all_that_a_request_spends_is_spent_or_nothing_is(path):
     budgets = Budgets(path, "telecom")
     run = _run(budgets)
     budgets.spend_flood(b"hint", FLOOD_BUDGET)
-    with pytest.raises(RefusedError, match="flood"), budgets.spending():
-        _spend(budgets, run, ["1"], 2)
-        budgets.spend_flood(b"hint", 1.0)
+    with pytest.raises(RefusedError, match="flood"):
+        _spend_both(budgets, run)
     assert budgets.equations(*WHO) == 0
     assert _spend(budgets, run, ["1"], 2, request=b"another") == ["1"], "the label is not burnt"
 

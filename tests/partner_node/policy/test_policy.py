@@ -120,7 +120,7 @@ def _named(job: Job, digest: str) -> Job:
 def _open_another(parties: Parties) -> None:
     parties.train()
     layout = next((parties.partner.state / "layouts").iterdir()).stem
-    opening = Opening(job="f" * 64, layout=layout, rows=1, equations=1, equations_a_tree=1)
+    opening = Opening(job="f" * 64, run=1, layout=layout, rows=1, equations=1, equations_a_tree=1)
     parties.service._node.handle("bank", opening)
 
 

@@ -50,7 +50,10 @@ def serve(config: Config = HERE) -> dict[str, Any]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     with PartnerService(settings) as service:
-        server = serve_grpc(settings.listen, identity, service.serve, peers=[settings.bank], health=settings.health)
+        server = serve_grpc(
+            settings.listen, identity, service.serve, peers=[settings.bank], bound=service.most_bytes,
+            health=settings.health,
+        )  # fmt: skip
         TALK.say(f"{settings.party} answers {settings.bank} on {settings.listen}")
         stopped.wait()
         server.stop(grace_s=2.0)

@@ -67,7 +67,7 @@ class Contract(WithAddedKeys):
 
 def refuse(party: str, clause: str, thing: str, remedy: str) -> RefusedError:
     """The error of a request that a clause forbids; it names the clause."""
-    return RefusedError(party, f"{thing} (contract clause {clause})", remedy)
+    return RefusedError(party, f"{thing} (contract clause {clause})", remedy, clause)
 
 
 def _falls(clause: str) -> bool:

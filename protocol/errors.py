@@ -19,13 +19,14 @@ class FedwarnError(Exception):
         party: who is concerned ("bank", "telecom").
         thing: what is wrong, as a clause ("column 'PA022' is not in loans.csv").
         remedy: what to do about it ("add it, or take it out of [parties.telecom] columns").
+        rule: the clause of the contract, or the rule of the protocol, that forbids it; "" if none does.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, party: str, thing: str, remedy: str) -> None:
+    def __init__(self, party: str, thing: str, remedy: str, rule: str = "") -> None:
         super().__init__(party, thing, remedy)
-        self.party, self.thing, self.remedy = party, thing, remedy
+        self.party, self.thing, self.remedy, self.rule = party, thing, remedy, rule
 
     def __str__(self) -> str:
         return f"{self.party}: {self.thing}; {self.remedy}."

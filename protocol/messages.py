@@ -5,17 +5,28 @@ whether that is encrypted, and what it is for. Nothing else can be sent: the cod
 `CATALOGUE`. Decoding is strict: an unknown field, a wrong dtype or a byte left over is an error.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, TypeVar, get_args
+from math import prod
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from protocol.fields import NameOrNone, Sentence, as_shown, require_printable
+
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+
+MOST_AXES: Final = 4
+MOST_FIELDS: Final = 4000
+MOST_BYTES: Final = 1 << 16
+"""Of a body without arrays, unless its declaration says otherwise."""
+Bound = int | Callable[[int], int]
+"""Bytes of a body at most; or, by the receiver's number of rows."""
 
 
 class Disclosure(msgspec.Struct, frozen=True):
@@ -36,6 +47,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, eq=False, forbid_unknow
 
     KIND: ClassVar[str]
     DISCLOSURE: ClassVar[Disclosure]
+    BOUND: ClassVar[Bound]
 
     @property
     def disclosure(self) -> Disclosure:
@@ -50,14 +62,17 @@ CATALOGUE: Final[dict[str, type[Message]]] = {}
 M = TypeVar("M", bound=Message)
 
 
-def declared(kind: str, *, content: str, purpose: str, encrypted: bool = False) -> Callable[[type[M]], type[M]]:
-    """Class decorator: enter a message kind, with its disclosure, into the catalogue."""
+def declared(
+    kind: str, *, content: str, purpose: str, encrypted: bool = False, most_bytes: Bound = MOST_BYTES
+) -> Callable[[type[M]], type[M]]:
+    """Class decorator: enter a message kind, with its disclosure, into the catalogue. most_bytes: of a body."""
 
     def enter(cls: type[M]) -> type[M]:
         if kind in CATALOGUE:
             raise ValueError(f"message kind {kind!r} is declared twice")
         cls.KIND = kind
         cls.DISCLOSURE = Disclosure(content, encrypted, purpose)
+        cls.BOUND = most_bytes
         CATALOGUE[kind] = cls
         return cls
 
@@ -68,14 +83,55 @@ def declared(kind: str, *, content: str, purpose: str, encrypted: bool = False) 
 class Refusal(Message, frozen=True):
     """The reply in place of an answer. Raised again at the other side with the same exit code."""
 
-    code: int
-    party: str
-    thing: str
-    remedy: str
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    party: NameOrNone
+    thing: Sentence
+    remedy: Sentence
+    rule: NameOrNone = ""
+
+    def __post_init__(self) -> None:
+        require_printable(self.party, self.thing, self.remedy, self.rule)
 
 
 class Malformed(ValueError):
     """The bytes are not a message of the stated kind. Holds no content."""
+
+
+def cleartext(message: Message) -> str:
+    """What a message says in clear, as one line of JSON: for the ledger, and for whoever looks into it later.
+
+    Arrays are told by dtype and shape, bytes by their number and SHA-256. A line of more than `MOST_FIELDS` characters
+    is cut, and ends with the SHA-256 of the whole.
+    """
+    line = msgspec.json.encode(_told(message)).decode()
+    if len(line) <= MOST_FIELDS:
+        return line
+    return line[:MOST_FIELDS] + f"... sha256 {hashlib.sha256(line.encode()).hexdigest()}"
+
+
+def _told(value: object) -> object:
+    match value:
+        case np.ndarray():
+            return f"{value.dtype.str} {list(value.shape)}"
+        case bytes():
+            return f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:16]}"
+        case msgspec.Struct():
+            return {name: _told(getattr(value, name)) for name in value.__struct_fields__}
+        case tuple():
+            return [_told(one) for one in value]
+        case dict():
+            return {key: _told(one) for key, one in value.items()}
+        case msgspec.UnsetType():
+            return None
+    return value
+
+
+def most_bytes(kind: str, rows: int) -> int:
+    """Bytes of a body of this kind at most, at a receiver whose tables have so many rows. Raises: Malformed."""
+    if kind not in CATALOGUE:
+        raise Malformed(f"unknown message kind {as_shown(kind, 40)!r}")
+    bound = CATALOGUE[kind].BOUND
+    return bound if isinstance(bound, int) else bound(rows)
 
 
 def encode(message: Message) -> bytes:
@@ -105,10 +161,10 @@ def decode(kind: str, body: bytes | memoryview) -> Message:
         Malformed: an unknown kind, field, type, dtype or shape, or bytes left over.
     """
     if kind not in CATALOGUE:
-        raise Malformed(f"unknown message kind {kind[:40]!r}")
+        raise Malformed(f"unknown message kind {as_shown(kind, 40)!r}")
     try:
         return msgspec.msgpack.decode(body, type=CATALOGUE[kind], dec_hook=_unpack)
-    except (msgspec.DecodeError, ValueError, TypeError) as error:
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
         raise Malformed(f"not a valid {kind} message") from error
 
 
@@ -123,8 +179,10 @@ def _unpack(wanted: Any, value: Any) -> Any:
     shape_and_dtype = get_args(wanted)
     dtype = np.dtype(get_args(shape_and_dtype[1])[0]).newbyteorder("<")
     name, shape, data = value
-    if name != dtype.str or not isinstance(data, bytes):
+    if name != dtype.str or not isinstance(data, bytes) or not isinstance(shape, list) or len(shape) > MOST_AXES:
         raise Malformed("an array of another dtype than declared")
-    if not all(isinstance(k, int) and k >= 0 for k in shape):
+    if not all(type(k) is int and 0 <= k <= len(data) for k in shape):
         raise Malformed("an array of impossible shape")
+    if prod(shape) * dtype.itemsize != len(data):
+        raise Malformed("an array of another length than its shape")
     return np.frombuffer(data, dtype=dtype).reshape(shape)

@@ -70,7 +70,7 @@ def drive(script: Script[T], exchange: Exchange) -> T:
 
 def _of_type(party: str, reply: Message, expected: type[M]) -> M:
     if isinstance(reply, Refusal):
-        raise BY_CODE.get(reply.code, PeerError)(reply.party, reply.thing, reply.remedy)
+        raise BY_CODE.get(reply.code, PeerError)(reply.party, reply.thing, reply.remedy, reply.rule)
     if not isinstance(reply, expected):
         raise PeerError(
             party,

@@ -24,7 +24,6 @@ from protocol.algorithms.glm import (
 )
 from protocol.contract import refuse
 from protocol.errors import DataError, IntegrityError
-from protocol.he.base import MAX_VALUE
 from protocol.messages import I64
 from protocol.role import Script, ask
 

@@ -154,7 +154,7 @@ class BoostingAnswerer:
         return self.state.run
 
     def run_of(self, kind: Kind, labels: Sequence[Label]) -> Run:
-        """The run that labels are asked under. Raises: IntegrityError: another than was opened last, or of other kind."""
+        """The run that labels are asked under. Raises: IntegrityError: another run, or labels of another kind."""
         run = self.run
         if any((label.job, label.run, label.kind) != (run.job, run.number, kind) for label in labels):
             raise self._wrong(f"asked under the label of a run it has not opened, or that is not of {kind}", "open it")

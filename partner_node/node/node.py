@@ -115,6 +115,11 @@ class PartnerNode:
         return welcome
 
     @property
+    def rows(self) -> int:
+        """The longest row space that a query may have: the table's, or that of an alignment."""
+        return self._alignments.rows
+
+    @property
     def aligning(self) -> AlignmentState:
         """The alignment under way: all that this node must remember and has not in its state folder."""
         return self._alignments.answerer.state

@@ -5,7 +5,7 @@ from partner_node.config import PartnerConfig
 from partner_node.kept.cache import Cache
 from partner_node.node.node import PartnerNode
 from protocol.ledger import Ledger
-from protocol.messages import Message
+from protocol.messages import Message, most_bytes
 from protocol.node.files import machine_told, own_folder
 from protocol.wire.envelope import Envelope, Mark
 from protocol.wire.session import PartnerSessions
@@ -26,7 +26,10 @@ class PartnerService:
         except BaseException:
             self._ledger.close()
             raise
-        self._sessions = PartnerSessions(config.party, self._handle, self._received, self._sent)
+        self._sessions = PartnerSessions(
+            config.party, self._handle, self._received, self._sent,
+            on_unreadable=self._ledger.record_unreadable, most_bytes=self.most_bytes,
+        )  # fmt: skip
 
     def __enter__(self) -> "PartnerService":
         return self
@@ -42,6 +45,10 @@ class PartnerService:
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
         """The reply to one envelope of an authenticated peer."""
         return self._sessions.serve(peer, envelope)
+
+    def most_bytes(self, kind: str) -> int:
+        """Bytes of a request at most, by its kind and the rows of this node. Raises: Malformed: no such kind."""
+        return most_bytes(kind, self._node.rows)
 
     def rest(self) -> None:
         """Let another process serve, until `wake`."""

@@ -11,22 +11,31 @@ label that does not begin with its digest. A job that a partner has not approved
 What each learns beyond that: the other's version, contract and settings; the bank, a digest of the partner's file.
 """
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.contract import Contract
 from protocol.errors import PeerError
+from protocol.fields import Count, Digest, DigestOrNone, Name, Rows, require_finite, require_names
 from protocol.messages import Message, declared
 
 
 class Terms(Message, frozen=True):
     """What both nodes must have set alike, and the clauses of which the stricter holds."""
 
-    protocol_version: int
-    software: str
-    party: str
-    engine: str
-    alignment: str
-    split_rows: str
-    contract: dict[str, float]
+    protocol_version: Count
+    software: Name
+    party: Name
+    engine: Name
+    alignment: Name
+    split_rows: Name
+    contract: Annotated[dict[Name, float], Meta(max_length=64)]
+
+    def __post_init__(self) -> None:
+        require_names(self.software, self.party, self.engine, self.alignment, self.split_rows, *self.contract)
+        require_finite(self.contract.values())
 
 
 @declared(
@@ -41,8 +50,8 @@ class Hello(Message, frozen=True):
     """
 
     terms: Terms
-    job: str
-    pool: str = ""
+    job: DigestOrNone
+    pool: DigestOrNone = ""
 
 
 @declared(
@@ -52,11 +61,14 @@ class Welcome(Message, frozen=True):
     """The partner's terms. data: SHA-256 of its file, under which its budgets are kept. rows: of its table."""
 
     terms: Terms
-    data: str
-    rows: int
-    columns: int
-    equation_budget: str
-    noise_key: str
+    data: Digest
+    rows: Rows
+    columns: Count
+    equation_budget: Name
+    noise_key: Name
+
+    def __post_init__(self) -> None:
+        require_names(self.equation_budget, self.noise_key)
 
 
 def terms(party: str, engine: str, alignment: str, split_rows: str, contract: Contract) -> Terms:

@@ -32,11 +32,13 @@ Source: Meadows, IEEE S&P 1986; Huberman, Franklin and Hogg, EC 1999; group of R
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import numpy as np
+from msgspec import Meta
 
 from protocol.errors import ALIGN_ANEW, DataError
+from protocol.fields import Name, NameOrNone, Nonce, Rows, require_names
 from protocol.he.streams import digest
 from protocol.messages import I64, U8, Message, declared
 
@@ -53,19 +55,22 @@ PART: Final = 8192
 class Start(Message, frozen=True):
     """The bank opens an alignment. rows: keys that it will send. dating: its grid, or "" without dates."""
 
-    setting: str
-    id_columns: int
-    rows: int
-    nonce: bytes
-    dating: str = ""
+    setting: Name
+    id_columns: Annotated[int, Meta(ge=1, le=64)]
+    rows: Rows
+    nonce: Nonce
+    dating: NameOrNone = ""
+
+    def __post_init__(self) -> None:
+        require_names(self.setting, self.dating)
 
 
 @declared("alignment.started", content="number of rows, a nonce", purpose="agree on an alignment")
 class Started(Message, frozen=True):
     """The partner is ready."""
 
-    rows: int
-    nonce: bytes
+    rows: Rows
+    nonce: Nonce
 
 
 @declared("alignment.blinded_ids", content="blinded ids of the bank's rows", purpose="find matches", encrypted=True)
@@ -86,8 +91,8 @@ class TwiceBlinded(Message, frozen=True):
 class OwnIdsQuery(Message, frozen=True):
     """The bank asks for a part of the partner's blinded ids."""
 
-    first: int
-    count: int
+    first: Rows
+    count: Annotated[int, Meta(ge=0, le=PART)]
 
 
 @declared("alignment.own_ids", content="blinded ids of the partner's rows", purpose="find matches", encrypted=True)
@@ -101,7 +106,7 @@ class OwnIds(Message, frozen=True):
 class Matched(Message, frozen=True):
     """one-sided: how many rows matched, not which."""
 
-    matches: int
+    matches: Rows
 
 
 @declared("alignment.positions", content="which of the partner's rows matched", purpose="put matched rows in one order")

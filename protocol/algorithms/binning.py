@@ -19,11 +19,25 @@ settings.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
+from protocol.fields import (
+    Count,
+    Digest,
+    Keys,
+    Name,
+    NameOrNone,
+    Nonce,
+    Rows,
+    require_array,
+    require_names,
+    require_printable,
+)
+from protocol.he.base import MOST_ARRAY
 from protocol.messages import F64, I64, U8, U64, Message, declared
 from protocol.settings.preparation import Treatment, possible, text_of
 from protocol.table import I32, Column
@@ -33,6 +47,8 @@ MAX_BIN: Final = 255
 
 
 Kind = Literal["quantile", "equal-width"]
+Level = Annotated[int, Meta(ge=0, le=MAX_BIN)]
+MOST_COLUMNS: Final = 1 << 16
 
 
 class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -43,9 +59,9 @@ class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     go through, of a linear model that takes them as numbers and where the job says something of it.
     """
 
-    max_bin: int
+    max_bin: Annotated[int, Meta(ge=0, le=MAX_BIN)]
     kind: Kind = "quantile"
-    special: tuple[float, ...] = ()
+    special: Annotated[tuple[float, ...], Meta(max_length=MAX_BIN)] = ()
     preparation: Treatment | None = None
 
     @property
@@ -75,16 +91,21 @@ class ColumnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the values that the partner names; levels: then the level of each bin of a category (`level_of_bins`).
     """
 
-    number: int
-    ordinary: int
+    number: Annotated[int, Meta(ge=0, lt=1 << 16)]
+    ordinary: Annotated[int, Meta(ge=1, le=MAX_BIN)]
     missing: bool
     categorical: bool
     increasing: bool = False
-    special: int = 0
-    name: str = ""
+    special: Annotated[int, Meta(ge=0, le=MAX_BIN)] = 0
+    name: NameOrNone = ""
     rule: "Rule | None" = None
     treatment: Treatment | msgspec.UnsetType = msgspec.UNSET
-    levels: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    levels: Annotated[tuple[Level, ...], Meta(max_length=MAX_BIN + 1)] | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        require_printable(self.name)
+        if self.special > self.ordinary:
+            raise ValueError("more special bins than there are")
 
     @property
     def size(self) -> int:
@@ -108,7 +129,7 @@ def wrong_names(names: Mapping[str, str]) -> str:
 class LayoutQuery(Message, frozen=True):
     """The bank asks the partner to bin its columns over the rows of an alignment."""
 
-    alignment: str
+    alignment: Digest
     cutting: Cutting
 
 
@@ -116,29 +137,34 @@ class LayoutQuery(Message, frozen=True):
     "binning.layout",
     content="bins a column, whether categorical, missing, special, monotone, prepared; names if allowed; those dropped",
     purpose="tell the bank the shape of the sums",
+    most_bytes=1 << 26,
 )
 class Layout(Message, frozen=True):
     """The shape of the partner's matrix. layout: digest of alignment, cuts and data, names it from now on."""
 
-    layout: str
-    rows: int
-    columns: tuple[ColumnShape, ...]
-    dropped: tuple[int, ...]
-    nonce: bytes
+    layout: Digest
+    rows: Rows
+    columns: Annotated[tuple[ColumnShape, ...], Meta(max_length=MOST_COLUMNS)]
+    dropped: Annotated[tuple[Count, ...], Meta(max_length=MOST_COLUMNS)]
+    nonce: Nonce
 
 
 @declared(
     "binning.hint_query",
     content="a random nonce; on engines ckks and paillier the bank's public keys",
     purpose="joint public randomness of the hint",
+    most_bytes=1 << 28,
 )
 class HintQuery(Message, frozen=True, omit_defaults=True):
     """The bank's share of the public seed. keys: with which the partner computes, on engines that have some."""
 
-    layout: str
-    engine: str
-    nonce: bytes
-    keys: bytes = b""
+    layout: Digest
+    engine: Name
+    nonce: Nonce
+    keys: Keys = b""
+
+    def __post_init__(self) -> None:
+        require_names(self.engine)
 
 
 @declared(
@@ -146,11 +172,15 @@ class HintQuery(Message, frozen=True, omit_defaults=True):
     content="the one-hot bins times public randomness, masked",
     purpose="let the bank open the sums, once for all trainings",
     encrypted=True,
+    most_bytes=MOST_ARRAY,
 )
 class Hint(Message, frozen=True):
     """The hint, shape (R, N), uint64: top 64 bits of the masked rows."""
 
     hint: U64
+
+    def __post_init__(self) -> None:
+        require_array(self.hint, None, None)
 
 
 class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="number"):
@@ -161,7 +191,7 @@ class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     special: values with a bin each, after the ordered ones. rare: special values of too few rows, taken for missing.
     """
 
-    cuts: tuple[float, ...]
+    cuts: Annotated[tuple[float, ...], Meta(max_length=MAX_BIN)]
     missing: bool
     missing_as: int | None
     descending: bool = False

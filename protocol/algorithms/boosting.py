@@ -28,12 +28,15 @@ import msgspec
 from msgspec import Meta
 
 from protocol.algorithms.binning import MAX_BIN, ColumnShape
-from protocol.algorithms.runs import Count, Job, Label
-from protocol.he.base import Body, Cleartext
+from protocol.algorithms.runs import Label
+from protocol.fields import Count, Digest, Share, require_array
+from protocol.he.base import MOST_ARRAY, MOST_TEXT, Body, Cleartext, vectors_bytes
 from protocol.he.plan import FieldBounds, Packing
 from protocol.messages import U8, U64, Disclosure, Message, as_sent, declared
 
 MOST_NODES: Final = 1 << 12
+MOST_NODES_A_LEVEL: Final = 1 << 7
+"""Of a tree of the greatest depth: of two siblings one is asked, in one class or another."""
 """Nodes, or splits, that one query asks for at most."""
 MOST_COLUMNS: Final = 1 << 16
 
@@ -74,9 +77,9 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Opening(Message, frozen=True):
     """The bank declares a model. rows: matched rows that take part. equations: sums a row space, planned."""
 
-    job: Job
+    job: Digest
     run: Count
-    layout: str
+    layout: Digest
     rows: Count
     equations: Count
     equations_a_tree: Count
@@ -90,15 +93,18 @@ class Opened(Message, frozen=True):
     deviated from the protocol could have read at most, of all columns and of the one of which most.
     """
 
-    equations: int
-    equations_limit: int
+    equations: Count
+    equations_limit: Annotated[int, Meta(ge=0, le=1 << 62)]
     enforced: bool
-    information_share: float
-    readable_share: float = 0.0
-    largest_readable: float = 0.0
+    information_share: Share
+    readable_share: Share = 0.0
+    largest_readable: Share = 0.0
 
 
-@declared("boosting.sums_query", content=QUERY_CONTENT, purpose="sum gradients a bin", encrypted=True)
+@declared(
+    "boosting.sums_query", content=QUERY_CONTENT, purpose="sum gradients a bin", encrypted=True,
+    most_bytes=lambda rows: MOST_TEXT + vectors_bytes(2 * MOST_NODES_A_LEVEL, rows),
+)  # fmt: skip
 class SumsQuery(Message, frozen=True):
     """The vectors of one level's nodes.
 
@@ -106,7 +112,7 @@ class SumsQuery(Message, frozen=True):
     two, g and then h. g, h: bounds of a row's value and of a sum, in quantised units.
     """
 
-    layout: str
+    layout: Digest
     labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=MOST_NODES)]
     columns: Annotated[tuple[Annotated[int, Meta(ge=0, lt=MOST_COLUMNS)], ...], Meta(max_length=MOST_COLUMNS)]
     packed: bool
@@ -129,23 +135,32 @@ class SumsQuery(Message, frozen=True):
         return as_sent(self.DISCLOSURE, isinstance(self.body, Cleartext))
 
 
-@declared("boosting.sums", content="sums of gradients a bin, with noise", purpose="find splits", encrypted=True)
+@declared(
+    "boosting.sums", content="sums of gradients a bin, with noise", purpose="find splits", encrypted=True,
+    most_bytes=MOST_ARRAY,
+)  # fmt: skip
 class Sums(Message, frozen=True):
     """The sealed sums, shape (B, rows of the columns asked), uint64. plaintext: engine `plaintext`."""
 
     plaintext: bool
     sums: U64
 
+    def __post_init__(self) -> None:
+        require_array(self.sums, None, None)
+
     @property
     def disclosure(self) -> Disclosure:
         return as_sent(self.DISCLOSURE, self.plaintext)
 
 
-@declared("boosting.split_query", content="columns and bins chosen for a split", purpose="divide the rows of a node")
+@declared(
+    "boosting.split_query", content="columns and bins chosen for a split", purpose="divide the rows of a node",
+    most_bytes=MOST_TEXT,
+)  # fmt: skip
 class SplitQuery(Message, frozen=True):
     """The splits of one level that the bank has not asked before; split_rows = "all": no rows are named."""
 
-    layout: str
+    layout: Digest
     splits: Annotated[tuple[Split, ...], Meta(min_length=1, max_length=MOST_NODES)]
 
 
@@ -153,13 +168,18 @@ class SplitQuery(Message, frozen=True):
     "boosting.node_split_query",
     content="columns and bins chosen for a split, and the rows of its node",
     purpose="divide the rows of a node, revealing no other row's bit",
+    most_bytes=lambda rows: MOST_TEXT + MOST_NODES_A_LEVEL * (rows // 8 + 64),
 )
 class NodeSplitQuery(Message, frozen=True):
     """The splits of one level with split_rows = "node". rows: a packed flag a row of the row space, a split."""
 
-    layout: str
+    layout: Digest
     splits: Annotated[tuple[Split, ...], Meta(min_length=1, max_length=MOST_NODES)]
     rows: Annotated[tuple[U8, ...], Meta(max_length=MOST_NODES)]
+
+    def __post_init__(self) -> None:
+        for flags in self.rows:
+            require_array(flags, None)
 
 
 class SplitBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,11 +188,16 @@ class SplitBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     left: U8
     missing: U8
 
+    def __post_init__(self) -> None:
+        require_array(self.left, None)
+        require_array(self.missing, len(self.left))
+
 
 @declared(
     "boosting.splits",
     content="left, right or missing, of every row of the partner's table; information share so far",
     purpose="divide the rows of a node",
+    most_bytes=MOST_ARRAY,
 )
 class Splits(Message, frozen=True):
     """An answer a split, None where the information budget would be passed: "spent".
@@ -180,30 +205,33 @@ class Splits(Message, frozen=True):
     With split_rows = "node" the bits of rows outside the node are 0.
     """
 
-    bits: tuple[SplitBits | None, ...]
-    information_share: float
+    bits: Annotated[tuple[SplitBits | None, ...], Meta(max_length=MOST_NODES)]
+    information_share: Share
 
 
-@declared("boosting.handles", content="the splits a model uses", purpose="let the partner score the model later")
+@declared(
+    "boosting.handles", content="the splits a model uses", purpose="let the partner score the model later",
+    most_bytes=1 << 24,
+)  # fmt: skip
 class Handles(Message, frozen=True):
     """The splits of a model in order of first use: a split's place is its handle in the bank's model."""
 
-    layout: str
-    job: Job
+    layout: Digest
+    job: Digest
     run: Count
-    splits: Annotated[tuple[Split, ...], Meta(max_length=1 << 20)]
+    splits: Annotated[tuple[Split, ...], Meta(max_length=1 << 16)]
 
 
 @declared("boosting.kept", content="the pool's name, budgets spent", purpose="the partner keeps the thresholds")
 class Kept(Message, frozen=True):
     """The partner has stored a pool, named by its own digest of what is in it. The rest: as `Opened`."""
 
-    pool: str
-    equations: int
-    equations_limit: int
-    information_share: float
-    readable_share: float = 0.0
-    largest_readable: float = 0.0
+    pool: Digest
+    equations: Count
+    equations_limit: Annotated[int, Meta(ge=0, le=1 << 62)]
+    information_share: Share
+    readable_share: Share = 0.0
+    largest_readable: Share = 0.0
 
 
 def vector_labels(labels: Sequence[Label], packed: bool) -> tuple[str, ...]:

@@ -17,10 +17,12 @@ last checkup (a keyed digest of their names and types, which says nothing else).
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from protocol.fields import Count, Name, Seconds, require_names
 from protocol.messages import Message, declared
 
 LARGE: Final = 1 << 20
@@ -35,30 +37,39 @@ _BETWEEN: Final = re.compile(rb"(?<!\\)\|")
 class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
     """One format of an id column. kind: of its characters. length: how many. tenths: share of the rows, rounded."""
 
-    kind: str
-    length: int
-    tenths: int
+    kind: Name
+    length: Count
+    tenths: Annotated[int, Meta(ge=0, le=10)]
+
+    def __post_init__(self) -> None:
+        require_names(self.kind)
 
 
-IdFormats = tuple[tuple[Format, ...], ...]
+IdFormats = Annotated[tuple[Annotated[tuple[Format, ...], Meta(max_length=64)], ...], Meta(max_length=64)]
 """Formats of each id column, the most frequent first."""
 
 
-@declared("checkup.probe", content="the time, and filler of zeros", purpose="measure clocks, latency and speed")
+@declared(
+    "checkup.probe", content="the time, and filler of zeros", purpose="measure clocks, latency and speed",
+    most_bytes=LARGE + (1 << 16),
+)  # fmt: skip
 class Probe(Message, frozen=True):
     """time_s: seconds since 1970. wanted: bytes of filler in the reply, at most `LARGE`."""
 
-    time_s: float
-    filler: bytes
-    wanted: int
+    time_s: Seconds
+    filler: Annotated[bytes, Meta(max_length=LARGE)]
+    wanted: Annotated[int, Meta(ge=0, le=LARGE)]
 
 
-@declared("checkup.echo", content="the time, and filler of zeros", purpose="measure clocks, latency and speed")
+@declared(
+    "checkup.echo", content="the time, and filler of zeros", purpose="measure clocks, latency and speed",
+    most_bytes=LARGE + (1 << 16),
+)  # fmt: skip
 class Echo(Message, frozen=True):
     """The partner's time when it answered."""
 
-    time_s: float
-    filler: bytes
+    time_s: Seconds
+    filler: Annotated[bytes, Meta(max_length=LARGE)]
 
 
 @declared(
@@ -70,7 +81,7 @@ class FormatsQuery(Message, frozen=True):
     """skew_s: the partner's clock less the bank's, as measured by the probes."""
 
     formats: IdFormats
-    skew_s: float
+    skew_s: Seconds
 
 
 @declared(
@@ -82,7 +93,10 @@ class Formats(Message, frozen=True):
     """schema: changes when names or types of the partner's columns do, and means nothing but that."""
 
     formats: IdFormats
-    schema: str
+    schema: Name
+
+    def __post_init__(self) -> None:
+        require_names(self.schema)
 
 
 def formats_of(ids: Sequence[bytes]) -> IdFormats:

@@ -42,8 +42,20 @@ import numpy as np
 from msgspec import Meta
 
 from protocol.algorithms.binning import ColumnShape
-from protocol.algorithms.runs import Count, Job, Label
-from protocol.he.base import I32, MAX_PRODUCT, MAX_VALUE, Cleartext
+from protocol.algorithms.runs import Label
+from protocol.fields import (
+    Count,
+    Digest,
+    DigestOrNone,
+    Keys,
+    Name,
+    Nonce,
+    Rows,
+    require_array,
+    require_names,
+    require_printable,
+)
+from protocol.he.base import I32, MAX_PRODUCT, MAX_VALUE, MOST_ARRAY, MOST_TEXT, Cleartext, vectors_bytes
 from protocol.he.integers import IntegerBody
 from protocol.he.parameters import INTEGERS
 from protocol.he.streams import digest
@@ -67,6 +79,7 @@ LARGEST_SCORE: Final = 8
 LEAST_SHARE: Final = 1e-5
 """Of the spread that the strongest column's part of a score has: a column with less does not count in the score."""
 _MOST_COLUMNS: Final = 64
+Decimals = Annotated[int, Meta(ge=0, le=MOST_DECIMALS)]
 SumLog2 = Annotated[int, Meta(ge=0, le=40)]
 Values = Annotated[
     tuple[Annotated[int, Meta(ge=-LARGEST_COEFFICIENT, le=LARGEST_COEFFICIENT)], ...], Meta(max_length=_MOST_COLUMNS)
@@ -82,14 +95,15 @@ class DesignColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     none, the column's own numbers, prepared as the layout says.
     """
 
-    column: int
-    values: tuple[int, ...] = ()
+    column: Annotated[int, Meta(ge=0, lt=1 << 16)]
+    values: Annotated[tuple[Annotated[int, Meta(ge=-LARGEST_VALUE, le=LARGEST_VALUE)], ...], Meta(max_length=256)] = ()
 
 
 @declared(
     "glm.design",
     content="columns chosen for a model; what stands for each bin of theirs: how the bins relate to the label",
     purpose="lay out the columns of a linear model",
+    most_bytes=MOST_TEXT,
 )
 class Design(Message, frozen=True):
     """The columns of one partner in a model. layout: its bins. model: its number in the job.
@@ -97,8 +111,8 @@ class Design(Message, frozen=True):
     What stands for a bin is fixed by the first design of the run that names it.
     """
 
-    layout: str
-    job: Job
+    layout: Digest
+    job: Digest
     run: Count
     model: Count
     columns: Annotated[tuple[DesignColumn, ...], Meta(max_length=_MOST_COLUMNS)]
@@ -108,23 +122,27 @@ class Design(Message, frozen=True):
 class Designed(Message, frozen=True):
     """design: digest of alignment, data and columns; names them from now on."""
 
-    design: str
-    rows: int
-    nonce: bytes
+    design: Digest
+    rows: Rows
+    nonce: Nonce
 
 
 @declared(
     "glm.hint_query",
     content="a random nonce; on engines ckks and paillier the bank's public keys",
     purpose="joint public randomness of the hint",
+    most_bytes=1 << 28,
 )
 class DesignHintQuery(Message, frozen=True, omit_defaults=True):
     """The bank's share of the public seed. keys: as in `HintQuery` of binning."""
 
-    design: str
-    engine: str
-    nonce: bytes
-    keys: bytes = b""
+    design: Digest
+    engine: Name
+    nonce: Nonce
+    keys: Keys = b""
+
+    def __post_init__(self) -> None:
+        require_names(self.engine)
 
 
 @declared(
@@ -132,11 +150,15 @@ class DesignHintQuery(Message, frozen=True, omit_defaults=True):
     content="the columns and their products times public randomness, masked",
     purpose="let the bank open the sums, once for all fits of the design",
     encrypted=True,
+    most_bytes=MOST_ARRAY,
 )
 class DesignHint(Message, frozen=True):
     """The hint of a matrix of whole numbers (protocol/he/integers.py)."""
 
     hint: U8
+
+    def __post_init__(self) -> None:
+        require_array(self.hint, None, None, 10)
 
 
 @declared(
@@ -144,6 +166,7 @@ class DesignHint(Message, frozen=True):
     content="residuals and weights of the bank's rows, weights times its columns, zero elsewhere",
     purpose="gradient and curvature of the likelihood",
     encrypted=True,
+    most_bytes=lambda rows: MOST_TEXT + QUERY_BYTES + vectors_bytes(2, rows),
 )
 class CrossQuery(Message, frozen=True):
     """Vectors to sum over the columns; one more, of the weights, over columns and products, where it is asked for.
@@ -152,7 +175,7 @@ class CrossQuery(Message, frozen=True):
     sizes of a vector's entries is below 2^sum_log2; weight_sum_log2: of the weight's.
     """
 
-    design: str
+    design: Digest
     label: Label
     vectors: Annotated[int, Meta(ge=0, le=1 << 12)]
     sum_log2: SumLog2
@@ -180,6 +203,7 @@ class CrossQuery(Message, frozen=True):
     content="sums of the bank's vectors over columns and products of two columns, exact",
     purpose="gradient and curvature of the likelihood",
     encrypted=True,
+    most_bytes=MOST_ARRAY,
 )
 class CrossSums(Message, frozen=True):
     """The sealed sums: of `labels` over the d columns; of the weight over columns and products, or of no vector."""
@@ -187,6 +211,10 @@ class CrossSums(Message, frozen=True):
     plaintext: bool
     columns: U8
     weight: U8
+
+    def __post_init__(self) -> None:
+        if not {self.columns.ndim, self.weight.ndim} <= {2, 3}:
+            raise ValueError("an array of other axes than declared")
 
     @property
     def disclosure(self) -> Disclosure:
@@ -197,34 +225,42 @@ class CrossSums(Message, frozen=True):
 class Coefficients(Message, frozen=True):
     """In millionths, one a column of the design. decimals: of the scores wanted, the contract's at most."""
 
-    design: str
+    design: Digest
     label: Label
     values: Values
-    decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)]
+    decimals: Decimals
 
 
 @declared(
     "glm.partial_scores",
     content="the partner's part of the score, of every row of its table, rounded",
     purpose="residuals of a fit",
+    most_bytes=MOST_ARRAY,
 )
 class PartialScores(Message, frozen=True):
     """In 10^-decimals, a row of the row space, 0 where nothing stands; shape (n,)."""
 
-    decimals: int
+    decimals: Decimals
     scores: I64
+
+    def __post_init__(self) -> None:
+        require_array(self.scores, None)
 
 
 @declared(
     "glm.scores",
     content="the partner's part of the score, of every row of its table, rounded",
     purpose="score rows by a model trained before",
+    most_bytes=MOST_ARRAY,
 )
 class TermScores(Message, frozen=True):
     """As `PartialScores`, of a finished model."""
 
-    decimals: int
+    decimals: Decimals
     scores: I64
+
+    def __post_init__(self) -> None:
+        require_array(self.scores, None)
 
 
 @declared(
@@ -235,12 +271,15 @@ class TermScores(Message, frozen=True):
 class MaskedCoefficients(Message, frozen=True):
     """As `Coefficients`. group: of the masks. mask: names this release, the same to all partners of the group."""
 
-    design: str
+    design: Digest
     label: Label
     values: Values
-    decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)]
-    group: str
-    mask: str
+    decimals: Decimals
+    group: Digest
+    mask: Annotated[str, Meta(max_length=300)]
+
+    def __post_init__(self) -> None:
+        require_printable(self.mask)
 
 
 @declared(
@@ -248,11 +287,15 @@ class MaskedCoefficients(Message, frozen=True):
     content="the partner's part of the score, of every row, under masks that cancel in the sum of all partners' parts",
     purpose="residuals of a fit",
     encrypted=True,
+    most_bytes=MOST_ARRAY,
 )
 class MaskedScores(Message, frozen=True):
     """In 1 / UNIT, rounded to 10^-decimals of each, modulo 2^64, a row of the row space; shape (n,)."""
 
     scores: U64
+
+    def __post_init__(self) -> None:
+        require_array(self.scores, None)
 
 
 @declared(
@@ -260,20 +303,24 @@ class MaskedScores(Message, frozen=True):
     content="the partner's part of the score, of every row, under masks that cancel in the sum of all partners' parts",
     purpose="score rows by a model trained before",
     encrypted=True,
+    most_bytes=MOST_ARRAY,
 )
 class MaskedTermScores(Message, frozen=True):
     """As `MaskedScores`, of a finished model."""
 
     scores: U64
 
+    def __post_init__(self) -> None:
+        require_array(self.scores, None)
+
 
 @declared("glm.keep", content="the coefficients of a model", purpose="let the partner score the model later")
 class KeepTerms(Message, frozen=True, omit_defaults=True):
     """The coefficients of a finished model. group: of the masks under which alone it may be scored by, or ""."""
 
-    design: str
+    design: Digest
     values: Values
-    group: str = ""
+    group: DigestOrNone = ""
 
 
 def product_rows(columns: int) -> I64:

@@ -25,14 +25,19 @@ Source: Bonawitz et al., Practical Secure Aggregation, CCS 2017, sec. 4.0.1 (mas
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
+from protocol.fields import Digest, Name, require_names
 from protocol.he.streams import derive, digest, words
 from protocol.messages import I64, U64, Message, declared
 
+PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, Meta(max_length=256)]
+Certificate = Annotated[bytes, Meta(max_length=20_000)]
 FEWEST: Final = 2
 """Partners that a sum hides anything among."""
 
@@ -40,8 +45,11 @@ FEWEST: Final = 2
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One partner of a sum, and the alignment by which its vectors are ordered."""
 
-    party: str
-    alignment: str
+    party: Name
+    alignment: Digest
+
+    def __post_init__(self) -> None:
+        require_names(self.party)
 
 
 @declared(
@@ -52,8 +60,8 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MaskKeyQuery(Message, frozen=True):
     """subject: digest of the job, or of the model to score by. members: in order of their names."""
 
-    subject: str
-    members: tuple[Member, ...]
+    subject: Digest
+    members: Annotated[tuple[Member, ...], Meta(max_length=64)]
 
 
 @declared(
@@ -64,37 +72,41 @@ class MaskKeyQuery(Message, frozen=True):
 class MaskKey(Message, frozen=True):
     """public: X25519, 32 bytes. signature: ECDSA over `to_sign`. certificate: in PEM."""
 
-    public: bytes
-    signature: bytes
-    certificate: bytes
+    public: PublicKey
+    signature: Signature
+    certificate: Certificate
 
 
 class PeerKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A `MaskKey` as the bank passes it on."""
 
-    party: str
-    public: bytes
-    signature: bytes
-    certificate: bytes
+    party: Name
+    public: PublicKey
+    signature: Signature
+    certificate: Certificate
+
+    def __post_init__(self) -> None:
+        require_names(self.party)
 
 
 @declared(
     "masks.peer_keys",
     content="the other partners' public keys, signatures and certificates",
     purpose="hide each partner's scores in their sum",
+    most_bytes=1 << 21,
 )
 class PeerKeys(Message, frozen=True):
     """Of all members but the one that is told. group: `name` of the subject and members."""
 
-    group: str
-    keys: tuple[PeerKey, ...]
+    group: Digest
+    keys: Annotated[tuple[PeerKey, ...], Meta(max_length=64)]
 
 
 @declared("masks.agreed", content="an acknowledgement", purpose="hide each partner's scores in their sum")
 class MasksAgreed(Message, frozen=True):
     """The partner has a secret with each of the others."""
 
-    group: str
+    group: Digest
 
 
 def name(bank: str, subject: str, members: Sequence[Member]) -> str:

@@ -10,18 +10,14 @@ the same question again gets the same bytes. The run number is the partner's to 
 share a label. Numbers stand in labels where names could: a label tells a partner no name of another.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from protocol.fields import Count, Digest, Nonce
 from protocol.he.streams import digest
 from protocol.messages import Message, declared
-
-Count = Annotated[int, Meta(ge=0, le=1 << 31)]
-Job = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-NONCE_BYTES: Final = 32
-
 
 Kind = Literal["sums", "counts", "cross", "release", "masked"]
 
@@ -36,7 +32,7 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """
 
     kind: Kind
-    job: Job
+    job: Digest
     run: Count = 0
     party_set: Count = 0
     model: Count = 0
@@ -61,15 +57,15 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class RunOpening(Message, frozen=True):
     """The bank begins a run. nonce: 32 bytes; the same nonce again is the same run."""
 
-    job: Job
-    nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    job: Digest
+    nonce: Nonce
 
 
 @declared("run.opened", content="the number of the run", purpose="open a run of an approved job")
 class RunOpened(Message, frozen=True):
     """run: 1, 2, ... of this job, this bank and this table lineage."""
 
-    job: Job
+    job: Digest
     run: Annotated[int, Meta(ge=1, le=1 << 31)]
 
 

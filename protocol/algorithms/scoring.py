@@ -13,7 +13,13 @@ thresholds. A model's own name means nothing to a partner. Each scoring of an al
 partner's information budget is not touched; on another table they count anew.
 """
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from protocol.algorithms.boosting import SplitBits
+from protocol.fields import Digest, DigestOrNone, Share
+from protocol.he.base import MOST_ARRAY
 from protocol.messages import Message, declared
 
 
@@ -28,18 +34,19 @@ class ScoringQuery(Message, frozen=True, omit_defaults=True):
     group: of the masks under which partial scores of a linear model are to be hidden, or "" (masks.py).
     """
 
-    alignment: str
-    pool: str
-    group: str = ""
+    alignment: Digest
+    pool: Digest
+    group: DigestOrNone = ""
 
 
 @declared(
     "scoring.bits",
     content="left, right or missing, of every row of the partner's table, for each split of the model",
     purpose="score rows by a model trained before",
+    most_bytes=MOST_ARRAY,
 )
 class ScoringBits(Message, frozen=True):
     """A pair of bits a row, a handle, in order of the handles."""
 
-    bits: tuple[SplitBits, ...]
-    information_share: float
+    bits: Annotated[tuple[SplitBits, ...], Meta(max_length=1 << 16)]
+    information_share: Share

@@ -23,7 +23,8 @@ import numpy as np
 from msgspec import Meta
 
 from protocol.algorithms.runs import Label
-from protocol.he.base import Body, Cleartext
+from protocol.fields import Digest, require_array
+from protocol.he.base import MOST_ARRAY, MOST_TEXT, Body, Cleartext, vectors_bytes
 from protocol.he.plan import Bits
 from protocol.messages import F64, I64, U64, Disclosure, Message, as_sent, declared
 
@@ -39,6 +40,7 @@ EMPTY: Final = 0.5
     content="which of the bank's rows are trained on, which of them are bad, which are tested; zero elsewhere",
     purpose="count goods and bads a bin",
     encrypted=True,
+    most_bytes=lambda rows: MOST_TEXT + vectors_bytes(len(VECTORS), rows),
 )
 class BinCountsQuery(Message, frozen=True):
     """Two or three sealed vectors: 1 for a row trained on; for a bad one of them; for one tested.
@@ -46,7 +48,7 @@ class BinCountsQuery(Message, frozen=True):
     vectors: how many. bits: of every count, its sign included.
     """
 
-    layout: str
+    layout: Digest
     label: Label
     vectors: Annotated[int, Meta(ge=2, le=len(VECTORS))]
     bits: Bits
@@ -67,12 +69,16 @@ class BinCountsQuery(Message, frozen=True):
     content="rows a bin, exact: trained on, bad, tested",
     purpose="weight of evidence",
     encrypted=True,
+    most_bytes=MOST_ARRAY,
 )
 class BinCounts(Message, frozen=True):
     """The sealed counts, shape (2 or 3, R), uint64. plaintext: engine `plaintext`."""
 
     plaintext: bool
     sums: U64
+
+    def __post_init__(self) -> None:
+        require_array(self.sums, None, None)
 
     @property
     def disclosure(self) -> Disclosure:
@@ -83,20 +89,21 @@ class BinCounts(Message, frozen=True):
     "woe.values",
     content="information value of each of the partner's columns, rounded as the contract says",
     purpose="tell the partner what its columns are worth",
+    most_bytes=MOST_TEXT,
 )
 class InformationValues(Message, frozen=True):
     """Of the columns of a layout, in order, as whole numbers of 10^-decimals."""
 
-    layout: str
-    decimals: int
-    values: tuple[int, ...]
+    layout: Digest
+    decimals: Annotated[int, Meta(ge=0, le=9)]
+    values: Annotated[tuple[Annotated[int, Meta(ge=-(10**12), le=10**12)], ...], Meta(max_length=1 << 16)]
 
 
 @declared("woe.noted", content="that information values have come", purpose="tell the bank so")
 class Noted(Message, frozen=True):
     """The partner has kept them."""
 
-    layout: str
+    layout: Digest
 
 
 def vector_labels(label: Label, vectors: int) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 
 from protocol.errors import ALIGN_ANEW, IntegrityError
+from protocol.fields import require_array
+from protocol.he.parameters import INTEGERS
 from protocol.he.streams import I8, digest
 from protocol.messages import F64, I64, U8, U64, Message
 
@@ -164,6 +166,21 @@ class CheckedQuery(Generic[Q]):
         return "CheckedQuery(...)"
 
 
+MOST_TEXT: Final = 1 << 21
+"""Bytes of a query at most, besides its vectors."""
+MOST_ARRAY: Final = 1 << 33
+"""Bytes of a reply at most, whose size follows from the sender's table: 7,000 columns, or a million rows."""
+_ENTRY_BYTES: Final = 32
+"""Of an entry of a sealed vector at most, on every engine that may be used between companies."""
+_COMPARED_BYTES: Final = 1 << 22
+"""Of a sealed vector of few rows at most, on engines for comparison."""
+
+
+def vectors_bytes(vectors: int, rows: int) -> int:
+    """Bytes of so many sealed vectors over a row space at most."""
+    return vectors * (_ENTRY_BYTES * (rows + INTEGERS.n) + _COMPARED_BYTES)
+
+
 class Ciphertext(Message, frozen=True, tag="blind"):
     """Sealed vectors of the blind product: residues mod 2^104 as a top and a low word.
 
@@ -174,11 +191,18 @@ class Ciphertext(Message, frozen=True, tag="blind"):
     high: U64
     low: U8
 
+    def __post_init__(self) -> None:
+        require_array(self.high, None, None)
+        require_array(self.low, *self.high.shape, 5)
+
 
 class Cleartext(Message, frozen=True, tag="plaintext"):
     """The vectors as they are, shape (B, n), int64: engine `plaintext`, for tests only."""
 
     values: I64
+
+    def __post_init__(self) -> None:
+        require_array(self.values, None, None)
 
 
 class CkksVectors(Message, frozen=True, tag="ckks"):

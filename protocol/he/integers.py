@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from protocol.errors import RefusedError
+from protocol.fields import require_array
 from protocol.he.base import (
     MAX_PRODUCT,
     CheckedQuery,
@@ -39,6 +40,9 @@ class WideCiphertext(Message, frozen=True, tag="blind-wide"):
     """
 
     residues: U8
+
+    def __post_init__(self) -> None:
+        require_array(self.residues, None, None, 26)
 
 
 IntegerBody = WideCiphertext | Cleartext | CkksVectors | PaillierNumbers

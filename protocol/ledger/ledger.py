@@ -22,7 +22,8 @@ from typing import Any, BinaryIO, Final, Literal, TypedDict
 import msgspec
 
 from protocol.errors import UsageError
-from protocol.messages import Message
+from protocol.fields import as_shown
+from protocol.messages import Disclosure, Message, cleartext
 from protocol.node.files import write_whole
 from protocol.node.store import open_database, told
 from protocol.wire.envelope import Envelope
@@ -33,13 +34,13 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, time TEXT NOT NULL, direction TEXT NOT NULL,
     peer TEXT NOT NULL, session TEXT NOT NULL, sequence INTEGER NOT NULL, kind TEXT NOT NULL, bytes INTEGER NOT NULL,
     digest TEXT NOT NULL, encrypted INTEGER NOT NULL, content TEXT NOT NULL, purpose TEXT NOT NULL,
-    chain TEXT NOT NULL);
+    fields TEXT NOT NULL, chain TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS owner (party TEXT NOT NULL);
 """
 _FIELDS: Final = (
-    "number, time, direction, peer, session, sequence, kind, bytes, digest, encrypted, content, purpose, chain"
+    "number, time, direction, peer, session, sequence, kind, bytes, digest, encrypted, content, purpose, fields, chain"
 )
-_INSERT: Final = f"INSERT INTO entries ({_FIELDS}) VALUES ({', '.join('?' * 13)})"
+_INSERT: Final = f"INSERT INTO entries ({_FIELDS}) VALUES ({', '.join('?' * 14)})"
 _SUMMARY: Final = """
 SELECT direction, peer, kind, content, purpose, encrypted, COUNT(*), SUM(bytes)
 FROM (SELECT DISTINCT direction, peer, session, sequence, kind, digest, content, purpose, encrypted, bytes
@@ -51,7 +52,8 @@ GROUP BY direction, peer, kind, content, purpose, encrypted ORDER BY direction D
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message that left or arrived.
 
-    number: 1, 2, ... in the ledger. time: UTC, ISO 8601. digest: SHA-256 of the body, hex. chain: hex.
+    number: 1, 2, ... in the ledger. time: UTC, ISO 8601. digest: SHA-256 of the body, hex. fields: what the message
+    says in clear (`protocol.messages.cleartext`). chain: hex.
     """
 
     number: int
@@ -66,6 +68,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encrypted: bool
     content: str
     purpose: str
+    fields: str = ""
     chain: str = ""
 
 
@@ -165,11 +168,21 @@ class Ledger(LedgerReader):
     ) -> int:
         """Append an entry; its number. time: now, if not given. Raises: UsageError: the disk is full."""
         at = (time or datetime.now(UTC)).isoformat(timespec="milliseconds")
-        told_of = message.disclosure
+        return self._append(direction, peer, envelope, at, message.disclosure, cleartext(message))
+
+    def record_unreadable(self, peer: str, envelope: Envelope, why: str) -> None:
+        """Append what arrived and could not be read. Raises: UsageError: the disk is full."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        bare = Envelope(as_shown(envelope.session, 64), envelope.sequence, as_shown(envelope.kind, 64), envelope.body)
+        self._append("received", peer, bare, at, Disclosure("a request that cannot be read", False, why), "")
+
+    def _append(
+        self, direction: Direction, peer: str, envelope: Envelope, at: str, told_of: Disclosure, fields: str
+    ) -> int:
         with self._lock, told(self.path, self.party):
             bare = Entry(
                 self._number + 1, at, direction, peer, envelope.session, envelope.sequence, envelope.kind,
-                len(envelope.body), envelope.digest.hex(), told_of.encrypted, told_of.content, told_of.purpose,
+                len(envelope.body), envelope.digest.hex(), told_of.encrypted, told_of.content, told_of.purpose, fields,
             )  # fmt: skip
             chain = chained(self._chain, bare)
             self._base.execute(_INSERT, (*msgspec.structs.astuple(bare)[:-1], chain))

@@ -114,4 +114,4 @@ def _last_numbers(*receipts: Receipt) -> dict[str, int]:
 
 def _content(entry: Entry) -> tuple[object, ...]:
     """What both sides must agree on. Time and declaration are each side's own words."""
-    return (entry.sequence, entry.kind, entry.bytes, entry.digest)
+    return (entry.sequence, entry.kind, entry.bytes, entry.digest, entry.fields)

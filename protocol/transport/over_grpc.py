@@ -6,8 +6,10 @@ grpcio cannot require TLS 1.3: it negotiates it, and accepts 1.2 with ECDHE and 
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final, NoReturn
 
@@ -15,9 +17,10 @@ import grpc  # type: ignore[import-untyped]
 from cryptography import x509
 
 from protocol.errors import FedwarnError, IntegrityError, PeerError, TransportError
+from protocol.he.parameters import MAX_ROWS
 from protocol.identity import TlsMaterial
 from protocol.identity.certificates import dns_label, party_of, refuse_demo, refuse_expired
-from protocol.messages import Malformed
+from protocol.messages import Malformed, most_bytes
 from protocol.transport.address import Address, parse_address, port_in_use
 from protocol.transport.base import FanOut
 from protocol.transport.health import Health
@@ -45,14 +48,24 @@ _SERVER_OPTIONS: Final = (
 _CLIENT_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 20_000),  # an answer may take minutes: pings tell slow from dead
-    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", 8_000),  # an answer may take minutes: pings tell slow from stopped
+    ("grpc.keepalive_timeout_ms", 8_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.enable_retries", 0),  # trying again is the session's business
     ("grpc.enable_http_proxy", 0),
 )
+
+
+Bound = Callable[[str], int]
+"""Bytes of a body at most, by its kind. Raises: Malformed: there is no such kind."""
+_SAY_S: Final = 5.0
+
+
+def any_rows(kind: str) -> int:
+    """The bound of a receiver that does not know how many rows there are."""
+    return most_bytes(kind, MAX_ROWS)
 
 
 # -- the partner's side --------------------------------------------------------------------------------------------
@@ -77,18 +90,25 @@ class GrpcServer:
 
 
 def serve_grpc(
-    listen: str, tls: TlsMaterial, serve: Serve, *, peers: Collection[str], health: str = "", workers: int = 8
+    listen: str,
+    tls: TlsMaterial,
+    serve: Serve,
+    *,
+    peers: Collection[str],
+    bound: Bound = any_rows,
+    health: str = "",
+    workers: int = 8,
 ) -> GrpcServer:
     """Listen, and answer the parties named in `peers`, and nobody else.
 
     Args:
         listen: host:port; port 0 lets the system choose. health: the same for the loopback port, "" for none.
-        serve: usually `PartnerSessions.serve`. workers: requests at a time.
+        serve: usually `PartnerSessions.serve`. bound: of a request, by its kind. workers: requests at a time.
     Raises: UsageError: a port is in use.
     """
     address = parse_address(tls.party, listen)
     server = grpc.server(ThreadPoolExecutor(workers, thread_name_prefix="serve"), options=_SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((_Desk(tls, serve, peers).as_handler(),))
+    server.add_generic_rpc_handlers((_Desk(tls, serve, peers, bound).as_handler(),))
     credentials = grpc.ssl_server_credentials(
         [(tls.key_pem, tls.cert_pem)], root_certificates=tls.ca_pem, require_client_auth=True
     )
@@ -104,8 +124,8 @@ def serve_grpc(
 class _Desk:
     """Answers one call: who is it, what does it say, what is the reply."""
 
-    def __init__(self, tls: TlsMaterial, serve: Serve, peers: Collection[str]) -> None:
-        self._tls, self._serve = tls, serve
+    def __init__(self, tls: TlsMaterial, serve: Serve, peers: Collection[str], bound: Bound) -> None:
+        self._tls, self._serve, self._bound = tls, serve, bound
         self._peers = {dns_label(peer): peer for peer in peers}
 
     def as_handler(self) -> grpc.GenericRpcHandler:
@@ -117,12 +137,14 @@ class _Desk:
 
     def _deliver(self, chunks: Iterator[Chunk], context: grpc.ServicerContext) -> Iterator[Chunk]:
         try:
-            reply = self._serve(self._peer(context), join(chunks))
+            peer = self._peer(context)
+            reply = self._serve(peer, join(chunks, self._bound))
         except grpc.RpcError:  # the peer hung up in mid-request
             return
         except PeerError as error:
             _abort(context, grpc.StatusCode.PERMISSION_DENIED, f"{error.party} {error.thing}")
         except Malformed as error:
+            LOG.warning("%s refuses %s before reading it (rule size): it sent %s", self._tls.party, peer, error)
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except Exception:
             LOG.exception("%s: a bug outside of any session", self._tls.party)
@@ -205,11 +227,23 @@ class _Line:
             self._known = True
         try:
             replies: Iterable[Chunk] = self._deliver(split(envelope), timeout=self._deadline_s)
-            return join(replies)
+            with self._said_to_wait():
+                return join(replies, any_rows)
         except grpc.RpcError as error:
             raise self._told(error) from None
         except Malformed as error:
             raise IntegrityError(self._party, f"sent {error}", "run the same version on both sides") from None
+
+    @contextmanager
+    def _said_to_wait(self) -> Iterator[None]:
+        """Say once that a party is waited for, if it takes long."""
+        timer = threading.Timer(_SAY_S, LOG.info, ("waiting for %s", self._party))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Close the channel."""

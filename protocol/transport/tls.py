@@ -15,8 +15,13 @@ from protocol.errors import PeerError, TransportError
 from protocol.identity import CERT_FILE, KEY_FILE, Described, TlsMaterial, describe
 from protocol.identity.certificates import dns_label, refuse_demo, refuse_expired, refuse_other
 from protocol.transport.address import Address
+from protocol.transport.persistent import TooSlow
 
 _MEETING_S: Final = 5.0
+
+
+class Stalled(TooSlow):
+    """The other side takes connections and answers nothing: its process is stopped, or its machine is."""
 
 
 class NotAccepted(PeerError):
@@ -53,6 +58,12 @@ def down(party: str, address: Address) -> TransportError:
     )
 
 
+def stalled(party: str, address: Address) -> Stalled:
+    """The error of a node that takes connections and does not answer."""
+    thing = f"takes connections at {address} and does not answer: its process is stopped, or its machine overloaded"
+    return Stalled(party, thing, "let its operator continue it, and run again")
+
+
 def _shown(party: str, address: Address) -> x509.Certificate:
     """The certificate that a node shows to anybody, unverified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -65,6 +76,8 @@ def _shown(party: str, address: Address) -> x509.Certificate:
         raise down(party, address) from None
     except ssl.SSLError:
         shown = None
+    except TimeoutError:
+        raise stalled(party, address) from None
     except OSError:
         raise down(party, address) from None
     if shown is None:
@@ -85,6 +98,8 @@ def _shake_hands(party: str, address: Address, tls: TlsMaterial) -> Met:
     except ssl.SSLCertVerificationError as error:
         thing = f"its certificate does not hold: {error.verify_message}"
         raise PeerError(party, thing, "have a new one issued") from None
+    except TimeoutError:
+        raise stalled(party, address) from None
     except (ssl.SSLError, ConnectionError):
         accepted = False
     except OSError:

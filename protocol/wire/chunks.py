@@ -1,16 +1,14 @@
 """Envelopes in chunks of 1 MiB: a hint of 300 MB passes under a message limit of 2."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from protocol.fields import printable
 from protocol.messages import Malformed
 from protocol.wire.envelope import Envelope
 from protocol.wire.exchange_pb2 import Chunk
 
 CHUNK_BYTES: Final = 1 << 20
-MOST_BYTES: Final = 1 << 32
-"""Of one body, unless told otherwise."""
-
 _LONGEST_NAME: Final = 64
 
 
@@ -28,18 +26,21 @@ def split(envelope: Envelope) -> Iterator[Chunk]:
         yield Chunk(part=bytes(view[start : start + CHUNK_BYTES]))
 
 
-def join(chunks: Iterable[Chunk], most_bytes: int = MOST_BYTES) -> Envelope:
-    """The envelope in these chunks.
+def join(chunks: Iterable[Chunk], most_bytes: Callable[[str], int]) -> Envelope:
+    """The envelope in these chunks. most_bytes: of a body, by its kind, known before more than a head is read.
 
-    Raises: Malformed: no chunk, a head that is too long or not first, a body longer or shorter than declared, or
-        longer than `most_bytes`.
+    Raises: Malformed: no chunk, a head that is too long, cannot be shown or is not first, a body longer or shorter than
+        declared, or longer than its kind may be.
     """
     stream = iter(chunks)
     head = next(stream, None)
     if head is None or not 0 < len(head.session) <= _LONGEST_NAME or not 0 < len(head.kind) <= _LONGEST_NAME:
         raise Malformed("an envelope without a head")
-    if head.size > most_bytes:
-        raise Malformed(f"an envelope of {head.size} bytes, where {most_bytes} are the most")
+    if not (printable(head.session) and printable(head.kind)):
+        raise Malformed("an envelope whose head cannot be shown")
+    most = most_bytes(head.kind)
+    if head.size > most:
+        raise Malformed(f"a {head.kind} of {head.size} bytes, where {most} are the most")
     parts, size = [head.part], len(head.part)
     for chunk in stream:
         size += len(chunk.part)

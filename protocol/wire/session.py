@@ -21,9 +21,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.errors import FedwarnError, IntegrityError
-from protocol.messages import Malformed, Message, Refusal, decode, encode
+from protocol.fields import as_shown
+from protocol.he.parameters import MAX_ROWS
+from protocol.messages import Malformed, Message, Refusal, decode, encode, most_bytes
 from protocol.role import Replies, Requests
 from protocol.wire.envelope import Envelope, Envelopes, ExchangeEnvelopes, Mark
+from protocol.wire.limits import PATIENCE, Limits
 
 LOG: Final = logging.getLogger(__name__)
 BUG: Final = 1
@@ -71,6 +74,10 @@ class BankSession:
             sent = {party: self._envelope(party, message) for party, message in requests.items()}
             came = self._exchange(sent)
             replies = {party: _opened(party, sent[party], came) for party in sent}
+            for party, reply in replies.items():
+                if isinstance(reply, Refusal):
+                    rule = f" (rule {reply.rule})" if reply.rule else ""
+                    LOG.warning("%s refuses %s%s: %s: %s", party, sent[party].kind, rule, reply.party, reply.thing)
             for party, envelope in sent.items():
                 del self._pending[party]
                 self._next[party] = (envelope.session, envelope.sequence + 1)
@@ -124,8 +131,9 @@ class PartnerSessions:
     Args:
         party: this node's name, for its refusals.
         handle: the node's roles.
-        on_received: called before a new request is handled; on_sent: before its reply leaves.
-        most_sessions, most_bytes: the sessions and replies kept; the least recently used are forgotten.
+        on_received: called before a new request is handled; on_sent: before its reply leaves. on_unreadable: called of
+            a request that cannot be read. most_bytes: of a request's body, by its kind. limits: how often a peer may ask.
+        most_sessions, kept_bytes: the sessions and replies kept; the least recently used are forgotten.
     """
 
     def __init__(
@@ -135,16 +143,22 @@ class PartnerSessions:
         on_received: Observer = unobserved,
         on_sent: Observer = unobserved,
         most_sessions: int = 64,
-        most_bytes: int = 1 << 30,
+        kept_bytes: int = 1 << 30,
+        *,
+        on_unreadable: Callable[[str, Envelope, str], None] = lambda peer, envelope, why: None,
+        most_bytes: Callable[[str], int] = lambda kind: most_bytes(kind, MAX_ROWS),
+        limits: Limits | None = None,
     ) -> None:
         self._party, self._handle = party, handle
-        self._on_received, self._on_sent = on_received, on_sent
-        self._most_sessions, self._most_bytes = most_sessions, most_bytes
+        self._on_received, self._on_sent, self._on_unreadable = on_received, on_sent, on_unreadable
+        self._most_sessions, self._kept_bytes, self._most_bytes = most_sessions, kept_bytes, most_bytes
+        self._limits = limits or Limits(party)
         self._known: OrderedDict[tuple[str, str], _Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
         """The reply to one envelope of an authenticated peer. Never raises."""
+        self._limits.wait(peer)
         key = (peer, envelope.session)
         with self._lock:
             conversation = self._known.setdefault(key, _Conversation())
@@ -181,16 +195,25 @@ class PartnerSessions:
 
     def _answer(self, peer: str, envelope: Envelope) -> Envelope:
         try:
-            message = decode(envelope.kind, envelope.body)
+            message = self._read(envelope)
             self._on_received(peer, envelope, message)
+            self._limits.admit(peer, envelope.kind)
             return self._reply(peer, envelope, self._handle(peer, message))
         except FedwarnError as error:
             return self._refuse(peer, envelope, _refusal(error))
         except Malformed as error:
+            self._on_unreadable(peer, envelope, str(error))
             return self._refuse(peer, envelope, _refusal(_unreadable(peer, error)))
         except Exception:
             LOG.exception("%s: a bug while answering %s of %s", self._party, envelope.kind, peer)
             return self._refuse(peer, envelope, self._bug(envelope))
+
+    def _read(self, envelope: Envelope) -> Message:
+        """Raises: Malformed: too many bytes for its kind, or no message of it."""
+        most = self._most_bytes(envelope.kind)
+        if len(envelope.body) > most:
+            raise Malformed(f"a {envelope.kind} of {len(envelope.body)} bytes, where {most} are the most")
+        return decode(envelope.kind, envelope.body)
 
     def _reply(self, peer: str, request: Envelope, message: Message) -> Envelope:
         reply = Envelope(request.session, request.sequence, message.KIND, encode(message))
@@ -198,20 +221,25 @@ class PartnerSessions:
         return reply
 
     def _refuse(self, peer: str, request: Envelope, refusal: Refusal) -> Envelope:
+        count, rule = self._limits.refused(peer), f" (rule {refusal.rule})" if refusal.rule else ""
+        kind = as_shown(request.kind, 64)
+        LOG.warning("%s refuses %s of %s%s: %s: %s", self._party, kind, peer, rule, refusal.party, refusal.thing)
+        if count == PATIENCE:
+            LOG.warning("%s slows %s down: it was refused %d times within a minute", self._party, peer, count)
         try:
             return self._reply(peer, request, refusal)
         except FedwarnError as error:  # it cannot be kept on record: then that is the reason given
             return refused(request, error)
 
     def _bug(self, request: Envelope) -> Refusal:
-        thing = f"met an error of its own while answering {request.kind[:40]}"
+        thing = f"met an error of its own while answering {as_shown(request.kind, 40)}"
         return Refusal(code=BUG, party=self._party, thing=thing, remedy="look into its log")
 
     def _forget(self) -> None:
         """Drop the least recently used sessions that nobody is in, down to the limits."""
         kept_bytes = sum(c.bytes_kept for c in self._known.values())
         for key, conversation in list(self._known.items())[:-1]:
-            if len(self._known) <= self._most_sessions and kept_bytes <= self._most_bytes:
+            if len(self._known) <= self._most_sessions and kept_bytes <= self._kept_bytes:
                 return
             if not conversation.users:
                 kept_bytes -= conversation.bytes_kept
@@ -224,11 +252,13 @@ def refused(request: Envelope, error: FedwarnError) -> Envelope:
 
 
 def _refusal(error: FedwarnError) -> Refusal:
-    return Refusal(code=error.exit_code, party=error.party, thing=error.thing, remedy=error.remedy)
+    party, thing, remedy = as_shown(error.party, 190), as_shown(error.thing, 900), as_shown(error.remedy, 900)
+    return Refusal(code=error.exit_code, party=party, thing=thing, remedy=remedy, rule=as_shown(error.rule, 100))
 
 
 def _unreadable(peer: str, error: Malformed) -> IntegrityError:
-    return IntegrityError(peer, f"sent a request that cannot be read ({error})", "run the same version on both sides")
+    thing = f"sent a request that cannot be read ({error})"
+    return IntegrityError(peer, thing, "update both sides to the same version", "codec")
 
 
 def _out_of_order(peer: str, envelope: Envelope, last: Mark) -> IntegrityError:
@@ -236,4 +266,4 @@ def _out_of_order(peer: str, envelope: Envelope, last: Mark) -> IntegrityError:
         thing = f"sent another message under the number of its last one, {last.sequence}"
     else:
         thing = f"sent message {envelope.sequence} after message {last.sequence} of a session"
-    return IntegrityError(peer, thing, "begin a new session")
+    return IntegrityError(peer, thing, "begin a new session", "order")

@@ -26,6 +26,8 @@ class Contract(WithAddedKeys):
     min_glm_columns, max_glm_columns: of a partner in a generalised linear model; fewer would show single columns in its
     partial scores. score_decimals: to which these are rounded.
     masked_scores: whether partners that share one order of rows hide their partial scores in the sum of all partners'.
+    max_readable_share: share of the entropy of the partner's bins that a bank could read at worst; 1: what the approved
+    job needs.
     min_split_side: share of a partner's rows; a split whose smaller or missing side has fewer rows is refused.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
@@ -33,6 +35,7 @@ class Contract(WithAddedKeys):
     model_config = ConfigDict(extra="forbid", frozen=True)
     ADDED: ClassVar = (
         "min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores", "min_split_side",
+        "max_readable_share",
     )  # fmt: skip
 
     min_rows_per_bin: int = Field(20, ge=0)
@@ -47,6 +50,7 @@ class Contract(WithAddedKeys):
     max_iv_decimals: int = Field(0, ge=0, le=3)
     masked_scores: bool = True
     min_split_side: float = Field(0.0, ge=0, le=0.5)
+    max_readable_share: float = Field(1.0, gt=0, le=1)
 
     @property
     def clauses(self) -> dict[str, float]:

@@ -13,6 +13,7 @@ def leakage(training: Training, trained: TrainedRung, partner: str) -> Leakage:
         queries=trained.fitted.queries,
         equations_share=trained.spent[partner].equations / max(1, training.fitted_rows(partner)),
         information_share=trained.information[partner],
+        readable_share=trained.spent[partner].readable_share,
         zcdp=zcdp(trained.fitted.queries, len(view.columns), noise) if noise and trained.noisy else None,
     )
 

@@ -1,6 +1,6 @@
 """The partner's half of boosted trees: sums over sealed vectors, split bits within its budgets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
@@ -11,6 +11,7 @@ import numpy as np
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
 from partner_node.policy.budgets import Allowance, Asked, Budgets, Run
+from partner_node.policy.readable import Bits, Entropy, Readable, readable, vector_bits
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
     Handles,
@@ -128,7 +129,12 @@ class BoostingAnswerer:
                 else "plan fewer columns, iterations or rungs",
             )
         return Opened(
-            equations=spent, equations_limit=limit, enforced=self.enforced, information_share=self.information_share
+            equations=spent,
+            equations_limit=limit,
+            enforced=self.enforced,
+            information_share=self.information_share,
+            readable_share=self.readable.share,
+            largest_readable=self.readable.largest,
         )
 
     def _sum(self, query: SumsQuery) -> Sums:
@@ -140,7 +146,8 @@ class BoostingAnswerer:
         contexts = [self._context(label, names) for label, names in nodes]
         asked = msgspec.json.encode((query.layout, query.columns, query.packed, query.g, query.h))
         requests = [digest(asked, context, *names) for context, (_, names) in zip(contexts, nodes, strict=True)]
-        self.spend(run, checked, query.labels, requests, 2)
+        fields = [(bounds.bits, bounds.sigma(self.contract.histogram_noise)) for bounds in (query.g, query.h)]
+        self.spend(run, checked, query.labels, requests, 2, self.bits_of(query.columns, fields))
         noise = self._noise(query, run.epoch, contexts)
         if self.evaluator.modular:
             noise += self.high_bits(run.epoch, checked, query.packing.bits * len(query.labels), noise.shape[1])
@@ -163,10 +170,12 @@ class BoostingAnswerer:
         return run
 
     def spend(
-        self, run: Run, checked: CheckedQuery[Any], labels: Sequence[Label], requests: Sequence[bytes], each: int
-    ) -> None:
+        self, run: Run, checked: CheckedQuery[Any], labels: Sequence[Label], requests: Sequence[bytes], each: int,
+        told: Mapping[int, float],
+    ) -> None:  # fmt: skip
         """Enter questions, and the flooding of their hint, before they are answered: all, or none.
 
+        told: bits that the answer to one question tells of each column at worst.
         Raises: RefusedError, IntegrityError (`Budgets`).
         """
         asked = [Asked(label.text, request, each) for label, request in zip(labels, requests, strict=True)]
@@ -174,6 +183,34 @@ class BoostingAnswerer:
             new = self.enter(run, asked)
             if new:
                 self.budgets.spend_flood(checked.hint, checked.cost * len(checked.labels) * len(new) / len(asked))
+                self.tell(Bits({column: bits * len(new) for column, bits in told.items()}))
+
+    def bits_of(self, columns: Sequence[int], fields: Sequence[tuple[int, float]]) -> dict[int, float]:
+        """What the sums of one vector tell at worst of each column, by its number. fields: (bits, sigma) of each."""
+        shapes = self.table.shapes
+        return {shapes[j].number: vector_bits(shapes[j].size, fields) for j in columns}
+
+    def tell(self, told: Bits) -> None:
+        """Enter what an answer tells at worst. Raises: RefusedError: the bank could then read too much."""
+        self.budgets.add_bits(self.state.bank, self.state.data, told)
+        most, now = self.contract.max_readable_share, self.readable
+        if most < 1 and now.share > most:
+            raise refuse(
+                self.party, "max_readable_share",
+                f"a bank that deviates could then read {now.share:.3f} of its bins, and {most:g} is agreed",
+                "train fewer encrypted trees, or agree on more",
+            )  # fmt: skip
+
+    @property
+    def readable(self) -> Readable:
+        """What a bank that deviated from the protocol could have read so far, at most."""
+        meter, shapes = self._information, self.table.shapes
+        columns = [
+            Entropy(shape.number, whole, told)
+            for shape, whole, told in zip(shapes, meter.whole, meter.told, strict=True)
+        ]
+        bits = self.budgets.bits(self.state.bank, self.state.data)
+        return readable(columns, bits, min(self.state.matches, self.state.records), self._other_shares())
 
     def enter(self, run: Run, asked: Sequence[Asked]) -> list[Asked]:
         """Enter questions; those that are new. Raises: RefusedError, IntegrityError (`Budgets.spend`)."""
@@ -291,6 +328,8 @@ class BoostingAnswerer:
             equations=self._equations(),
             equations_limit=self._limit(),
             information_share=self.information_share,
+            readable_share=self.readable.share,
+            largest_readable=self.readable.largest,
         )
 
     def _was_told(self, split: Split) -> bool:

@@ -15,6 +15,7 @@ from partner_node.columns_shown import require_shown
 from partner_node.kept.pools import changed_table
 from partner_node.kept.terms import KeptTerms
 from partner_node.policy.budgets import Asked, Run
+from partner_node.policy.readable import Bits, release_bits
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
@@ -39,7 +40,7 @@ from protocol.algorithms.runs import Label
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.base import I32, CheckedQuery, Cleartext, Integers
-from protocol.he.integers import INTEGER_BITS, IntegerEvaluator
+from protocol.he.integers import INTEGER_BITS, IntegerBody, IntegerEvaluator
 from protocol.he.noise import high_bits
 from protocol.he.streams import digest
 from protocol.messages import I64, Message
@@ -113,6 +114,16 @@ def scores_of(values: I32, coefficients: Sequence[int], order: I64, decimals: in
 
 
 @dataclass(frozen=True)
+class _Vectors:
+    """Sealed vectors, and the rows of M that they are summed over. sum_log2: as their query declares it."""
+
+    body: IntegerBody
+    labels: tuple[str, ...]
+    rows: I64
+    sum_log2: int
+
+
+@dataclass(frozen=True)
 class Planned:
     """Releases of a run that its approved file plans: told singly, and hidden in the sum of several partners'."""
 
@@ -173,22 +184,24 @@ class GlmAnswerer:
     def _sum(self, query: CrossQuery) -> CrossSums:
         """Exact sums; the equation budget is spent before they are computed."""
         run, count = self.layout.run_of("cross", [query.label]), len(self.terms)
-        asked = [(query.body, query.vector_labels, np.arange(count), query.sum_log2)]
+        asked = [_Vectors(query.body, query.vector_labels, np.arange(count), query.sum_log2)]
         if query.weight is not None:
             every = np.arange(len(product_rows(count)))
-            asked.append((query.weight, (query.weight_label,), every, query.weight_sum_log2))
-        checked = [self.evaluator.check(body, labels, rows) for body, labels, rows, _ in asked]
+            asked.append(_Vectors(query.weight, (query.weight_label,), every, query.weight_sum_log2))
+        checked = [self.evaluator.check(one.body, one.labels, one.rows) for one in asked]
         names = [name for one in checked for name in one.names]
-        request = digest(msgspec.json.encode((self.design, query.vectors, [sums for *_, sums in asked])), *names)
-        self._spend_sums(run, query.label, request, checked)
+        request = digest(msgspec.json.encode((self.design, query.vectors, [one.sum_log2 for one in asked])), *names)
+        self._spend_sums(run, query.label, request, asked, checked)
         answers = [
-            self.evaluator.answer(one, self._high_bits(run.epoch, one, rows, sums))
-            for one, (_, _, rows, sums) in zip(checked, asked, strict=True)
+            self.evaluator.answer(query, self._high_bits(run.epoch, query, one.rows, one.sum_log2))
+            for query, one in zip(checked, asked, strict=True)
         ]
         weight = answers[1] if len(answers) > 1 else answers[0][:0]
         return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=answers[0], weight=weight)
 
-    def _spend_sums(self, run: Run, label: Label, request: bytes, checked: Sequence[CheckedQuery[Any]]) -> None:
+    def _spend_sums(
+        self, run: Run, label: Label, request: bytes, asked: Sequence["_Vectors"], checked: Sequence[CheckedQuery[Any]]
+    ) -> None:
         """Enter a query of several vectors, and the flooding of the hint, before it is answered: all, or nothing."""
         budgets = self.layout.budgets
         vectors = sum(len(one.labels) for one in checked)
@@ -196,6 +209,23 @@ class GlmAnswerer:
             if self.layout.enter(run, [Asked(label.text, request, vectors)]):
                 for one in checked:
                     budgets.spend_flood(one.hint, one.cost * len(one.labels))
+                self.layout.tell(Bits(self._bits_of(asked)))
+
+    def _bits_of(self, asked: Sequence["_Vectors"]) -> dict[int, float]:
+        """What sums tell at worst of each column, by its number; a product of two columns tells of both."""
+        told: dict[int, float] = {}
+        factors = product_rows(len(self.terms))
+        for one in asked:
+            bits = bits_of_sums(one.rows, len(self.terms), one.sum_log2) * len(one.labels)
+            for pair, amount in zip(factors[one.rows].tolist(), bits.tolist(), strict=True):
+                for column in {self._number(term) for term in pair if term >= 0}:
+                    told[column] = told.get(column, 0.0) + amount
+        return told
+
+    def _number(self, term: int) -> int:
+        """The column of a term, by its number in the table."""
+        table = self.layout.table
+        return table.numbers[table.names.index(self.terms[term].column)]
 
     def _high_bits(self, epoch: bytes, checked: CheckedQuery[Any], rows: I64, sum_log2: int) -> I64:
         """Random bits above those that the sums need, shape (B, len(rows)); none on engines that are not modular."""
@@ -252,6 +282,9 @@ class GlmAnswerer:
                 return
             budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
             self._require_planned(kind, budgets.releases(state.bank, state.data, run, kind))
+            pool = frozenset(self._number(k) for k in range(len(self.terms)))
+            rows = min(state.matches, state.records)
+            layout.tell(Bits(pools={pool: rows * release_bits(layout.contract.score_decimals)}))
 
     def _require_planned(self, kind: Literal["release", "masked"], count: int) -> None:
         """Raises: RefusedError: the run has more releases of a kind than its approved file plans."""

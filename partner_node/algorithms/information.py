@@ -84,6 +84,16 @@ class Information:
         """Share of the entropy of all bins that the bank has been told."""
         return sum(self._told) / self._whole if self._whole else 0.0
 
+    @property
+    def told(self) -> tuple[float, ...]:
+        """Bits a row that the bank has been told, a column."""
+        return tuple(self._told)
+
+    @property
+    def whole(self) -> tuple[float, ...]:
+        """Bits a row that there are, a column."""
+        return tuple(column.whole for column in self._columns)
+
     def sizes(self, split: Split) -> tuple[int, int, int]:
         """Rows on the right and on the left of a split, and those missing."""
         column = self._columns[split.column]

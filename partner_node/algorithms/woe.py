@@ -25,7 +25,8 @@ def count_bins(answerer: BoostingAnswerer, query: BinCountsQuery) -> BinCounts:
         )  # fmt: skip
     checked = answerer.evaluator.check(query.body, query.vector_labels, columns)
     asked = msgspec.json.encode((query.layout, query.vectors, query.bits))
-    answerer.spend(run, checked, [query.label], [digest(asked, *checked.names)], query.vectors)
+    told = answerer.bits_of(columns, [(query.bits, 0.0)] * query.vectors)
+    answerer.spend(run, checked, [query.label], [digest(asked, *checked.names)], query.vectors, told)
     added = np.zeros((query.vectors, answerer.matrix.rows), dtype=np.int64)
     if answerer.evaluator.modular:
         added += answerer.high_bits(run.epoch, checked, [query.bits] * query.vectors, answerer.matrix.rows)

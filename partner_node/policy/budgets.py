@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from partner_node.policy.readable import Bits
 from protocol.algorithms.boosting import Split
 from protocol.algorithms.runs import Kind, subject_of
 from protocol.contract import refuse
@@ -42,6 +43,8 @@ CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REA
     PRIMARY KEY (bank, data, binning));
 CREATE TABLE IF NOT EXISTS releases (bank TEXT, alignment TEXT, label TEXT, PRIMARY KEY (bank, alignment, label));
 CREATE TABLE IF NOT EXISTS masks (members TEXT, label TEXT, vector BLOB NOT NULL, PRIMARY KEY (members, label));
+CREATE TABLE IF NOT EXISTS bits (bank TEXT, account TEXT, columns TEXT, pooled INTEGER, amount REAL NOT NULL,
+    PRIMARY KEY (bank, account, columns, pooled));
 CREATE TABLE IF NOT EXISTS encodings (bank TEXT, account TEXT, place TEXT, value BLOB NOT NULL,
     PRIMARY KEY (bank, account, place));
 """
@@ -284,6 +287,25 @@ class Budgets:
                     self._party, "was asked to hide a second, different vector of scores under one mask",
                     "open a new run of the job",
                 )  # fmt: skip
+
+    def add_bits(self, bank: str, account: str, told: Bits) -> None:
+        """Enter what answers tell at worst, before they are released."""
+        own = [(f"{column}", 0, amount) for column, amount in told.own.items()]
+        pools = [(" ".join(map(str, sorted(pool))), 1, amount) for pool, amount in told.pools.items()]
+        with self.spending():
+            self._base.executemany(
+                "INSERT INTO bits VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+                [(bank, account, *one) for one in own + pools],
+            )
+
+    def bits(self, bank: str, account: str) -> Bits:
+        """What answers have told at worst, over all binnings, runs and alignments."""
+        query = "SELECT columns, pooled, amount FROM bits WHERE bank = ? AND account = ?"
+        with self._lock:
+            rows = self._base.execute(query, (bank, account)).fetchall()
+        own = {int(columns): amount for columns, pooled, amount in rows if not pooled}
+        pools = {frozenset(map(int, columns.split())): amount for columns, pooled, amount in rows if pooled}
+        return Bits(own, pools)
 
     def admit_encoding(self, bank: str, account: str, place: str, value: bytes) -> None:
         """What stands for a column's bins is fixed once for a place (run, model, layout, column).

@@ -29,7 +29,7 @@ def _sent(body: Body) -> Body:
     """A query's body as it arrives: in arrays that cannot be written to, for which kernels are compiled apart."""
     bounds = FieldBounds(0, 1)
     labels = (Label("sums", "0" * 64),)
-    query = SumsQuery(layout="", labels=labels, columns=(), packed=True, g=bounds, h=bounds, body=body)
+    query = SumsQuery(layout="0" * 64, labels=labels, columns=(), packed=True, g=bounds, h=bounds, body=body)
     sent = decode(query.KIND, encode(query))
     assert isinstance(sent, SumsQuery)
     return sent.body

@@ -181,7 +181,7 @@ def _unpack(wanted: Any, value: Any) -> Any:
     name, shape, data = value
     if name != dtype.str or not isinstance(data, bytes) or not isinstance(shape, list) or len(shape) > MOST_AXES:
         raise Malformed("an array of another dtype than declared")
-    if not all(type(k) is int and 0 <= k <= len(data) for k in shape):
+    if not all(type(k) is int and 0 <= k < 1 << 32 for k in shape):
         raise Malformed("an array of impossible shape")
     if prod(shape) * dtype.itemsize != len(data):
         raise Malformed("an array of another length than its shape")

@@ -89,8 +89,8 @@ class Leakage(Facts):
 
     queries: vectors answered. equations_share: sums released a matched row, for life so far.
     information_share: share of the entropy of its bins that split bits revealed so far.
-    readable_share: share of the entropy of its bins that a bank which deviates from the protocol could have read so far, at
-    most.
+    readable_share: share of the entropy of its bins that a bank which deviates from the protocol could have read so
+    far, at most.
     releases: vectors of partial scores of the model so far; summed: of these, hidden in the sum of several partners'.
     told_rows: share of the rows of its table whose bins these tell (bank_node/outcome/rows_told.py); None without any,
     or where the bank does not know what stands for a bin.

@@ -16,7 +16,7 @@ from bank_node.algorithms.woe import count_partners
 from bank_node.models.offset import Offset
 from bank_node.training.linear_columns import Picking, design_of, encode_bank
 from bank_node.training.preparing import Preparing
-from experiments.laboratory import JOB, Laboratory, over_the_wire
+from experiments.laboratory import JOB, Laboratory, layout_of, over_the_wire
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.woe import count_bins
@@ -113,7 +113,7 @@ class GlmLaboratory(Laboratory):
         if not (self.folder / "ca").exists():
             folders = {name: self.folder / name / "identity" for name in self.partners}
             create_demo_identities(self.folder / "ca", folders)
-        return drive(agree_on_masks("bank", self._subject, dict.fromkeys(self.partners, "rows")), self.exchange)
+        return drive(agree_on_masks("bank", self._subject, dict.fromkeys(self.partners, JOB)), self.exchange)
 
     def _answer(self, party: str, message: Message) -> Message:
         masks = self.fits[party].masks if party in self.fits else None
@@ -142,8 +142,8 @@ class GlmLaboratory(Laboratory):
             return integer_evaluator(self.engine, "bank", key, matrix, seed, layout.budgets, keys.public)
 
         self.fits[name] = GlmAnswerer(
-            design=name,
-            layout_name=name,
+            design=layout_of(name),
+            layout_name=layout_of(name),
             layout=layout,
             terms=terms,
             values=values_of(terms, self.partners[name], name),
@@ -163,7 +163,7 @@ class GlmLaboratory(Laboratory):
         hint = self.fits[name].evaluator.hint()
         return DesignView(
             name=name,
-            design=name,
+            design=layout_of(name),
             columns=columns,
             numbers=tuple(layout.table.shapes[one.column].number for one in columns),
             not_held=absent,

@@ -26,7 +26,7 @@ from protocol.algorithms.runs import Label
 from protocol.contract import Contract
 from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.engines import evaluator, new_keys, secret_kit
-from protocol.he.streams import fresh_key
+from protocol.he.streams import digest, fresh_key
 from protocol.messages import F64, I64, Message, decode, encode
 from protocol.role import Replies, Requests, drive
 from protocol.settings.preparation import Preparation
@@ -144,10 +144,15 @@ class Laboratory:
             bound=False,
         )
         run = budgets.open_run("bank", "data", JOB, self.nonce, self.noise_key, None).number
-        opening = Opening(job=JOB, run=run, layout=name, rows=matched, equations=0, equations_a_tree=1)
+        opening = Opening(job=JOB, run=run, layout=layout_of(name), rows=matched, equations=0, equations_a_tree=1)
         self.answerers[name].handle(opening)
         kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows, keys)
-        return PartnerView(name, name, table.shapes, positions, kit, KnownSplits(rows), self.split_rows, run)
+        return PartnerView(name, layout_of(name), table.shapes, positions, kit, KnownSplits(rows), self.split_rows, run)
+
+
+def layout_of(party: str) -> str:
+    """What a partner's layout and design are called here."""
+    return digest(party.encode()).hex()
 
 
 def over_the_wire(message: Message) -> Message:

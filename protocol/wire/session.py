@@ -132,7 +132,7 @@ class PartnerSessions:
         party: this node's name, for its refusals.
         handle: the node's roles.
         on_received: called before a new request is handled; on_sent: before its reply leaves. on_unreadable: called of
-            a request that cannot be read. most_bytes: of a request's body, by its kind. limits: how often a peer may ask.
+            a request that cannot be read. most_bytes: of a request's body, by kind. limits: how often a peer may ask.
         most_sessions, kept_bytes: the sessions and replies kept; the least recently used are forgotten.
     """
 

@@ -150,7 +150,7 @@ def test_masked_scores_are_not_the_scores(fitted):
 
 
 def _query(subject: str = JOB) -> MaskKeyQuery:
-    return MaskKeyQuery(subject=subject, members=tuple(Member(p, "rows") for p in NAMES[:2]))
+    return MaskKeyQuery(subject=subject, members=tuple(Member(p, JOB) for p in NAMES[:2]))
 
 
 def _passed_on(group: str, party: str, key: MaskKey) -> PeerKeys:
@@ -195,7 +195,7 @@ def test_a_pinned_partner_is_known_by_its_key_and_no_other_partner_is_taken(fitt
 def test_a_sum_of_one_partner_hides_nothing_and_is_refused(fitted):
     lab, _, _ = fitted
     with pytest.raises(IntegrityError, match="cannot hide"):
-        drive(agree_on_masks("bank", "alone", {"bureau": "rows"}), lab.exchange)
+        drive(agree_on_masks("bank", "0" * 64, {"bureau": JOB}), lab.exchange)
 
 
 def _rows_read(lab: GlmLaboratory, scores: np.ndarray, values: np.ndarray, decimals: list[int]) -> float:

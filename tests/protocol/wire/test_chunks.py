@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,19 @@ from hypothesis import strategies as st
 
 import protocol
 from protocol.messages import Malformed
-from protocol.wire.chunks import CHUNK_BYTES, join, split
+from protocol.wire import chunks as wire
+from protocol.wire.chunks import CHUNK_BYTES, split
 from protocol.wire.envelope import Envelope
 from protocol.wire.exchange_pb2 import Chunk
 
 ROOT = Path(protocol.__file__).parent.parent
+LETTERS = st.characters(exclude_categories=("C", "Zl", "Zp"))
+
+
+def join(chunks: Iterable[Chunk], most: int = 1 << 30) -> Envelope:
+    return wire.join(chunks, lambda kind: most)
+
+
 SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES]
 
 
@@ -29,7 +37,11 @@ def test_a_body_of_any_size_comes_back(size: int) -> None:
 
 
 @settings(deadline=None)
-@given(session=st.text(min_size=1, max_size=64), kind=st.text(min_size=1, max_size=64), body=st.binary(max_size=64))
+@given(
+    session=st.text(LETTERS, min_size=1, max_size=64),
+    kind=st.text(LETTERS, min_size=1, max_size=64),
+    body=st.binary(max_size=64),
+)
 def test_any_head_comes_back(session: str, kind: str, body: bytes) -> None:
     envelope = Envelope(session, 7, kind, body)
     assert join(split(envelope)) == envelope
@@ -51,6 +63,8 @@ def three() -> list[Chunk]:
         lambda c: [*c, Chunk()],
         lambda c: [*c[:2], Chunk(part=c[2].part, kind="k")],
         lambda c: [*c[:2], Chunk(part=c[2].part, sequence=2)],
+        lambda c: [Chunk(session="s\x1b[2J", kind="k")],
+        lambda c: [Chunk(session="s", kind="k\n")],
         lambda c: [Chunk(session="s" * 65, kind="k")],
         lambda c: [Chunk(session="s", kind="")],
         lambda c: [Chunk(session="s", kind="k", size=1)],
@@ -72,7 +86,7 @@ def test_a_body_larger_than_allowed_is_refused_by_its_head() -> None:
             yield chunk
 
     with pytest.raises(Malformed, match="are the most"):
-        join(reading(), most_bytes=CHUNK_BYTES)  # type: ignore[arg-type]
+        join(reading(), CHUNK_BYTES)  # type: ignore[arg-type]
     assert len(read) == 1, "the rest is not even read"
 
 

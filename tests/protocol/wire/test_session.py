@@ -135,7 +135,7 @@ def test_memory_is_bounded_by_sessions_and_by_bytes(role: Counting) -> None:
     assert len(role.seen) == 10, "the last one is kept"
     few.serve("bank", envelope(0, 1, session="0"))
     assert len(role.seen) == 11, "the first one was forgotten"
-    light = PartnerSessions("telecom", role.handle, most_bytes=1)
+    light = PartnerSessions("telecom", role.handle, kept_bytes=1)
     light.serve("bank", envelope(0, 1, session="a"))
     light.serve("bank", envelope(0, 1, session="b"))
     light.serve("bank", envelope(0, 1, session="b"))

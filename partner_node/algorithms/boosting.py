@@ -8,6 +8,7 @@ import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
+from partner_node.algorithms.sealing import SplitSealer
 from partner_node.policy.budgets import Budgets
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
@@ -65,6 +66,7 @@ class BoostingAnswerer:
 
     table: the bins of the whole table. matrix, evaluator: over the rows of the alignment. enforced: whether the
     equation budget refuses, or is only counted. noise_key: of the histogram noise. keep: stores a model's handles.
+    sealer: of split bits, where the alignment has row keys.
     """
 
     party: str
@@ -78,6 +80,7 @@ class BoostingAnswerer:
     enforced: bool
     noise_key: bytes = field(repr=False)
     keep: Callable[[str, bytes], None]
+    sealer: SplitSealer | None = None
 
     def __post_init__(self) -> None:
         by_row = self.split_rows == "node"
@@ -184,7 +187,8 @@ class BoostingAnswerer:
             self._count(split, rows)
             self.budgets.reveal(*self._account, self.state.alignment, split, rows)
             self.budgets.set_share(*self._account, self._information.share)
-        return self._flags(split, rows)
+        flags = self._flags(split, rows)
+        return self.sealer.seal(split, flags) if self.sealer else flags
 
     def _flags(self, split: Split, rows: bytes) -> SplitBits:
         """Left and missing, a bit a row of the row space."""

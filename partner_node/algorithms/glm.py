@@ -31,6 +31,7 @@ from protocol.algorithms.glm import (
     rounded,
 )
 from protocol.algorithms.preparing import Encoding, fit_prepared
+from protocol.algorithms.sealing import RowKeys, seal_scores
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.base import I32, Cleartext, Integers
@@ -114,7 +115,8 @@ class GlmAnswerer:
 
     layout: of whose bins, layout_name, the design is, with its budgets. values: over the whole table, shape (rows, d).
     order: the table's row at each position. build: makes the evaluator of a matrix. keep: stores a model's terms.
-    masks: with other partners. singly: whether scores may leave without.
+    masks: with other partners. singly: whether scores may leave without. keys: of the rows, where the alignment has
+    row keys.
     """
 
     design: str
@@ -127,6 +129,7 @@ class GlmAnswerer:
     keep: Callable[[str, KeptTerms], None] = field(repr=False)
     masks: Masks
     singly: bool = True
+    keys: RowKeys | None = field(default=None, repr=False)
 
     @cached_property
     def evaluator(self) -> IntegerEvaluator:
@@ -182,7 +185,10 @@ class GlmAnswerer:
             )  # fmt: skip
         scores = self._scores(message.values, message.decimals)
         self._spend(release_label(self.design, message.values, message.decimals))
-        return PartialScores(decimals=message.decimals, scores=scores)
+        if self.keys is None:
+            return PartialScores(decimals=message.decimals, scores=scores)
+        sealed, nonce = seal_scores(self.keys, PartialScores.KIND, self.design, scores)
+        return PartialScores(decimals=message.decimals, scores=sealed, nonce=nonce)
 
     def _hide(self, message: MaskedCoefficients) -> MaskedScores:
         """The same under masks; each label is one of the `score_releases`."""

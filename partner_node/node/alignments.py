@@ -1,12 +1,9 @@
 """Alignments: the one under way, and those that are kept."""
 
-import numpy as np
-
 from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.node.holdings import Holdings
 from protocol.algorithms import alignment
 from protocol.algorithms.alignment import PartnerAlignment
-from protocol.messages import I64
 from protocol.node.files import own_folder
 
 
@@ -25,10 +22,6 @@ class Alignments:
         """A kept alignment. Raises: DataError: none of that name."""
         known = name if name.isalnum() else "none"
         return alignment.load(PartnerAlignment, self._folder / f"{known}.npz", self._party)
-
-    def order(self, name: str) -> I64:
-        """Our row at each position of an alignment, -1 where not held."""
-        return np.asarray(self.find(name).order)
 
     def _keep(self, finished: PartnerAlignment) -> None:
         alignment.save(finished, own_folder(self._folder) / f"{finished.alignment}.npz")

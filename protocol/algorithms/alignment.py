@@ -6,8 +6,8 @@
      |-- BlindedIds: a·H(x), a part ---------------->|  in a fresh random order of the bank's own
      |<- TwiceBlinded: b·a·H(x) ---------------------|  in the same order; the bank takes a off: b·H(x)
      |-- OwnIdsQuery (first, count) ---------------->|
-     |<- OwnIds: b·H(y), a part ---------------------|  in the partner's fresh order
-     |   the bank compares b·H(x) with b·H(y)
+     |<- OwnIds: tags of b·H(y), a part -------------|  in the partner's fresh order
+     |   the bank compares the tags of b·H(x) with these
      |-- Matched (their number)        one-sided --->|  or
      |-- Positions (of each match)        shared --->|
      |<- Aligned ------------------------------------|
@@ -20,6 +20,10 @@ in it; the partner learns the bank's number of rows and the number of matches, a
 shared: the row space is the matched rows in one fresh random order for all partners; both learn which of their
 own rows matched.
 
+Tag and row key of a row are one hash of its twice-blinded point (group.row_secrets). A tag tells nothing of the key.
+one-sided: the partner keeps the key of every row, the bank those of the rows that it matched, and all that the partner
+later tells of its rows is sealed under these keys (sealing.py). shared: no key is kept.
+
 At points in time (protocol/table/dates.py) one-sided aligns (id, point) on a grid that both nodes have in their
 settings: the partner blinds one row an id and point, and learns no date of the bank's. shared aligns ids, and the
 partner is then sent the date of each matched row.
@@ -30,12 +34,14 @@ Source: Meadows, IEEE S&P 1986; Huberman, Franklin and Hogg, EC 1999; group of R
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 import numpy as np
 
+from protocol.algorithms.group import ROW_KEY_BYTES
+from protocol.algorithms.sealing import RowKeys
 from protocol.errors import ALIGN_ANEW, DataError
 from protocol.he.streams import digest
 from protocol.messages import I64, U8, Message, declared
@@ -43,6 +49,7 @@ from protocol.messages import I64, U8, Message, declared
 Setting = Literal["one-sided", "shared"]
 PART: Final = 8192
 """Ids an exchange: a few hundred kilobytes, and often enough for a progress bar."""
+NO_ROW_KEYS: Final[U8] = np.zeros((0, ROW_KEY_BYTES), dtype=np.uint8)
 
 
 @declared(
@@ -84,17 +91,17 @@ class TwiceBlinded(Message, frozen=True):
 
 @declared("alignment.own_ids_query", content="a range of rows", purpose="find matches")
 class OwnIdsQuery(Message, frozen=True):
-    """The bank asks for a part of the partner's blinded ids."""
+    """The bank asks for the tags of a part of the partner's blinded ids."""
 
     first: int
     count: int
 
 
-@declared("alignment.own_ids", content="blinded ids of the partner's rows", purpose="find matches", encrypted=True)
+@declared("alignment.own_ids", content="tags of the partner's blinded ids", purpose="find matches", encrypted=True)
 class OwnIds(Message, frozen=True):
-    """A part of the partner's ids, blinded, in its fresh random order, shape (k, 32)."""
+    """Tags of a part of the partner's ids, blinded, in its fresh random order, shape (k, 16)."""
 
-    points: U8
+    tags: U8
 
 
 @declared("alignment.matched", content="number of matches", purpose="tell the partner how much it contributes")
@@ -140,13 +147,23 @@ class Held(Message, frozen=True):
 
 @dataclass(frozen=True)
 class BankAlignment:
-    """What the bank keeps. rows: length of the row space. positions: of each of its rows, -1 if not held, (n,)."""
+    """What the bank keeps. rows: length of the row space. positions: of each of its rows, -1 if not held, (n,).
+
+    keys: one-sided, the row keys of the rows held, in order of its rows, shape (matches, 32).
+    """
 
     alignment: str
     party: str
     setting: str
     rows: int
     positions: I64
+    keys: U8 = field(repr=False)
+
+    @property
+    def row_keys(self) -> RowKeys | None:
+        """What opens the partner's answers for the rows held; None where nothing is sealed."""
+        held = self.positions[self.positions >= 0]
+        return RowKeys(self.rows, held, self.keys) if self.setting == "one-sided" else None
 
     @property
     def matches(self) -> int:
@@ -156,7 +173,10 @@ class BankAlignment:
 
 @dataclass(frozen=True)
 class PartnerAlignment:
-    """What a partner keeps. order: the row of its table at each position, -1 where not held, shape (rows,)."""
+    """What a partner keeps. order: the row of its table at each position, -1 where not held, shape (rows,).
+
+    keys: one-sided, the row key of each position, shape (rows, 32).
+    """
 
     alignment: str
     bank: str
@@ -164,6 +184,13 @@ class PartnerAlignment:
     bank_rows: int
     matches: int
     order: I64
+    keys: U8 = field(repr=False)
+
+    @property
+    def row_keys(self) -> RowKeys | None:
+        """What seals answers on every row; None where nothing is sealed."""
+        rows = len(self.order)
+        return RowKeys(rows, np.arange(rows), self.keys) if self.setting == "one-sided" else None
 
 
 def name(setting: str, bank: str, partner: str, bank_nonce: bytes, partner_nonce: bytes) -> str:

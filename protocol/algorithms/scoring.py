@@ -6,8 +6,9 @@
      |<- ScoringBits (left, missing, a handle) -----|  to every row of the row space
      |   walks the trees
 
-What each learns beyond the scores: the bank, the bits of the model's splits for every row of the row space, those
-rows included that it does not score; the partner, how many rows are scored (from the alignment), and by which model.
+What each learns beyond the scores: the bank, the bits of the model's splits for the rows that it aligned, those of
+all other rows being sealed (sealing.py); the partner, how many rows are scored (from the alignment), and by which
+model.
 Each scoring of an alignment by another model is one of its `score_releases`; the same once more is free.
 The splits of a model were revealed in its training: on the same table the partner's information budget is not
 touched; on another table they count anew.
@@ -36,7 +37,8 @@ class ScoringQuery(Message, frozen=True, omit_defaults=True):
 
 @declared(
     "scoring.bits",
-    content="left, right or missing, of every row of the partner's table, for each split of the model",
+    content="left, right or missing, of every row of the row space, for each split of the model, sealed so that the "
+    "bank reads matched rows alone",
     purpose="score rows by a model trained before",
 )
 class ScoringBits(Message, frozen=True):

@@ -19,7 +19,7 @@ no counter is trusted:
 - Answers that leave whole (bits of a model's splits, partial scores) have a synthetic nonce: a digest of the plaintext
   under the row keys. Equal answers are equal bytes, and other answers have other pads.
 
-BLAKE2b takes about 0.6 microseconds a row here; HKDF-SHA256 would take ten times as long to derive a key alone.
+BLAKE2b takes about 0.6 microseconds a row here; HKDF-SHA256 would take more than twenty times as long.
 Sources: RFC 7693 (BLAKE2, keyed mode and personalisation); Rogaway and Shrimpton, EUROCRYPT 2006 (synthetic nonces).
 """
 

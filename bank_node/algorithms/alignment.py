@@ -1,7 +1,7 @@
 """The bank's half of the alignment: blind, compare, and tell each partner no more than the setting says."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from protocol.algorithms import group
 from protocol.algorithms.alignment import (
+    NO_ROW_KEYS,
     PART,
     Aligned,
     BankAlignment,
@@ -49,6 +50,22 @@ class _Meeting:
 
 
 @dataclass(frozen=True)
+class _Found:
+    """What the bank's rows came to at a partner. places: of each in the partner's order, -1 if not held, shape (n,).
+
+    keys: the row key of each, shape (n, 32).
+    """
+
+    places: I64
+    keys: U8 = field(repr=False)
+
+    def aligned(self, meeting: _Meeting) -> BankAlignment:
+        """One-sided: the row space is the partner's order, and the keys of the rows held open its answers."""
+        keys = self.keys[self.places >= 0]
+        return BankAlignment(meeting.alignment, meeting.party, "one-sided", meeting.rows, self.places, keys)
+
+
+@dataclass(frozen=True)
 class DatedRows:
     """The bank's rows where partners are sent their dates. entity: which of the ids; as_of: microseconds; (rows,)."""
 
@@ -66,7 +83,7 @@ def align(
     sides' ids are dated, or `EXACT`, and then `dated` has the rows, several of which may be of one id.
     Raises:
         DataError: a partner holds none of the bank's rows.
-        IntegrityError: a partner answers with what is no point, with another number of them, or with one twice.
+        IntegrityError: a partner answers with what is no point or tag, with another number of them, or one twice.
     """
     meetings = yield from _start(bank, partners, len(ids), id_columns, setting, dating)
     total = sum(len(ids) + meeting.rows for meeting in meetings)
@@ -79,11 +96,12 @@ def align(
 
     own = yield from _blind(meetings, ids, advance)
     theirs = yield from _collect(meetings, advance)
-    places = {m.party: _matches(m, _points(m, own[m.party]), _points(m, theirs[m.party])) for m in meetings}
+    found = {m.party: _matches(m, _secrets(m, own[m.party]), np.concatenate(theirs[m.party])) for m in meetings}
+    if setting == "one-sided" and dated is None:
+        return (yield from _tell_number(meetings, found))
+    places = {party: one.places for party, one in found.items()}
     if dated is not None:
         return (yield from _tell_dates(meetings, places, dated))
-    if setting == "one-sided":
-        return (yield from _tell_number(meetings, places))
     return (yield from _tell_positions(meetings, places))
 
 
@@ -94,9 +112,8 @@ def align_in_parts(
     """`align` for rows that are read part by part, each sent in a fresh order of its own.
 
     parts: the ids, normalised and distinct, at most PART of them at once; rows: their number. dating: the grid on which
-    they are dated. In memory are one part,
-    the partners' points, and where each row stands. A partner that holds none of the rows is told nothing more, and has
-    no alignment.
+    they are dated. In memory are one part, the partners' tags, and where each row stands with its key. A partner that
+    holds none of the rows is told nothing more, and has no alignment.
     Raises: IntegrityError: as `align`.
     """
     meetings = yield from _start(bank, partners, rows, id_columns, setting, dating, in_parts=True)
@@ -108,22 +125,22 @@ def align_in_parts(
         progress(done, total)
 
     theirs = yield from _collect(meetings, advance)
-    tables = {m.party: _places_of(m, _points(m, theirs.pop(m.party))) for m in meetings}
-    places = yield from _find(meetings, parts, rows, tables, advance)
-    held = [m for m in meetings if (places[m.party] >= 0).any()]
+    tables = {m.party: _places_of(m, np.concatenate(theirs.pop(m.party))) for m in meetings}
+    found = yield from _find(meetings, parts, rows, tables, advance)
+    held = [m for m in meetings if (found[m.party].places >= 0).any()]
     if not held:
         return {}
     if setting == "one-sided":
-        return (yield from _tell_number(held, {m.party: places[m.party] for m in held}))
-    return (yield from _tell_positions(held, places))
+        return (yield from _tell_number(held, found))
+    return (yield from _tell_positions(held, {m.party: found[m.party].places for m in held}))
 
 
 def _find(
     meetings: Sequence[_Meeting], parts: Iterator[list[bytes]], rows: int, tables: Mapping[str, dict[bytes, int]],
     advance: Callable[[int], None],
-) -> Script[dict[str, I64]]:  # fmt: skip
-    """Where each of the bank's rows stands in every partner's order, -1 if it is not held, shape (rows,)."""
-    places = {m.party: np.full(rows, -1, dtype=np.int64) for m in meetings}
+) -> Script[dict[str, _Found]]:  # fmt: skip
+    """Where each of the bank's rows stands in every partner's order, and its key there."""
+    found = {m.party: _Found(np.full(rows, -1, dtype=np.int64), _no_keys(rows)) for m in meetings}
     inverses = {m.party: group.inverse(m.secret) for m in meetings}
     first = 0
     for ids in parts:
@@ -133,25 +150,37 @@ def _find(
         for party, answer in (yield from ask(asked, TwiceBlinded)).items():
             if answer.points.shape != points.shape:
                 raise _malformed(party)
-            keys = _opened(party, answer.points, inverses[party])
-            places[party][first + order] = [tables[party].get(key, -1) for key in keys]
+            secrets = _opened(party, answer.points, inverses[party])
+            found[party].places[first + order] = _looked_up(party, secrets, tables[party])
+            found[party].keys[first + order] = secrets[:, group.TAG_BYTES :]
             advance(len(ids))
         first += len(ids)
-    return places
+    return found
 
 
-def _opened(party: str, points: U8, inverse: bytes) -> list[bytes]:
+def _no_keys(rows: int) -> U8:
+    return np.zeros((rows, group.ROW_KEY_BYTES), dtype=np.uint8)
+
+
+def _opened(party: str, points: U8, inverse: bytes) -> U8:
+    """Tags and keys of one part, shape (k, 48)."""
+    kernel = partial(group.secrets_of_points, scalar=inverse)
     try:
-        keys = group.as_keys(group.raised(points, inverse))
+        return group.start(kernel, points, urgent=True).result()
     except group.NotAPoint:
         raise _malformed(party) from None
-    if len(set(keys)) != len(keys):
+
+
+def _looked_up(party: str, secrets: U8, place: Mapping[bytes, int]) -> list[int]:
+    """The place of each row in the partner's order, by its tag; -1 if it is not held."""
+    tags = group.as_keys(secrets[:, : group.TAG_BYTES])
+    if len(set(tags)) != len(tags):
         raise _twice(party)
-    return keys
+    return [place.get(tag, -1) for tag in tags]
 
 
 def _places_of(meeting: _Meeting, theirs: U8) -> dict[bytes, int]:
-    place = {key: k for k, key in enumerate(group.as_keys(theirs))}
+    place = {tag: k for k, tag in enumerate(group.as_keys(theirs))}
     if len(place) != meeting.rows:
         raise _twice(meeting.party)
     return place
@@ -189,7 +218,7 @@ def _start(
 def _blind(
     meetings: Sequence[_Meeting], ids: Sequence[bytes], advance: Callable[[int], None]
 ) -> Script[dict[str, list[Pending]]]:
-    """b·H(x) of the bank's ids, in the order in which they were sent, by partner.
+    """Tags and keys of b·H(x) of the bank's ids, in the order in which they were sent, by partner.
 
     While the partners blind one part, this side blinds the next and takes its own blinding off the last.
     """
@@ -212,56 +241,53 @@ def _blind(
         for party, answer in (yield from ask(part, TwiceBlinded)).items():
             if answer.points.shape != part[party].points.shape:
                 raise _malformed(party)
-            opened[party].append(group.start(partial(group.multiply, scalar=inverses[party]), answer.points))
+            opened[party].append(group.start(partial(group.secrets_of_points, scalar=inverses[party]), answer.points))
             advance(len(answer.points))
     return opened
 
 
-def _collect(meetings: Sequence[_Meeting], advance: Callable[[int], None]) -> Script[dict[str, list[Pending]]]:
-    """b·H(y) of every partner's ids, in its order; checked to be points."""
-    collected: dict[str, list[Pending]] = {m.party: [] for m in meetings}
+def _collect(meetings: Sequence[_Meeting], advance: Callable[[int], None]) -> Script[dict[str, list[U8]]]:
+    """The tags of b·H(y) of every partner's ids, in its order."""
+    collected: dict[str, list[U8]] = {m.party: [] for m in meetings}
     for first in range(0, max(m.rows for m in meetings), PART):
         wanted = {
             m.party: OwnIdsQuery(first=first, count=min(PART, m.rows - first)) for m in meetings if first < m.rows
         }
         for party, answer in (yield from ask(wanted, OwnIds)).items():
-            if answer.points.shape != (wanted[party].count, group.POINT_BYTES):
+            if answer.tags.shape != (wanted[party].count, group.TAG_BYTES):
                 raise _malformed(party)
-            collected[party].append(group.start(group.require_points, answer.points))
-            advance(len(answer.points))
+            collected[party].append(answer.tags)
+            advance(len(answer.tags))
     return collected
 
 
-def _points(meeting: _Meeting, parts: Sequence[Pending]) -> U8:
-    """All parts of a partner's points, when they are computed. Raises: IntegrityError."""
+def _secrets(meeting: _Meeting, parts: Sequence[Pending]) -> U8:
+    """Tags and keys of the bank's rows, when they are computed, shape (n, 48). Raises: IntegrityError."""
     try:
         return np.concatenate([part.result() for part in parts])
     except group.NotAPoint:
         raise _malformed(meeting.party) from None
 
 
-def _matches(meeting: _Meeting, own: U8, theirs: U8) -> I64:
-    """Where each of the bank's rows stands in the partner's order, -1 if it is not held, shape (n,)."""
-    keys = group.as_keys(own)
-    place = _places_of(meeting, theirs)
-    if len(set(keys)) != len(keys):
-        raise _twice(meeting.party)
-    sent = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-    places = np.empty_like(sent)
-    places[meeting.order] = sent
-    if not (places >= 0).any():
+def _matches(meeting: _Meeting, own: U8, theirs: U8) -> _Found:
+    """The bank's rows in the partner's order. own: in the order sent, shape (n, 48). theirs: tags."""
+    found = _Found(np.empty(len(own), dtype=np.int64), _no_keys(len(own)))
+    found.places[meeting.order] = _looked_up(meeting.party, own, _places_of(meeting, theirs))
+    found.keys[meeting.order] = own[:, group.TAG_BYTES :]
+    if not (found.places >= 0).any():
         raise DataError(
             meeting.party,
             "holds none of the bank's rows",
             "compare the id columns of both sides: ids padded or typed differently never match",
         )
-    return places
+    return found
 
 
-def _tell_number(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> Script[dict[str, BankAlignment]]:
+def _tell_number(meetings: Sequence[_Meeting], found: Mapping[str, _Found]) -> Script[dict[str, BankAlignment]]:
     """one-sided: the row space is the partner's order; it learns only how many matched."""
-    yield from _conclude(meetings, {p: Matched(matches=int((at >= 0).sum())) for p, at in places.items()})
-    return {m.party: BankAlignment(m.alignment, m.party, "one-sided", m.rows, places[m.party]) for m in meetings}
+    aligned = {m.party: found[m.party].aligned(m) for m in meetings}
+    yield from _conclude(meetings, {p: Matched(matches=one.matches) for p, one in aligned.items()})
+    return aligned
 
 
 def _tell_positions(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> Script[dict[str, BankAlignment]]:
@@ -274,7 +300,7 @@ def _tell_positions(meetings: Sequence[_Meeting], places: Mapping[str, I64]) -> 
         positions = np.full(len(places[m.party]), -1, dtype=np.int64)
         held = places[m.party][rows] >= 0
         positions[rows[held]] = np.flatnonzero(held)
-        out[m.party] = BankAlignment(m.alignment, m.party, "shared", len(rows), positions)
+        out[m.party] = BankAlignment(m.alignment, m.party, "shared", len(rows), positions, NO_ROW_KEYS)
     return out
 
 
@@ -292,7 +318,7 @@ def _tell_dates(
         held = _held(m, answers[m.party], at[m.party][rows] >= 0)
         positions = np.full(len(dated.entity), -1, dtype=np.int64)
         positions[rows[held]] = np.flatnonzero(held)
-        out[m.party] = BankAlignment(m.alignment, m.party, "shared", len(rows), positions)
+        out[m.party] = BankAlignment(m.alignment, m.party, "shared", len(rows), positions, NO_ROW_KEYS)
     return out
 
 

@@ -121,5 +121,5 @@ def _learn(view: PartnerView, request: SplitQuery | NodeSplitQuery, reply: Split
             among = None
             if isinstance(request, NodeSplitQuery):
                 among = np.unpackbits(request.rows[k], count=view.known.rows).view(bool)
-            view.known.learn(split, bits, among)
+            view.learn(split, bits, among)
     return refused

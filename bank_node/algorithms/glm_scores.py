@@ -22,6 +22,7 @@ from protocol.algorithms.glm import (
     in_units,
     release_binding,
 )
+from protocol.algorithms.sealing import open_scores
 from protocol.contract import refuse
 from protocol.errors import DataError, IntegrityError
 from protocol.messages import I64
@@ -74,8 +75,9 @@ class Scores:
         for k, view in enumerate(self.task.partners):
             if view.name in asked:  # of coefficients that are all 0 there is nothing to ask
                 one, reply = sent[view.name], replies[view.name]
-                parts[k] = partner_score(view, one, reply)
-                self._enter({view.name: one}, in_units(reply.scores, one.decimals))
+                scores = opened_scores(view, one, reply)
+                parts[k] = partner_score(view, one, scores)
+                self._enter({view.name: one}, in_units(scores, one.decimals))
         return parts
 
     def _sum(self, coefficients: I64, sent: dict[str, Coefficients]) -> Script[I64]:
@@ -118,17 +120,27 @@ class Scores:
         self.released.append(Released(values, decimals, scores))
 
 
-def partner_score(view: DesignView, sent: Coefficients, reply: PartialScores) -> I64:
-    """The partner's part of every row's score, in 1 / UNIT, shape (n,); of a row not held what stands for it.
+def opened_scores(view: DesignView, sent: Coefficients, reply: PartialScores) -> I64:
+    """The partner's scores in 10^-decimals over its row space, shape (rows,), 0 where the bank has no row key.
 
     Raises: IntegrityError: other decimals or rows than agreed, or scores that the coefficients cannot give.
     """
+    sealed = reply.scores, reply.nonce
+    scores = open_scores(view.name, view.keys, reply.KIND, view.design, view.rows, *sealed)
     largest = largest_part(sent.values, sent.decimals) // 10 ** (MOST_DECIMALS - sent.decimals)
-    plausible = reply.scores.shape == (view.rows,) and int(np.abs(reply.scores).max(initial=0)) <= largest
+    plausible = -largest <= int(scores.min(initial=0)) <= int(scores.max(initial=0)) <= largest
     if reply.decimals != sent.decimals or not plausible:
         raise IntegrityError(view.name, "sent partial scores that cannot be", "do not use this partner's answers")
-    scores = in_units(reply.scores[view.positions], sent.decimals)
-    return np.asarray(np.where(view.positions >= 0, scores, _absent(view, sent)), dtype=np.int64)
+    return scores
+
+
+def partner_score(view: DesignView, sent: Coefficients, scores: I64) -> I64:
+    """The partner's part of every row's score, in 1 / UNIT, shape (n,); of a row not held what stands for it.
+
+    scores: opened, over the partner's row space.
+    """
+    part = in_units(scores[view.positions], sent.decimals)
+    return np.asarray(np.where(view.positions >= 0, part, _absent(view, sent)), dtype=np.int64)
 
 
 def _absent(view: DesignView, sent: Coefficients) -> int:

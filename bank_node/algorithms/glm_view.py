@@ -8,6 +8,7 @@ import numpy as np
 
 from bank_node.models.linear import OwnTerm, PartnerTerm
 from protocol.algorithms.glm import LEAST_SHARE, VALUE, DesignColumn
+from protocol.algorithms.sealing import RowKeys
 from protocol.he.base import I32
 from protocol.he.integers import IntegerKit
 from protocol.messages import F64, I64
@@ -35,7 +36,8 @@ class DesignView:
     design: their name. columns: of the design; numbers: of each in the partner's own list. not_held: what stands for a
     row that is not held, in thousandths, shape (d,). positions: where each of the bank's rows stands in the partner's
     row space, -1 if not held, shape (n,). rows: length of it. decimals: of partial scores. least: columns that have a
-    part in them, or none has. run: the number that the partner gave the run.
+    part in them, or none has. run: the number that the partner gave the run. keys: of the rows held, with one-sided
+    alignment.
     """
 
     name: str
@@ -49,6 +51,7 @@ class DesignView:
     kit: IntegerKit = field(repr=False)
     least: int = 0
     run: int = 0
+    keys: RowKeys | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:

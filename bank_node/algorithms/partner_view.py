@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from protocol.algorithms.binning import ColumnShape
 from protocol.algorithms.boosting import Split, SplitBits
+from protocol.algorithms.sealing import SplitPads, open_bits
 from protocol.he.base import SecretKit
 from protocol.messages import I64
 
@@ -39,7 +40,7 @@ class KnownSplits:
         return [split for split in self.sides if split.column == column]
 
     def learn(self, split: Split, bits: SplitBits, among: npt.NDArray[np.bool_] | None = None) -> None:
-        """Keep the answer to a split; `among`: the rows it speaks of, all if None."""
+        """Keep the answer to a split, opened; `among`: the rows it speaks of, all if None."""
         left = np.unpackbits(bits.left, count=self.rows).view(bool)
         missing = np.unpackbits(bits.missing, count=self.rows).view(bool)
         sides = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT)).astype(np.int8)
@@ -55,7 +56,8 @@ class PartnerView:
 
     layout: name of the partner's bins. columns: their shapes. positions: where each of the bank's n rows stands
     in the partner's row space, -1 if not held, shape (n,), int64. kit: seals and opens under the partner's hint.
-    split_rows: "all" or "node". run: the number that the partner gave the run.
+    split_rows: "all" or "node". run: the number that the partner gave the run. pads: open split bits, with one-sided
+    alignment; the rows' own places, which the permutation of a placebo leaves alone.
     """
 
     name: str
@@ -66,6 +68,11 @@ class PartnerView:
     known: KnownSplits
     split_rows: str = "all"
     run: int = 0
+    pads: SplitPads | None = field(default=None, repr=False)
+
+    def learn(self, split: Split, bits: SplitBits, among: npt.NDArray[np.bool_] | None = None) -> None:
+        """Open the answer to a split, and keep it. Raises: IntegrityError: it is of another form than agreed."""
+        self.known.learn(split, open_bits(self.name, self.pads, self.known.rows, bits), among)
 
     @property
     def held(self) -> npt.NDArray[np.bool_]:

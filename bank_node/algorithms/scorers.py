@@ -18,6 +18,7 @@ from bank_node.models.linear import LinearModel, together
 from bank_node.models.trees import TreeModel
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.glm import MaskedTermScores, TermScores, in_units
+from protocol.algorithms.sealing import open_scores
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
@@ -127,7 +128,7 @@ class LinearScorer:
         if masked:
             return (yield from self._ask_sum(pools, alignments))
         replies = yield from ask(queries_of(pools, alignments), TermScores)
-        return {p: self._answers(p, reply, alignments[p].rows) for p, reply in replies.items()}
+        return {p: self._answers(p, reply, alignments[p], pools[p]) for p, reply in replies.items()}
 
     def _ask_sum(
         self, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment]
@@ -144,12 +145,14 @@ class LinearScorer:
         scores = summed({p: reply.scores for p, reply in replies.items()}, rows, largest)
         return {together(list(alignments)): SumAnswers(scores, {p: self.model.not_held(p) for p in alignments})}
 
-    def _answers(self, party: str, reply: TermScores, rows: int) -> PartAnswers:
-        decimals = self.model.decimals[party]
-        if reply.scores.shape != (rows,) or reply.decimals != decimals:
-            thing = "answered for other rows or decimals than the model and the alignment have"
+    def _answers(self, party: str, reply: TermScores, alignment: BankAlignment, pool: str) -> PartAnswers:
+        decimals, keys = self.model.decimals[party], alignment.row_keys
+        if reply.decimals != decimals:
+            thing = f"answered in {reply.decimals} decimals, and the model has {decimals}"
             raise IntegrityError(party, thing, "ask it what it keeps")
-        return PartAnswers(in_units(reply.scores, decimals), self.model.not_held(party))
+        sealed = reply.scores, reply.nonce
+        scores = open_scores(party, keys, TermScores.KIND, pool, alignment.rows, *sealed)
+        return PartAnswers(in_units(scores, decimals), self.model.not_held(party))
 
     def absent(self, party: str, rows: int) -> Part:
         """As if it held no row."""

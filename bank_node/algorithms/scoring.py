@@ -11,6 +11,7 @@ from bank_node.models.trees import BankSplit, TreeModel, TreeNode
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.boosting import SplitBits
 from protocol.algorithms.scoring import ScoringBits, ScoringQuery
+from protocol.algorithms.sealing import SplitPads, open_bits
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
@@ -30,7 +31,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Answers:
-    """One partner's bits, a pair of them a row of its row space, a handle; packed as they came."""
+    """One partner's bits, a pair of them a row of its row space, a handle; opened, and packed.
+
+    Rows that the bank cannot open are missing.
+    """
 
     bits: tuple[SplitBits, ...]
 
@@ -50,10 +54,10 @@ def ask_for_bits(
 ) -> Script[dict[str, Answers]]:
     """The bits of all rows of the row space at every handle, by partner. pools: names of the handles at each partner.
 
-    Raises: IntegrityError: another number of answers.
+    Raises: IntegrityError: another number of answers, or answers of another form than the alignment prescribes.
     """
     replies = yield from ask(queries_of(pools, alignments), ScoringBits)
-    return {p: _answers(p, reply, alignments[p].rows, handles_of(model, p)) for p, reply in replies.items()}
+    return {p: _answers(p, reply, alignments[p], pools[p], handles_of(model, p)) for p, reply in replies.items()}
 
 
 def queries_of(
@@ -118,10 +122,10 @@ def _own_sides(split: BankSplit, column: Column) -> Sides:
     return np.where(np.isnan(column.numbers), SPECIAL, sides).astype(np.int8)
 
 
-def _answers(party: str, reply: ScoringBits, rows: int, handles: int) -> Answers:
-    size = (rows + 7) // 8
-    if len(reply.bits) != handles or any({len(b.left), len(b.missing)} != {size} for b in reply.bits):
-        raise IntegrityError(
-            party, "answered for other splits or rows than the model and the alignment have", "ask it what it keeps"
-        )
-    return Answers(reply.bits)
+def _answers(party: str, reply: ScoringBits, alignment: BankAlignment, pool: str, handles: int) -> Answers:
+    keys = alignment.row_keys
+    if len(reply.bits) != handles:
+        thing = f"answered for {len(reply.bits)} splits, and the model has {handles} of it"
+        raise IntegrityError(party, thing, "ask it what it keeps")
+    pads = SplitPads(keys, ScoringBits.KIND, pool) if keys else None
+    return Answers(tuple(open_bits(party, pads, alignment.rows, bits) for bits in reply.bits))

@@ -1,7 +1,7 @@
 """Scoring a file of any length: aligned once, answered once by each partner, then walked and written part by part.
 
-In memory are one part, where each row stands at each partner (eight bytes), and the partners' answers, whose size is
-that of their tables.
+In memory are one part, where each row stands at each partner and its key there (40 bytes), and the partners' answers,
+whose size is that of their tables.
 """
 
 import csv

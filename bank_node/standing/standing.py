@@ -23,7 +23,9 @@ from protocol.algorithms import agreement
 from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
 from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery
+from protocol.algorithms.boosting import Splits
 from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
+from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
 from protocol.errors import ALIGN_ANEW, DataError
 from protocol.he.engines import integer_kit, require, secret_kit
@@ -141,6 +143,7 @@ class Standing:
             kit=secret_kit(self.config.engine, partner, self._kit_key, kept.seed, kept.hint, layout.rows, kept.keys),
             known=load_known(self.known_file(layout.layout), layout.rows),
             split_rows=self.config.split_rows,
+            pads=SplitPads(keys, Splits.KIND, layout.layout) if (keys := alignment.row_keys) else None,
         )
 
     def design(self, partner: str, design: Design, rows: int) -> tuple[str, IntegerKit]:

@@ -211,6 +211,7 @@ def open_design(
         decimals=standing.contracts[view.name].score_decimals,
         kit=kit,
         least=standing.contracts[view.name].min_glm_columns,
+        keys=alignment.row_keys,
     )
 
 

@@ -29,6 +29,7 @@ class Benchmark:
 
 _NAMES: Final = (
     "tree", "node", "integers", "engines", "align", "wire", "memory", "accuracy", "tables", "sharing", "score",
+    "sealing",
 )  # fmt: skip
 
 BENCHMARKS: Final = {name: Benchmark(name) for name in _NAMES}

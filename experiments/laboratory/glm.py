@@ -20,7 +20,7 @@ from experiments.laboratory import JOB, Laboratory, layout_of, over_the_wire
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.woe import count_bins
-from protocol.algorithms.alignment import PartnerAlignment
+from protocol.algorithms.alignment import NO_ROW_KEYS, PartnerAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
@@ -134,6 +134,7 @@ class GlmLaboratory(Laboratory):
         """Both ends of one partner's design."""
         name = view.name
         layout, seed, key = self.answerers[name], fresh_key(), fresh_key()
+        keys_of_all, keys_of_bank = (None, None) if self.shared else self.row_keys[name]
         keys = self.keys if self.keys.public else new_keys(self.engine, "bank")
         require_columns(name, self.contract, columns)
         terms = terms_of("bank", name, layout.table, self.partners[name], columns)
@@ -157,8 +158,11 @@ class GlmLaboratory(Laboratory):
                 layout.budgets,
                 lambda: load_identity(self.folder / name / "identity", name, demo=True),
                 {},
-                lambda aligned: PartnerAlignment(aligned, "bank", "shared", len(self.y), 0, np.arange(layout.matrix.n)),
+                lambda aligned: PartnerAlignment(
+                    aligned, "bank", "shared", len(self.y), 0, np.arange(layout.matrix.n), NO_ROW_KEYS
+                ),
             ),
+            keys=keys_of_all,
         )
         hint = self.fits[name].evaluator.hint()
         return DesignView(
@@ -173,4 +177,5 @@ class GlmLaboratory(Laboratory):
             kit=integer_kit(self.engine, name, fresh_key(), seed, hint, layout.matrix.n, keys),
             least=self.contract.min_glm_columns,
             run=view.run,
+            keys=keys_of_bank,
         )

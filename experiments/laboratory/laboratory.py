@@ -7,7 +7,9 @@ becomes bytes and back; partners answer at the same time, in threads, as they wo
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from secrets import token_bytes
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +20,14 @@ from bank_node.algorithms.objective import objective_of
 from bank_node.algorithms.partner_view import KnownSplits, PartnerView
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
+from partner_node.algorithms.sealing import sealer_of
 from partner_node.policy.budgets import Budgets
 from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
-from protocol.algorithms.boosting import Opening
+from protocol.algorithms.boosting import Opening, Splits
+from protocol.algorithms.group import ROW_KEY_BYTES
 from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
+from protocol.algorithms.sealing import RowKeys, SplitPads
 from protocol.contract import Contract
 from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.engines import evaluator, new_keys, secret_kit
@@ -50,7 +55,8 @@ class Laboratory:
 
     y: labels, shape (n,). bank: its columns. partners: columns by name. positions: where each of the bank's rows
     stands in a partner's table, -1 if not held, by name. folder: for the partners' budgets. weights: of the rows,
-    shape (n,). nonce: of the training under way.
+    shape (n,). nonce: of the training under way. row_keys: the partner's and the bank's, by partner; None where nothing
+    is sealed.
     directions: that partners declare of their columns, by column. keys: of the engine, else new ones.
     """
 
@@ -69,6 +75,7 @@ class Laboratory:
     keys: KeyPair = NO_KEYS
     answerers: dict[str, BoostingAnswerer] = field(default_factory=dict)
     nonce: bytes = field(default_factory=fresh_key)
+    row_keys: dict[str, tuple[RowKeys | None, RowKeys | None]] = field(default_factory=dict)
 
     def train(
         self, params: BoostingParams, seed: int = 0, fitted: npt.NDArray[np.bool_] | None = None, party_set: int = 0
@@ -130,6 +137,7 @@ class Laboratory:
         budgets = Budgets(self.folder / f"{name}.sqlite", name)
         engine = evaluator(self.engine, "bank", fresh_key(), matrix, seed, budgets, keys.public)
         matched = int((positions >= 0).sum())
+        self.row_keys[name] = keys_of_all, keys_of_bank = self._row_keys(rows, positions)
         self.answerers[name] = BoostingAnswerer(
             party=name,
             state=BoostingState("bank", "data", "alignment", matched, rows),
@@ -141,13 +149,24 @@ class Laboratory:
             split_rows=self.split_rows,
             enforced=True,
             keep=lambda run, handles: JOB,
+            sealer=sealer_of(keys_of_all, layout_of(name), partial(budgets.pad_of, "alignment", table.digest)),
             bound=False,
         )
         run = budgets.open_run("bank", "data", JOB, self.nonce, self.noise_key, None).number
         opening = Opening(job=JOB, run=run, layout=layout_of(name), rows=matched, equations=0, equations_a_tree=1)
         self.answerers[name].handle(opening)
         kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows, keys)
-        return PartnerView(name, layout_of(name), table.shapes, positions, kit, KnownSplits(rows), self.split_rows, run)
+        pads = SplitPads(keys_of_bank, Splits.KIND, layout_of(name)) if keys_of_bank else None
+        known = KnownSplits(rows)
+        return PartnerView(name, layout_of(name), table.shapes, positions, kit, known, self.split_rows, run, pads)
+
+    def _row_keys(self, rows: int, positions: I64) -> tuple[RowKeys | None, RowKeys | None]:
+        """The partner's and the bank's row keys; split_rows "node" is for shared alignment, which has none."""
+        if self.split_rows == "node":
+            return None, None
+        keys = np.frombuffer(token_bytes(rows * ROW_KEY_BYTES), dtype=np.uint8).reshape(rows, ROW_KEY_BYTES)
+        held = positions[positions >= 0]
+        return RowKeys(rows, np.arange(rows), keys), RowKeys(rows, held, keys[held])
 
 
 def layout_of(party: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from protocol.algorithms import group
 from protocol.algorithms.alignment import (
+    NO_ROW_KEYS,
     Aligned,
     BlindedIds,
     Dated,
@@ -25,7 +26,7 @@ from protocol.algorithms.alignment import (
 )
 from protocol.errors import DataError, IntegrityError, PeerError
 from protocol.he.streams import KEY_BYTES, fresh_key, permutation
-from protocol.messages import I64, Message
+from protocol.messages import I64, U8, Message
 from protocol.table import Table
 from protocol.table.dates import EXACT, Grid, Moments, coded, latest, lay_out
 
@@ -105,7 +106,7 @@ class AlignmentAnswerer:
     state: AlignmentState = field(default_factory=AlignmentState)
     dated: DatedRecords | None = None
     _own: group.Pending | None = field(default=None, init=False, repr=False)
-    """The partner's blinded ids, computed ahead; made again from the state where it is not there."""
+    """Tags and keys of the partner's blinded ids, computed ahead; made again from the state where they are not."""
 
     def handle(self, message: Message) -> Message:
         """The reply to one message of an alignment."""
@@ -186,14 +187,24 @@ class AlignmentAnswerer:
         if query.first < 0 or query.count < 0 or query.first + query.count > len(self.ids):
             raise IntegrityError(self.bank, "asked for rows that do not exist", "run the same version on both sides")
         ahead = self._own or self._compute_ahead()
-        return OwnIds(points=ahead.result(query.first, query.count))
+        return OwnIds(tags=ahead.result(query.first, query.count)[:, : group.TAG_BYTES])
+
+    def _row_keys(self) -> U8:
+        """The key of every row, in the order that was sent; with shared alignment none is kept.
+
+        They were computed with the tags, unless another worker sent those: then they are computed again.
+        """
+        if self.setting == "shared":
+            return NO_ROW_KEYS
+        ahead = self._own or self._compute_ahead()
+        return np.ascontiguousarray(ahead.result()[:, group.TAG_BYTES :])
 
     def _compute_ahead(self) -> group.Pending:
-        """Blind the whole table in the background, while the bank's ids come in."""
+        """Blind the whole table in the background, and make tags and keys of it, while the bank's ids come in."""
         if self._own is not None:
             self._own.cancel()
         ids = [self.ids[i] for i in self.state.order]
-        self._own = group.start(partial(group.hash_and_multiply, scalar=self.state.secret), ids)
+        self._own = group.start(partial(group.secrets_of_ids, scalar=self.state.secret), ids)
         return self._own
 
     def _dated(self, dated: Dated, records: DatedRecords) -> Held:
@@ -224,13 +235,13 @@ class AlignmentAnswerer:
         return np.where(order >= 0, self.state.order[order], -1)
 
     def _finish(self, order: I64, matches: int) -> Aligned:
-        """Keep the order, forget the secret."""
-        if not 0 < matches <= min(self.state.bank_rows, len(self.ids)):
+        """Keep the order and the row keys, forget the secret."""
+        if not 0 < matches <= min(self.state.received, len(self.ids)):
             raise IntegrityError(self.bank, "declared an impossible number of matches", "run `bank-node align` again")
         self._keep(order, matches)
         return Aligned(alignment=self.state.alignment)
 
     def _keep(self, order: I64, matches: int) -> None:
-        state = self.state
-        self.keep(PartnerAlignment(state.alignment, self.bank, self.setting, state.bank_rows, matches, order))
+        state, keys = self.state, self._row_keys()
+        self.keep(PartnerAlignment(state.alignment, self.bank, self.setting, state.bank_rows, matches, order, keys))
         self.state, self._own = replace(state, secret=b"", order=np.zeros(0, dtype=np.int64)), None

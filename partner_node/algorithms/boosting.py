@@ -10,6 +10,7 @@ import numpy as np
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
+from partner_node.algorithms.sealing import SplitSealer
 from partner_node.policy.budgets import Allowance, Asked, Budgets, Run
 from partner_node.policy.readable import Bits, Entropy, Readable, readable, vector_bits
 from protocol.algorithms.binning import CategoryRule, NumberRule
@@ -71,9 +72,10 @@ class BoostingAnswerer:
     """Answers a bank's trainings on one layout.
 
     table: the bins of the whole table. matrix, evaluator: over the rows of the alignment. enforced: whether the
-    equation budget refuses, or is only counted. keep: stores a pool of splits, and names it. bound: whether noise also
-    depends on a query's bytes, so that a restored copy of this node that is asked for other bytes under a used label
-    answers with other noise; off where one hand holds all parties, and equal jobs shall give equal models.
+    equation budget refuses, or is only counted. keep: stores a pool of splits, and names it. sealer: of split bits,
+    where the alignment has row keys. bound: whether noise also depends on a query's bytes, so that a restored copy of
+    this node that is asked for other bytes under a used label answers with other noise; off where one hand holds all
+    parties, and equal jobs shall give equal models.
     """
 
     party: str
@@ -86,6 +88,7 @@ class BoostingAnswerer:
     split_rows: str
     enforced: bool
     keep: Callable[[Run, tuple[KeptHandle, ...]], str]
+    sealer: SplitSealer | None = None
     bound: bool = True
 
     def __post_init__(self) -> None:
@@ -283,7 +286,8 @@ class BoostingAnswerer:
                 self.budgets.reveal(*self._account, self.state.alignment, split, rows)
                 self._count(split, rows)
                 self.budgets.set_share(*self._account, self._information.share)
-        return self._flags(asked, rows)
+        flags = self._flags(asked, rows)
+        return self.sealer.seal(asked, flags) if self.sealer else flags
 
     def _canonical(self, split: Split) -> Split:
         """A split that exists, written as the one of its two sets that names it. Raises: IntegrityError."""

@@ -37,6 +37,7 @@ from protocol.algorithms.glm import (
 )
 from protocol.algorithms.preparing import Encoding, fit_prepared
 from protocol.algorithms.runs import Label
+from protocol.algorithms.sealing import RowKeys, seal_scores
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
 from protocol.he.base import I32, CheckedQuery, Cleartext, Integers
@@ -137,7 +138,8 @@ class GlmAnswerer:
 
     layout: of whose bins, layout_name, the design is, with its budgets. values: over the whole table, shape (rows, d).
     order: the table's row at each position. build: makes the evaluator of a matrix. keep: stores a model's terms.
-    masks: with other partners. singly: whether scores may leave without. planned: releases of a run, if approved.
+    masks: with other partners. singly: whether scores may leave without. planned: releases of a run, if approved. keys:
+    of the rows, where the alignment has row keys.
     """
 
     design: str
@@ -151,6 +153,7 @@ class GlmAnswerer:
     masks: Masks
     singly: bool = True
     planned: Planned | None = None
+    keys: RowKeys | None = field(default=None, repr=False)
 
     @cached_property
     def evaluator(self) -> IntegerEvaluator:
@@ -250,7 +253,10 @@ class GlmAnswerer:
             )  # fmt: skip
         scores = self._scores(message.values, message.decimals)
         self._release("release", message.label, (message.values, message.decimals))
-        return PartialScores(decimals=message.decimals, scores=scores)
+        if self.keys is None:
+            return PartialScores(decimals=message.decimals, scores=scores)
+        sealed, nonce = seal_scores(self.keys, PartialScores.KIND, self.design, scores)
+        return PartialScores(decimals=message.decimals, scores=sealed, nonce=nonce)
 
     def _hide(self, message: MaskedCoefficients) -> MaskedScores:
         """The same under masks; each label is one of the `score_releases`."""

@@ -13,6 +13,7 @@ from partner_node.policy.budgets import Budgets
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule, shape_of
 from protocol.algorithms.boosting import Split, SplitBits
 from protocol.algorithms.scoring import ScoringBits
+from protocol.algorithms.sealing import RowKeys, seal_answer
 from protocol.contract import refuse
 from protocol.he.base import OneHot
 from protocol.messages import I64
@@ -21,7 +22,10 @@ from protocol.table import Column
 
 @dataclass(frozen=True)
 class ScoringAnswerer:
-    """Scores by one pool. handles: of it, by number. columns: of the table. order: of `alignment`."""
+    """Scores by one pool. handles: of it, by number. columns: of the table. order: of `alignment`.
+
+    keys: of its rows, where the alignment has row keys.
+    """
 
     party: str
     bank: str
@@ -34,6 +38,7 @@ class ScoringAnswerer:
     max_information_share: float
     score_releases: int
     alignment: str
+    keys: RowKeys | None = None
 
     def answer(self, told: bool) -> ScoringBits:
         """The bits of every handle. told: the bank knows them of every row of this very table already.
@@ -44,6 +49,8 @@ class ScoringAnswerer:
         with self.budgets.spending():
             share = 0.0 if told else self._spend()
             self.budgets.spend_release(self.bank, self.alignment, self.pool, self.score_releases)
+        if self.keys:
+            bits = seal_answer(self.keys, ScoringBits.KIND, self.pool, bits)
         return ScoringBits(bits=bits, information_share=share)
 
     def _bits(self, handle: KeptHandle) -> SplitBits:

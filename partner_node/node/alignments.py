@@ -8,7 +8,6 @@ from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.node.holdings import Holdings
 from protocol.algorithms import alignment
 from protocol.algorithms.alignment import PartnerAlignment
-from protocol.messages import I64
 from protocol.node.files import own_folder
 
 
@@ -30,10 +29,6 @@ class Alignments:
         found = alignment.load(PartnerAlignment, self._folder / f"{known}.npz", self._party)
         self.rows = max(self.rows, len(found.order))
         return found
-
-    def order(self, name: str) -> I64:
-        """Our row at each position of an alignment, -1 where not held."""
-        return np.asarray(self.find(name).order)
 
     def _keep(self, finished: PartnerAlignment) -> None:
         self.rows = max(self.rows, len(finished.order))

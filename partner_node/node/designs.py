@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer, Planned, require_columns, terms_of, values_of
@@ -118,6 +119,7 @@ class Designs:
         keys = self._keys_file(name)
         public = keys.read_bytes() if keys.exists() else b""
         nonces = [bytes.fromhex(kept.bank_nonce), bytes.fromhex(kept.nonce)]
+        aligned = self._alignments.find(layout.state.alignment)
         seed = public_seed(name, [config.bank, config.party], nonces, INTEGERS)
         return GlmAnswerer(
             design=name,
@@ -125,12 +127,13 @@ class Designs:
             layout=layout,
             terms=kept.terms,
             values=values_of(kept.terms, own.table.columns, config.party),
-            order=self._alignments.order(layout.state.alignment),
+            order=np.asarray(aligned.order),
             build=lambda matrix: integer_evaluator(
                 config.engine, config.bank, own.key, matrix, seed, own.budgets, public
             ),
             keep=partial(self._keep, layout),
             masks=self._masks,
+            keys=aligned.row_keys,
         )
 
     def _keep(self, layout: BoostingAnswerer, terms: KeptTerms) -> str:

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
+from partner_node.algorithms.sealing import sealer_of
 from partner_node.algorithms.woe import count_bins
 from partner_node.kept.pools import SCHEMA, Pool
 from partner_node.node.agreement import Agreement
@@ -112,7 +114,7 @@ class Layouts:
             facts, keys = self._facts(layout), self._keys_file(layout)
             if "bank_nonce" not in facts:
                 raise IntegrityError(self._own.config.bank, "asks before it has a hint", ALIGN_ANEW)
-            self._answerers[layout] = self._build(facts, keys.read_bytes() if keys.exists() else b"")
+            self._answerers[layout] = self._build(layout, facts, keys.read_bytes() if keys.exists() else b"")
         return self._answerers[layout]
 
     def under(self, contract: Contract) -> None:
@@ -120,7 +122,7 @@ class Layouts:
         for answerer in self._answerers.values():
             answerer.contract = contract
 
-    def _build(self, facts: dict[str, str], keys: bytes) -> BoostingAnswerer:
+    def _build(self, layout: str, facts: dict[str, str], keys: bytes) -> BoostingAnswerer:
         own, config, plan = self._own, self._own.config, self._agreement.plan
         aligned, table = self._alignments.find(facts["alignment"]), self._bins.of(_cutting(facts))
         nonces = [bytes.fromhex(facts["bank_nonce"]), bytes.fromhex(facts["nonce"])]
@@ -147,6 +149,7 @@ class Layouts:
             split_rows=config.split_rows,
             enforced=config.policy.equation_budget == "enforced",
             keep=self._keep,
+            sealer=sealer_of(aligned.row_keys, layout, partial(own.budgets.pad_of, facts["alignment"], table.digest)),
             bound=not config.policy.noise_seed,
         )
 

@@ -9,6 +9,7 @@ from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from protocol.algorithms import glm
 from protocol.algorithms.scoring import ScoringQuery
+from protocol.algorithms.sealing import RowKeys, seal_scores
 from protocol.contract import refuse
 from protocol.errors import RefusedError
 from protocol.messages import Message
@@ -33,6 +34,7 @@ class Scores:
         self._agreement.approved(kept.job)
         if kept.terms is not None:
             return self._term_scores(query, kept.terms)
+        aligned = self._alignments.find(query.alignment)
         answerer = ScoringAnswerer(
             party=config.party,
             bank=config.bank,
@@ -40,11 +42,12 @@ class Scores:
             pool=query.pool,
             handles=kept.handles,
             columns=own.table.columns,
-            order=self._alignments.order(query.alignment),
+            order=aligned.order,
             budgets=own.budgets,
             max_information_share=contract.max_information_share,
             score_releases=contract.score_releases,
             alignment=query.alignment,
+            keys=aligned.row_keys,
         )
         told = kept.data == own.table.sha256 and config.split_rows == "all"
         return answerer.answer(told)
@@ -53,12 +56,12 @@ class Scores:
         """Partial scores by a linear model, of the table as it stands."""
         own, config, decimals = self._own, self._own.config, self._agreement.contract.score_decimals
         self._require_among(query, kept)
-        order = self._alignments.order(query.alignment)
+        aligned = self._alignments.find(query.alignment)
         values = values_of(kept.terms, own.table.columns, config.party)
         own.budgets.spend_release(config.bank, query.alignment, query.pool, self._agreement.contract.score_releases)
-        scores = scores_of(values, kept.coefficients, order, decimals)
+        scores = scores_of(values, kept.coefficients, aligned.order, decimals)
         if not query.group:
-            return glm.TermScores(decimals=decimals, scores=scores)
+            return _sealed(aligned.row_keys, query.pool, glm.TermScores(decimals=decimals, scores=scores))
         mask = f"{self._masks.kept(query.group).subject}/scores"
         hidden = self._masks.hide(query.group, mask, glm.in_units(scores, decimals))
         return glm.MaskedTermScores(scores=hidden)
@@ -72,3 +75,11 @@ class Scores:
                 "its scores by this model leave in the sum of all the model's partners alone",
                 "score with all of them, or by the model of another rung",
             )  # fmt: skip
+
+
+def _sealed(keys: RowKeys | None, model: str, scores: glm.TermScores) -> glm.TermScores:
+    """The scores under the row keys of the alignment; as they are where it has none."""
+    if keys is None:
+        return scores
+    sealed, nonce = seal_scores(keys, scores.KIND, model, scores.scores)
+    return glm.TermScores(decimals=scores.decimals, scores=sealed, nonce=nonce)

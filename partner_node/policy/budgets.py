@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS revealed (bank TEXT, data TEXT, binning BLOB, alignme
 CREATE TABLE IF NOT EXISTS shares (bank TEXT, data TEXT, binning BLOB, share REAL NOT NULL,
     PRIMARY KEY (bank, data, binning));
 CREATE TABLE IF NOT EXISTS releases (bank TEXT, alignment TEXT, label TEXT, PRIMARY KEY (bank, alignment, label));
+CREATE TABLE IF NOT EXISTS pads (alignment TEXT, binning BLOB, split TEXT, pad BLOB NOT NULL,
+    PRIMARY KEY (alignment, binning, split));
 CREATE TABLE IF NOT EXISTS masks (members TEXT, label TEXT, vector BLOB NOT NULL, PRIMARY KEY (members, label));
 CREATE TABLE IF NOT EXISTS bits (bank TEXT, account TEXT, columns TEXT, pooled INTEGER, amount REAL NOT NULL,
     PRIMARY KEY (bank, account, columns, pooled));
@@ -330,6 +332,15 @@ class Budgets:
         values = (bank, data, binning, alignment, msgspec.json.encode(split).decode(), rows)
         with self._lock:
             self._base.execute("INSERT OR IGNORE INTO revealed VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def pad_of(self, alignment: str, binning: bytes, split: Split, fresh: bytes) -> bytes:
+        """The pad under which a split's bits are sealed, for life: `fresh` if it has none yet."""
+        values = (alignment, binning, msgspec.json.encode(split).decode())
+        with self._lock:
+            self._base.execute("INSERT OR IGNORE INTO pads VALUES (?, ?, ?, ?)", (*values, fresh))
+            query = "SELECT pad FROM pads WHERE alignment = ? AND binning = ? AND split = ?"
+            (pad,) = self._base.execute(query, values).fetchone()
+        return bytes(pad)
 
     def revealed(self, bank: str, data: str, binning: bytes, alignment: str | None) -> list[tuple[Split, bytes]]:
         """Splits released, in order, with the rows they were released for; of one alignment, or of all."""

@@ -15,7 +15,7 @@ from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, Layout, sizes_of
 from protocol.algorithms.glm import product_rows, vectors_a_query
-from protocol.algorithms.group import POINT_BYTES
+from protocol.algorithms.group import POINT_BYTES, TAG_BYTES
 from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes, integer_bytes, integer_hint_bytes
 from protocol.job.workload import PlannedModel, Workload
 from protocol.messages import CATALOGUE, encoded_size
@@ -90,7 +90,7 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     yield "agreement.welcome", 1, _SENTENCE
     yield "alignment.started", 1, 2 * _HEAD
     yield "alignment.twice_blinded", theirs, sizes.bank_rows * POINT_BYTES + theirs * _HEAD
-    yield "alignment.own_ids", ours, sizes.ids * POINT_BYTES + ours * _HEAD
+    yield "alignment.own_ids", ours, sizes.ids * TAG_BYTES + ours * _HEAD
     yield "alignment.aligned", 1, 2 * _HEAD
     yield "alignment.held", 1, ceil(sizes.bank_rows / 8) + 3 * _HEAD  # in place of it, where the bank sends dates
     tables = sizes.tables.values()
@@ -158,8 +158,8 @@ def _scoring(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int]]:
 
 
 def _scores(sizes: Sizes) -> int:
-    """Bytes of a score of every row."""
-    return sizes.space * _WORD + _HEAD
+    """Bytes of a score of every row, and of the nonce of its pads."""
+    return sizes.space * _WORD + 2 * _HEAD
 
 
 def _sums(model: PlannedModel, sizes: Sizes) -> int:
@@ -170,7 +170,7 @@ def _sums(model: PlannedModel, sizes: Sizes) -> int:
 
 
 def _bits(rows: int) -> int:
-    """Bytes of the answer to a split: two bits a row."""
+    """Bytes of the answer to a split: two bits a row, and the name of its pad."""
     return 2 * ceil(rows / 8) + 2 * _HEAD
 
 

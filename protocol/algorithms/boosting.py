@@ -182,11 +182,15 @@ class NodeSplitQuery(Message, frozen=True):
             require_array(flags, None)
 
 
-class SplitBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two bits a row of the row space, packed by numpy.packbits, shape (ceil(n / 8),): left; missing."""
+class SplitBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Two bits a row of the row space, packed by numpy.packbits, shape (ceil(n / 8),): left; missing.
+
+    pad: names the pads under which the bits are sealed (sealing.py), 17 bytes; b"" of bits in clear.
+    """
 
     left: U8
     missing: U8
+    pad: Annotated[bytes, Meta(max_length=32)] = b""
 
     def __post_init__(self) -> None:
         require_array(self.left, None)
@@ -195,14 +199,16 @@ class SplitBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @declared(
     "boosting.splits",
-    content="left, right or missing, of every row of the partner's table; information share so far",
+    content="left, right or missing, of every row of the row space, sealed so that the bank reads matched rows alone; "
+    "information share so far",
     purpose="divide the rows of a node",
     most_bytes=MOST_ARRAY,
 )
 class Splits(Message, frozen=True):
     """An answer a split, None where the information budget would be passed: "spent".
 
-    With split_rows = "node" the bits of rows outside the node are 0.
+    With split_rows = "node" the bits of rows outside the node are 0. With one-sided alignment every row's bits are
+    sealed under its row key; with shared alignment every row of the row space is matched, and they are in clear.
     """
 
     bits: Annotated[tuple[SplitBits | None, ...], Meta(max_length=MOST_NODES)]

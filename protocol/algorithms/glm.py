@@ -25,10 +25,10 @@
 A value v of a column is a whole number of thousandths, a coefficient of millionths, a partial score of 10^-decimals,
 so that every engine and machine computes the very same model.
 
-What each learns beyond the model: the bank, the sums, and the partner's rounded part of every row's score, of rows
-that it cannot name too; under masks the sum of all partners' parts. The partner, its own coefficients at every
-iteration and, with encoding by weight of evidence, how each of its bins relates to the label. SECURITY.md says what
-follows from that.
+What each learns beyond the model: the bank, the sums, and the partner's rounded part of the score of every row that
+it matched, other rows' parts being sealed (sealing.py); under masks the sum of all partners' parts. The partner, its
+own coefficients at every iteration and, with encoding by weight of evidence, how each of its bins relates to the
+label. SECURITY.md says what follows from that.
 
 Source: McCullagh and Nelder, Generalized Linear Models (1989), ch. 2.5: iteratively reweighted least squares.
 """
@@ -233,15 +233,20 @@ class Coefficients(Message, frozen=True):
 
 @declared(
     "glm.partial_scores",
-    content="the partner's part of the score, of every row of its table, rounded",
+    content="the partner's part of the score, of every row of the row space, rounded, sealed so that the bank reads "
+    "matched rows alone",
     purpose="residuals of a fit",
     most_bytes=MOST_ARRAY,
 )
-class PartialScores(Message, frozen=True):
-    """In 10^-decimals, a row of the row space, 0 where nothing stands; shape (n,)."""
+class PartialScores(Message, frozen=True, omit_defaults=True):
+    """In 10^-decimals, a row of the row space, 0 where nothing stands; shape (n,).
+
+    With one-sided alignment each has its row's pad added modulo 2^64 (sealing.py), and nonce names the pads.
+    """
 
     decimals: Decimals
     scores: I64
+    nonce: Annotated[bytes, Meta(max_length=32)] = b""
 
     def __post_init__(self) -> None:
         require_array(self.scores, None)
@@ -249,15 +254,17 @@ class PartialScores(Message, frozen=True):
 
 @declared(
     "glm.scores",
-    content="the partner's part of the score, of every row of its table, rounded",
+    content="the partner's part of the score, of every row of the row space, rounded, sealed so that the bank reads "
+    "matched rows alone",
     purpose="score rows by a model trained before",
     most_bytes=MOST_ARRAY,
 )
-class TermScores(Message, frozen=True):
+class TermScores(Message, frozen=True, omit_defaults=True):
     """As `PartialScores`, of a finished model."""
 
     decimals: Decimals
     scores: I64
+    nonce: Annotated[bytes, Meta(max_length=32)] = b""
 
     def __post_init__(self) -> None:
         require_array(self.scores, None)

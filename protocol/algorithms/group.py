@@ -22,8 +22,12 @@ from protocol.messages import U8
 
 POINT_BYTES: Final = 32
 SCALAR_BYTES: Final = 32
+TAG_BYTES: Final = 16
+ROW_KEY_BYTES: Final = 32
+ROW_BYTES: Final = TAG_BYTES + ROW_KEY_BYTES
 DOMAIN: Final = b"fedwarn.v1 id\0"
 """Precedes an id before it is hashed, so that no other use of the hash meets it."""
+_ROW: Final = b"fedwarn.v1 row"
 _PIECE: Final = 256
 """Points a task: about 13 ms, so that tasks of several parties take turns."""
 
@@ -32,10 +36,8 @@ _sodium: Final = ctypes.CDLL(_loaded._name, handle=_loaded._handle)
 """A view of our own on the library that rbcl has loaded, so that its declarations stay as they are."""
 _multiply: Final = _sodium.crypto_scalarmult_ristretto255
 _from_hash: Final = _sodium.crypto_core_ristretto255_from_hash
-_is_valid: Final = _sodium.crypto_core_ristretto255_is_valid_point
 _multiply.argtypes = [ctypes.c_void_p] * 3
 _from_hash.argtypes = [ctypes.c_void_p] * 2
-_is_valid.argtypes = [ctypes.c_void_p]
 
 
 class NotAPoint(ValueError):
@@ -90,30 +92,44 @@ def multiply(points: U8, scalar: bytes) -> U8:
     return out
 
 
-def require_points(points: U8) -> U8:
-    """The points themselves. Raises: NotAPoint: an encoding is not canonical, or the identity."""
-    points = _contiguous(points)
-    source = points.ctypes.data
-    valid = all(_is_valid(source + offset) for offset in range(0, points.size, POINT_BYTES))
-    if not valid or not points.any(axis=1).all():
-        raise NotAPoint("not a point of the group, or the identity")
-    return points
+def row_secrets(points: U8) -> U8:
+    """What a twice-blinded point makes of a row: its tag, 16 bytes, then its key, 32 bytes; shape (n, 48).
+
+    BLAKE2b-384 of the point with a person string. Its output bytes are independent of each other in the random-oracle
+    model, so a tag that is sent tells nothing of the key. One call takes 0.7 microseconds; HKDF-SHA256 takes 15.
+    """
+    flat = _contiguous(points).tobytes()
+    made = [
+        hashlib.blake2b(flat[at : at + POINT_BYTES], digest_size=ROW_BYTES, person=_ROW).digest()
+        for at in range(0, len(flat), POINT_BYTES)
+    ]
+    return np.frombuffer(b"".join(made), dtype=np.uint8).reshape(-1, ROW_BYTES)
 
 
-def as_keys(points: U8) -> list[bytes]:
-    """Each encoding as bytes, to be looked up."""
-    flat = np.ascontiguousarray(points).tobytes()
-    return [flat[at : at + POINT_BYTES] for at in range(0, len(flat), POINT_BYTES)]
+def secrets_of_ids(ids: Sequence[bytes], scalar: bytes) -> U8:
+    """Tag and key of the point of each id times the scalar, shape (n, 48), on one core."""
+    return row_secrets(hash_and_multiply(ids, scalar))
+
+
+def secrets_of_points(points: U8, scalar: bytes) -> U8:
+    """Tag and key of each point times the scalar, shape (n, 48), on one core. Raises: NotAPoint."""
+    return row_secrets(multiply(points, scalar))
+
+
+def as_keys(values: U8) -> list[bytes]:
+    """Each row of bytes as bytes, to be looked up."""
+    flat, width = np.ascontiguousarray(values).tobytes(), values.shape[1]
+    return [flat[at : at + width] for at in range(0, len(flat), width)]
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Points under computation, in pieces."""
+    """Points, or what is made of them, under computation, in pieces."""
 
     pieces: list[Future[U8]]
 
     def result(self, first: int = 0, count: int | None = None) -> U8:
-        """These of them, shape (count, 32), when they are done; to the end if `count` is None.
+        """These of them, shape (count, width), when they are done; to the end if `count` is None.
 
         Raises what the computation raised.
         """

@@ -6,8 +6,8 @@
      |<- ScoringBits (left, missing, a handle) -----|  to every row of the row space
      |   walks the trees
 
-What each learns beyond the scores: the bank, the bits of the model's splits for every row of the row space, those
-rows included that it does not score; the partner, how many rows are scored (from the alignment), and by which pool of
+What each learns beyond the scores: the bank, the bits of the pool's splits for the rows that it aligned, those of all
+other rows being sealed (sealing.py); the partner, how many rows are scored (from the alignment), and by which pool of
 thresholds. A model's own name means nothing to a partner. Each scoring of an alignment by another pool is one of its
 `score_releases`; the same once more is free. The splits of a pool were revealed in its training: on the same table the
 partner's information budget is not touched; on another table they count anew.
@@ -41,7 +41,8 @@ class ScoringQuery(Message, frozen=True, omit_defaults=True):
 
 @declared(
     "scoring.bits",
-    content="left, right or missing, of every row of the partner's table, for each split of the model",
+    content="left, right or missing, of every row of the row space, for each split of the model, sealed so that the "
+    "bank reads matched rows alone",
     purpose="score rows by a model trained before",
     most_bytes=MOST_ARRAY,
 )

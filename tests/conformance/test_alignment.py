@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import bank_node.algorithms.alignment as bank_half
 import protocol.algorithms.alignment as contract
-from bank_node.algorithms.alignment import DatedRows, align
+from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
 from partner_node.algorithms.alignment import AlignmentAnswerer, DatedRecords, dated_records
 from protocol.algorithms import group
 from protocol.algorithms.alignment import (
@@ -82,6 +82,44 @@ def test_alignment_is_the_intersection(bank, tables, setting):
             assert sorted(theirs.order) == list(range(len(table)))
 
 
+@settings(max_examples=20, deadline=None)
+@given(bank=names, table=names, setting=st.sampled_from(["one-sided", "shared"]), part=st.sampled_from([4, 8192]))
+def test_both_sides_keep_the_same_row_keys(bank, table, setting, part):
+    """The partner of every row, the bank of the rows it matched; whether or not its rows are read part by part."""
+    bank, table = [*bank, b"\0both"], [*table, b"\0both"]
+    hall = Hall({"p": table}, setting)
+    parts = iter([bank[at : at + part] for at in range(0, len(bank), part)])
+    script = align_in_parts("bank", ["p"], parts, len(bank), 1, setting, lambda *_: None)
+    for ours in (lambda: hall.align(bank, setting)["p"], lambda: drive(script, hall.exchange)["p"]):
+        aligned, theirs = ours(), hall.kept["p"]
+        if setting == "shared":
+            assert aligned.row_keys is theirs.row_keys is None
+            assert aligned.keys.size == theirs.keys.size == 0
+            continue
+        assert len({key.tobytes() for key in theirs.keys}) == len(table)
+        assert np.array_equal(aligned.keys, theirs.keys[aligned.row_keys.places])
+        assert np.array_equal(aligned.row_keys.places, aligned.positions[aligned.positions >= 0])
+
+
+def test_row_keys_are_in_no_message_and_no_repr():
+    hall = Hall({"p": [b"1", b"2"]}, "one-sided")
+    ours = hall.align([b"1", b"2"], "one-sided")["p"]
+    wire = b"".join(encode(message) for message in hall.wire)
+    for kept in (ours, hall.kept["p"]):
+        assert not any(key.tobytes() in wire for key in kept.keys)
+        assert "keys" not in repr(kept).replace("RowKeys", "")
+        assert "keys=" not in repr(kept.row_keys)
+        assert "places=" not in repr(kept.row_keys)
+
+
+def test_the_partner_multiplies_once_for_tags_and_keys(monkeypatch):
+    ids, computed = [b"%d" % k for k in range(30)], []
+    plain = group.secrets_of_ids
+    monkeypatch.setattr(group, "secrets_of_ids", lambda some, scalar: computed.extend(some) or plain(some, scalar))
+    Hall({"p": ids}, "one-sided").align(ids[5:], "one-sided")
+    assert sorted(computed) == sorted(ids)
+
+
 def test_a_partner_is_not_told_who_matched_unless_shared():
     ids = [b"%d" % k for k in range(40)]
     for setting in ("one-sided", "shared"):
@@ -97,7 +135,15 @@ def test_secrets_and_orders_are_fresh():
         hall.align(ids, "one-sided")
         assert hall.answerers["p"].state.secret == b""
     for kind in (BlindedIds, OwnIds):
-        first, second = ({p.tobytes() for m in hall.wire if isinstance(m, kind) for p in m.points} for hall in halls)
+        first, second = (
+            {
+                p.tobytes()
+                for m in hall.wire
+                if isinstance(m, kind)
+                for p in (m.points if kind is BlindedIds else m.tags)
+            }
+            for hall in halls
+        )
         assert not first & second
     assert (halls[0].kept["p"].order != halls[1].kept["p"].order).any()
 
@@ -143,7 +189,7 @@ def test_no_partner_can_link_its_wire_to_another_partners():
     halls = Hall({"p": ids, "q": ids}, "one-sided")
     halls.align(ids, "one-sided")
     blinded = [m.points.tobytes() for m in halls.wire if isinstance(m, BlindedIds)]
-    own = [{p.tobytes() for p in m.points} for m in halls.wire if isinstance(m, OwnIds)]
+    own = [{p.tobytes() for p in m.tags} for m in halls.wire if isinstance(m, OwnIds)]
     assert len({p for b in blinded for p in group.as_keys(np.frombuffer(b, np.uint8).reshape(-1, 32))}) == 80
     assert not own[0] & own[1]
 
@@ -157,7 +203,7 @@ def test_all_that_a_one_sided_partner_hears_is_two_counts():
     assert [type(m) for m in heard] == [Start, BlindedIds, OwnIdsQuery, Matched]
     assert (heard[0].rows, heard[2].first, heard[2].count, heard[3].matches) == (40, 0, 31, 30)
     kept = hall.kept["p"]
-    assert set(kept.__dict__) == {"alignment", "bank", "setting", "bank_rows", "matches", "order"}
+    assert set(kept.__dict__) == {"alignment", "bank", "setting", "bank_rows", "matches", "order", "keys"}
     assert sorted(kept.order) == list(range(31))  # every row of its table, matched or not
 
 
@@ -171,17 +217,20 @@ def test_the_shared_order_is_one_for_all_partners_and_not_the_files():
     assert list(ours["p"].positions[:150]) != sorted(ours["p"].positions[:150])
 
 
-def test_a_partner_goes_on_from_its_state_alone():
+@pytest.mark.parametrize("setting", ["one-sided", "shared"])
+def test_a_partner_goes_on_from_its_state_alone(setting):
     """Another worker takes over after every message, with nothing but the state."""
     ids = [b"%d" % k for k in range(30)]
-    hall = Hall({"p": ids[10:]}, "shared")
+    hall = Hall({"p": ids[10:]}, setting)
 
     def exchange(requests):
         replies = hall.exchange(requests)
         hall.answerers["p"] = replace(hall.answerers["p"])
         return replies
 
-    ours = drive(align("bank", ["p"], ids, 1, "shared", lambda done, total: None), exchange)["p"]
+    ours = drive(align("bank", ["p"], ids, 1, setting, lambda done, total: None), exchange)["p"]
+    if setting == "one-sided":
+        assert np.array_equal(ours.keys, hall.kept["p"].keys[ours.positions[10:]])
     assert [ids[10:][k] for k in hall.kept["p"].order[ours.positions[10:]]] == ids[10:]
 
 
@@ -261,9 +310,9 @@ NO_POINT = np.zeros((1, 32), np.uint8)
         (TwiceBlinded, lambda m: TwiceBlinded(points=m.points[1:]), "no blinded id"),
         (TwiceBlinded, lambda m: TwiceBlinded(points=np.concatenate((NO_POINT, m.points[1:]))), "no blinded id"),
         (TwiceBlinded, lambda m: TwiceBlinded(points=np.concatenate((m.points[1:2], m.points[1:]))), "id twice"),
-        (OwnIds, lambda m: OwnIds(points=m.points[1:]), "no blinded id"),
-        (OwnIds, lambda m: OwnIds(points=np.concatenate((NO_POINT, m.points[1:]))), "no blinded id"),
-        (OwnIds, lambda m: OwnIds(points=np.concatenate((m.points[1:2], m.points[1:]))), "id twice"),
+        (OwnIds, lambda m: OwnIds(tags=m.tags[1:]), "no blinded id"),
+        (OwnIds, lambda m: OwnIds(tags=m.tags[:, :8]), "no blinded id"),
+        (OwnIds, lambda m: OwnIds(tags=np.concatenate((m.tags[1:2], m.tags[1:]))), "id twice"),
     ],
 )
 def test_a_partner_that_answers_what_cannot_be_is_named(kind, change, sentence):

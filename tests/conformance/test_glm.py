@@ -15,7 +15,7 @@ from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from bank_node.algorithms import telling
 from bank_node.algorithms.families import Family
-from bank_node.algorithms.glm_scores import partner_score
+from bank_node.algorithms.glm_scores import opened_scores
 from bank_node.algorithms.inference import above, figures_of
 from bank_node.algorithms.telling import Columns, told_rows
 from experiments.checking.elastic_net import elastic_net
@@ -341,10 +341,12 @@ def test_scores_that_coefficients_cannot_give_are_found(tmp_path):
     lab.fit(PARAMS)
     view, sent = lab.designs["telecom"], _release(lab, 50, (1000, 900, 800, 700), 9)
     honest = lab.fits["telecom"].handle(sent)
-    partner_score(view, sent, honest)
+    opened_scores(view, sent, honest)
     for scores, decimals in ((honest.scores[1:], 9), (honest.scores, 3), (honest.scores + 10**9, 9)):
-        with pytest.raises(IntegrityError, match="cannot be"):
-            partner_score(view, sent, PartialScores(decimals=decimals, scores=scores))
+        with pytest.raises(IntegrityError, match=r"cannot be|of another form than the alignment of 409 rows"):
+            opened_scores(view, sent, PartialScores(decimals=decimals, scores=scores, nonce=honest.nonce))
+    with pytest.raises(IntegrityError, match="of another form"):
+        opened_scores(view, sent, PartialScores(decimals=9, scores=honest.scores))
 
 
 def share_told(values, coefficients, scores, decimals) -> float:

@@ -22,7 +22,6 @@ from experiments.running.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from partner_node.policy.budgets import Budgets
-from protocol.algorithms.scoring import ScoringBits
 from protocol.errors import (
     DataError,
     FedwarnError,
@@ -32,7 +31,7 @@ from protocol.errors import (
     TransportError,
     UsageError,
 )
-from protocol.role import Replies, Requests, drive
+from protocol.role import drive
 from protocol.table import Table
 from protocol.transport.in_process import InProcess
 from tests.e2e.commands import edit
@@ -272,28 +271,21 @@ def test_a_second_implementation_scores_the_export_alike(out, tmp_path):
     export(model_of(out), tmp_path / "model.json")
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(model_of(out))
     table = read_rows(config, model.trees, out / "nodes/bank/data.parquet")
-    heard: dict[str, ScoringBits] = {}
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     transport = InProcess("bank", {p: s.serve for p, s in services.items()})
     with BankNode(config, transport, quiet) as node:
-
-        def exchange(requests: Requests) -> Replies:
-            replies = node._session.exchange(requests)
-            heard.update({p: reply for p, reply in replies.items() if isinstance(reply, ScoringBits)})
-            return replies
-
-        standing = Standing(config, table, exchange)
+        standing = Standing(config, table, node._session.exchange)
         standing.agree(list(config.partners), "")
         alignments = standing.align(list(config.partners))
-        drive(ask_for_bits(model.trees, model.about.alignment, alignments), exchange)
+        opened = drive(ask_for_bits(model.trees, model.about.alignment, alignments), standing.exchange)
     for service in services.values():
         service.__exit__()
     answers = {
         partner: {
-            "bits": [(b.left.tobytes(), b.missing.tobytes()) for b in reply.bits],
+            "bits": [(b.left.tobytes(), b.missing.tobytes()) for b in answer.bits],
             "places": alignments[partner].positions.tolist(),
         }
-        for partner, reply in heard.items()
+        for partner, answer in opened.items()
     }
     exported = json.loads((tmp_path / "model.json").read_text())
     assert {node.get("party") for tree in exported["trees"] for node in tree} >= {"bank", "telecom", "bureau"}

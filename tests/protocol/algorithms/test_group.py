@@ -71,13 +71,28 @@ def test_work_in_pieces_is_the_work_in_order(count):
         assert np.array_equal(pending.result(first, some), group.hash_to_group(ids)[first : first + some])
 
 
+def test_tag_and_key_of_a_row_are_as_documented():
+    point = group.hash_to_group([b"1001"])
+    made = hashlib.blake2b(point.tobytes(), digest_size=48, person=b"fedwarn.v1 row").digest()
+    assert group.row_secrets(point).tobytes() == made
+    assert group.row_secrets(point[:0]).shape == (0, 48)
+
+
+def test_both_sides_make_the_same_secrets_of_an_id():
+    a, b, ids = scalar(7), scalar(11), [b"%d" % k for k in range(5)]
+    theirs = group.secrets_of_ids(ids, b)
+    twice = group.multiply(group.hash_and_multiply(ids, a), b)
+    assert np.array_equal(group.secrets_of_points(twice, group.inverse(a)), theirs)
+    assert len({row.tobytes() for row in theirs}) == 5
+
+
 @pytest.mark.parametrize("encoding", INVALID.values(), ids=INVALID.keys())
 def test_what_is_no_point_is_refused_wherever_it_stands(encoding):
     row = points(GENERATOR, bytes.fromhex(encoding), GENERATOR)
-    for check in (group.require_points, lambda p: group.multiply(p, scalar(5))):
+    for kernel in (group.multiply, group.secrets_of_points):
         with pytest.raises(group.NotAPoint):
-            check(row)
-        assert len(check(row[::2])) == 2
+            kernel(row, scalar(5))
+        assert len(kernel(row[::2], scalar(5))) == 2
 
 
 def test_an_array_of_another_shape_is_no_array_of_points():

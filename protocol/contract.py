@@ -6,6 +6,7 @@ number stands where it does).
 
 import hashlib
 import json
+from math import ceil
 from typing import ClassVar
 
 from pydantic import ConfigDict, Field
@@ -18,6 +19,7 @@ class Contract(WithAddedKeys):
     """What a partner permits, and a bank keeps to.
 
     min_rows_per_bin: rows; a smaller bin joins another before anything is summed over it.
+    min_split_side: share of the table's rows that each side of a split has at least; a smaller side singles out people.
     min_rows_per_node: rows; the bank does not query smaller tree nodes. The bank's to keep.
     max_equations_share: sums released a matched row, for life; a vector counts 1, packed (g, h) 2.
     max_information_share: share of the entropy of the partner's bins that split bits may reveal.
@@ -30,7 +32,9 @@ class Contract(WithAddedKeys):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    ADDED: ClassVar = ("min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores")
+    ADDED: ClassVar = (
+        "min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores", "min_split_side",
+    )  # fmt: skip
 
     min_rows_per_bin: int = Field(20, ge=0)
     min_rows_per_node: int = Field(50, ge=0)
@@ -43,6 +47,7 @@ class Contract(WithAddedKeys):
     score_decimals: int = Field(3, ge=0, le=9)
     max_iv_decimals: int = Field(0, ge=0, le=3)
     masked_scores: bool = True
+    min_split_side: float = Field(0.005, ge=0, le=0.5)
 
     @property
     def clauses(self) -> dict[str, float]:
@@ -54,6 +59,10 @@ class Contract(WithAddedKeys):
         """SHA-256 of all clauses: names the contract that a model was trained under."""
         text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def smallest_bin(self, rows: int) -> int:
+        """The fewest rows that a bin, and so a side of a split, may have in a table of so many rows."""
+        return max(self.min_rows_per_bin, ceil(self.min_split_side * rows))
 
     def stricter(self, other: "Contract") -> "Contract":
         """Clause by clause the stricter of two contracts: lower limits, higher minima, more noise."""

@@ -31,6 +31,7 @@ class Scores:
         kept = own.models.find(query.model, query.trained, contract)
         self._agreement.approved(kept.job)
         if kept.terms is not None:
+            self._agreement.approved_by_file(kept.job)
             return self._term_scores(query, kept.terms)
         answerer = ScoringAnswerer(
             party=config.party,

@@ -176,11 +176,10 @@ def reconcile(
 
 def _table(rows: list[Disclosed]) -> Table:
     table = Table(box=SIMPLE_HEAD)
-    for name in ("kind", "from", "to", "encrypted", "messages", "bytes"):
+    for name in ("kind", "encrypted", "messages", "bytes"):
         number = name in ("messages", "bytes")
         table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
-        encrypted = "yes" if row["encrypted"] else "no"
-        sizes = f"{row['count']:,}", f"{row['bytes']:,}"
-        table.add_row(f"{row['kind']}\n  {row['content']}", row["sender"], row["receiver"], encrypted, *sizes)
+        what = f"{row['kind']}, {row['sender']} to {row['receiver']}\n  {row['content']}"
+        table.add_row(what, "yes" if row["encrypted"] else "no", f"{row['count']:,}", f"{row['bytes']:,}")
     return table

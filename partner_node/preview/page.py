@@ -15,7 +15,7 @@ def tables(found: Preview) -> Iterator[Table]:
         ("kind", "encrypted", "messages", "bytes"),
         [
             (
-                f"{m.kind}, {m.when}\n  {m.content}; to {m.purpose}",
+                f"{m.kind}, {m.when}\n  {m.content}; purpose: {m.purpose}",
                 "yes" if m.encrypted else "no", f"{m.count:,}", f"{m.bytes:,}",
             )
             for m in found.leaving

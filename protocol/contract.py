@@ -19,7 +19,8 @@ class Contract(WithAddedKeys):
     """What a partner permits, and a bank keeps to.
 
     min_rows_per_bin: rows; a smaller bin joins another before anything is summed over it.
-    min_split_side: share of the table's rows that each side of a split has at least; a smaller side singles out people.
+    min_split_side: share of the table's rows that each side of a split has at least; a smaller one
+    singles out people.
     min_rows_per_node: rows; the bank does not query smaller tree nodes. The bank's to keep.
     max_equations_share: sums released a matched row, for life; a vector counts 1, packed (g, h) 2.
     max_information_share: share of the entropy of the partner's bins that split bits may reveal.
@@ -61,7 +62,7 @@ class Contract(WithAddedKeys):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def smallest_bin(self, rows: int) -> int:
-        """The fewest rows that a bin, and so a side of a split, may have in a table of so many rows."""
+        """Return the fewest rows that a bin, and so a side of a split, may have in a table."""
         return max(self.min_rows_per_bin, ceil(self.min_split_side * rows))
 
     def stricter(self, other: "Contract") -> "Contract":

@@ -33,7 +33,9 @@ def open_approvals(config: PartnerConfig) -> Approvals:
 def approve(config: PartnerConfig, job: Job, days: int = DAYS, uses: int = USES) -> Approval:
     """Approve a job at this node, for so many days and runs.
 
-    Raises: UsageError: the table or the state folder cannot be used. DataError: the table lacks a column of the job.
+    Raises:
+        UsageError: the table or the state folder cannot be used.
+        DataError: the table lacks a column of the job.
     """
     approval = approval_of(config, job, days, uses)
     with closing(open_approvals(config)) as approvals:
@@ -67,7 +69,7 @@ def approval_of(config: PartnerConfig, job: Job, days: int = DAYS, uses: int = U
 
 
 def _features(party: str, listed: Sequence[str], table: Sequence[str]) -> tuple[str, ...]:
-    """The table's features that the job's names and patterns mean. Raises: DataError: one means none."""
+    """Return the features that the job's names and patterns mean. Raises: DataError: one means none."""
     for name in listed:
         if not any(_means(name, feature) for feature in table):
             thing = f"the job lists its column {name!r}, which its table does not have{nearest(name, table)}"
@@ -76,13 +78,16 @@ def _features(party: str, listed: Sequence[str], table: Sequence[str]) -> tuple[
 
 
 def _means(name: str, feature: str) -> bool:
-    """Whether a name or pattern of a job file means a feature; a date's features are called after its column."""
+    """Whether a name or pattern means a feature; a date's features are called after its column."""
     column = feature.rpartition(".")[0]
     return name in (feature, column) or ("*" in name and fnmatchcase(feature, name.replace("[", "[[]")))
 
 
 def withdraw(config: PartnerConfig, job: str) -> str:
-    """Take an approval back. job: a digest, or the path of the job's file. Returns: the digest. Raises: UsageError."""
+    """Take an approval back, and return the job's digest.
+
+    job: a digest, or the path of the job's file. Raises: UsageError: there is no such approval or file.
+    """
     sha256 = job if _DIGEST.fullmatch(job) else job_with(config.party, Path(job)).sha256
     with closing(open_approvals(config)) as approvals:
         approvals.withdraw(sha256)

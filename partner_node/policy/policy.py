@@ -43,7 +43,7 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workload: models with their bins, trees, depths, vectors and releases.
     clauses: of node and job the stricter, by name.
     approved: UTC, ISO 8601. not_after: from this time on, the approval is not in force.
-    uses: how many runs it admits.
+    uses: how many runs it admits; budgets count them.
     """
 
     bank: str
@@ -63,13 +63,6 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_after: str
     uses: int
     schema: Literal[1] = 1
-
-    def require_use(self, used: int) -> None:
-        """Refuse a further run of a job of which `used` runs were opened. Raises: RefusedError."""
-        if used >= self.uses:
-            raise not_in_force(
-                self.partner, self.job, f"has used up its approval of {self.uses} run(s)", " with a higher --uses"
-            )
 
     def expired(self, now: datetime) -> bool:
         """Whether the approval is no longer in force at this time, UTC."""

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
@@ -167,16 +165,6 @@ def test_an_approval_ends_at_its_date(parties: Parties):
     assert parties.sent() == {"refusal"}
     parties.approve(days=1)
     parties.train()
-
-
-@given(uses=st.integers(1, 50), used=st.integers(0, 100))
-def test_an_approval_admits_as_many_runs_as_it_says(uses: int, used: int):
-    approval = example(uses=uses)
-    if used < uses:
-        approval.require_use(used)
-    else:
-        with pytest.raises(RefusedError, match=f"has used up its approval of {uses} run.s. .contract clause approve"):
-            approval.require_use(used)
 
 
 def example(**changes: object) -> Approval:

@@ -46,7 +46,10 @@ def doctor(
     job: Annotated[Path | None, typer.Argument(help="A job, to see whether this machine has what it needs.")] = None,
     config: Config = HERE,
     sample: Annotated[
-        int, typer.Option(min=0, help="Find the overlap on N rows: partners learn N and how many of them match.")
+        int,
+        typer.Option(
+            min=0, help="Find the overlap on N rows, under an approved JOB: partners learn N and how many match."
+        ),
     ] = 0,
 ) -> dict[str, Any]:
     """Check table, certificates, and of every partner: settings, clock, link, how its ids are written, overlap."""

@@ -29,20 +29,21 @@ LONG_LATENCY_S = 0.2
 def examine(config: BankConfig, job: Job | None, sample: int) -> list[Finding]:
     """One finding a check: the own table and certificate, then, if both are well, every partner; and the job's needs.
 
-    sample: of how many of the bank's rows the overlap is found by an alignment of their own, 0 for none.
+    sample: of how many of the bank's rows the overlap is found by an alignment of their own, 0 for none; partners
+    align under a job that they have approved.
     """
     findings, table = check_own(config)
     welcomes: dict[str, Welcome] = {}
     if table is not None and not worst(findings):
         for partner in config.partners:
-            findings += _partner(config, table, partner, sample, welcomes)
+            findings += _partner(config, table, partner, sample, job.sha256 if job else "", welcomes)
         if job is not None:
             findings.append(_needs(config, table, job, welcomes))
     return findings
 
 
 def _partner(
-    config: BankConfig, table: Table, partner: str, sample: int, welcomes: dict[str, Welcome]
+    config: BankConfig, table: Table, partner: str, sample: int, job: str, welcomes: dict[str, Welcome]
 ) -> list[Finding]:
     """Greets one partner, compares versions and settings, and examines the link and the ids."""
     alone = config.model_copy(update={"partners": {partner: config.partners[partner]}, "patience_s": 0.0})
@@ -52,7 +53,7 @@ def _partner(
             welcome = welcomes[partner] = node.greet(partner, table)
             findings.append(Finding(partner, "node", _said(welcome)))
             findings += _checkup(config, table, partner, node.check_up(partner, table))
-            findings.append(_overlap(node, table, partner, sample))
+            findings.append(_overlap(node, table, partner, sample, job))
     except FedwarnError as error:
         findings.append(Finding(error.party, "node", error.thing, error.remedy, error.exit_code))
     return findings
@@ -94,15 +95,15 @@ def _schema(config: BankConfig, partner: str, schema: str) -> Finding:
     return Finding(partner, "columns", f"{'as at the last doctor' if before else 'seen for the first time'}: {schema}")
 
 
-def _overlap(node: BankNode, table: Table, partner: str, sample: int) -> Finding:
+def _overlap(node: BankNode, table: Table, partner: str, sample: int, job: str) -> Finding:
     """From the kept alignment, which tells nothing new; or from an alignment of a sample, if one is asked for."""
-    work: Callable[[], str] = partial(_matched, node, table, partner, sample)
+    work: Callable[[], str] = partial(_matched, node, table, partner, sample, job)
     return checked(partner, "overlap", work)
 
 
-def _matched(node: BankNode, table: Table, partner: str, sample: int) -> str:
+def _matched(node: BankNode, table: Table, partner: str, sample: int, job: str) -> str:
     if sample:
-        found = node.align_sample(partner, table, sample)
+        found = node.align_sample(partner, table, sample, job)
         share = found.matches / len(found.positions)
         return f"{found.matches:,} of a sample of {len(found.positions):,} rows ({share:.0%})"
     kept = node.kept_alignment(partner, table)

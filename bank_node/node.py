@@ -77,21 +77,29 @@ class BankNode:
         standing.agree([partner], "")
         return standing.kept(partner)
 
-    def align_sample(self, partner: str, table: Table, rows: int) -> BankAlignment:
+    def align_sample(self, partner: str, table: Table, rows: int, job: str) -> BankAlignment:
         """Align some rows drawn by chance with one partner; nothing is kept here.
 
-        Raises: UsageError: rows are named by dates too, or alignment is "shared", which would tell whose rows match.
+        job: digest of a job that the partner has approved, without which it aligns nothing.
+        Raises: RefusedError: it has not. UsageError: rows are named by dates too, or alignment is
+        "shared", which would tell whose rows match.
         """
         config = self._config
         if config.alignment != "one-sided" or config.dating:
             thing = "a sample is aligned one-sided and without dates only"
             raise UsageError(config.party, thing, "run `bank-node align` in its place")
         ids = [table.ids[i] for i in permutation(table.rows)[:rows]]
+        Standing(config, table, self._session.exchange, self._progress).agree([partner], job)
         script = align(config.party, [partner], ids, len(config.data.id), "one-sided", lambda done, total: None)
         return drive(script, self._session.exchange)[partner]
 
     def train(self, job: Job, job_text: str, out: Path) -> None:
-        """Train the job's ladder, and leave scores, models and facts in `out`."""
+        """Train the job's ladder, and leave scores, models and facts in `out`.
+
+        Raises: UsageError: the job has no rows to test.
+        """
+        if job.split.kind != "column" and not job.split.test:
+            raise UsageError(job.bank, "split.test is 0, and a report needs rows to test", "set it to 0.25, say")
         write_outcome(self.fit(job, read_own_table(self._config, job)), out, job_text)
         self._leave_receipt(out)
 

@@ -68,6 +68,9 @@ def nodes(
     made = write_demo(job, scenario, out)
     for party, config in made.configs.items():
         TALK.out.print(f"{party}: {config}", soft_wrap=True)
+    for party in job.partners:
+        done = f"partner-node approve {out / 'job.toml'} --config {made.configs[party]}"
+        TALK.out.print(f"{party} has approved the job, as by: {done}", soft_wrap=True)
     return {"job": str(out / "job.toml"), "nodes": {party: str(config) for party, config in made.configs.items()}}
 
 

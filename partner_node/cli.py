@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +14,9 @@ from rich.table import Table
 from partner_node.config import load_config
 from partner_node.doctor import examine
 from partner_node.node.service import PartnerService
-from partner_node.policy.approving import approvals_table, as_row, decide, job_with
-from partner_node.policy.policy import APPROVALS, Approvals
+from partner_node.policy.approving import DAYS, USES, as_row, headline, job_with, listed_lines, open_approvals
+from partner_node.policy.approving import approve as approve_job
+from partner_node.policy.approving import withdraw as withdraw_job
 from partner_node.preview.page import sentences, tables
 from partner_node.preview.preview import as_dict as as_dict_of_preview
 from partner_node.preview.preview import preview
@@ -23,7 +25,6 @@ from protocol.identity import load_identity
 from protocol.ledger import Disclosed, export_receipt, read_ledger
 from protocol.ledger.receipts import reconcile as compare_receipts
 from protocol.node.command import TALK, app
-from protocol.node.files import own_folder
 from protocol.node.findings import as_dict, as_table
 from protocol.node.key_verb import keys
 from protocol.node.warm import warm_kernels
@@ -83,28 +84,38 @@ def preview_(
     found = preview(settings, job_with(settings.party, job), bank_rows)
     for table in tables(found):
         TALK.show(table)
-    for sentence in sentences(found):
-        TALK.out.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    _say(sentences(found))
     return as_dict_of_preview(found)
 
 
 @verbs.command()
 def approve(
-    job: Annotated[str, typer.Argument(help="The job's file, or its SHA-256.")] = "",
+    job: Annotated[str, typer.Argument(help="The job's file; its SHA-256 with --withdraw.")] = "",
     config: Config = HERE,
-    list_: Annotated[bool, typer.Option("--list", help="Show jobs approved, withdrawn, and held.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How long the approval is in force.")] = DAYS,
+    uses: Annotated[int, typer.Option(min=1, help="How many runs of the job it admits.")] = USES,
+    list_: Annotated[bool, typer.Option("--list", help="Show jobs approved, expired, withdrawn, and held.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the approval back.")] = False,
 ) -> dict[str, Any]:
-    """Approve a job, where [policy] approve is "manual"; `preview` says first what would leave."""
+    """Approve a job by its file: its columns, bins, models and clauses; `preview` says first what would leave."""
     settings = load_config(config)
     if bool(job) == list_:
         raise UsageError(settings.party, "approve needs a job or --list", "give one of the two")
-    with closing(Approvals(own_folder(settings.state) / APPROVALS, settings.party)) as approvals:
-        if job:
-            decide(approvals, settings.party, job, withdraw)
+    if withdraw:
+        _say([f"withdrew the approval of job {withdraw_job(settings, job)}"])
+    elif job:
+        _say(headline(approve_job(settings, job_with(settings.party, Path(job)), days, uses)))
+    with closing(open_approvals(settings)) as approvals:
         known = approvals.all()
-    TALK.show(approvals_table(known))
-    return {"approve": settings.policy.approve, "jobs": [as_row(approval) for approval in known]}
+    if list_:
+        _say(listed_lines(known))
+    return {"approve": settings.policy.approve, "jobs": [as_row(one) for one in known]}
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print lines on stdout as they are: a terminal wraps them, and a pipe gets them whole."""
+    for line in lines:
+        TALK.out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @verbs.command()
@@ -168,10 +179,10 @@ def reconcile(
 
 def _table(rows: list[Disclosed]) -> Table:
     table = Table(box=SIMPLE_HEAD)
-    for name in ("from", "to", "kind", "content", "encrypted", "messages", "bytes"):
-        table.add_column(name)
+    for name in ("kind", "encrypted", "messages", "bytes"):
+        number = name in ("messages", "bytes")
+        table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
-        encrypted = "yes" if row["encrypted"] else "no"
-        sizes = f"{row['count']:,}", f"{row['bytes']:,}"
-        table.add_row(row["sender"], row["receiver"], row["kind"], row["content"], encrypted, *sizes)
+        what = f"{row['kind']}, {row['sender']} to {row['receiver']}\n  {row['content']}"
+        table.add_row(what, "yes" if row["encrypted"] else "no", f"{row['count']:,}", f"{row['bytes']:,}")
     return table

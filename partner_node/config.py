@@ -12,7 +12,8 @@ from protocol.node.settings import NodeSettings, load_node_settings
 class Policy(BaseModel):
     """What this partner enforces.
 
-    approve: "auto", or "manual": a job waits until `partner-node approve` has been run for it.
+    approve: "manual": a job waits until `partner-node approve` has been run with its file; or "auto", for simulations:
+    trees and bin tables are answered without a file.
     account: the name under which all that is released is added up, whatever the file that holds the table. Another
     name begins new budgets, and is a decision: take one for a table that does not say what the last one said.
     equation_budget: "enforced", or only "counted" (for a table dealt out in one place).
@@ -25,7 +26,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    approve: Literal["auto", "manual"] = "auto"
+    approve: Literal["auto", "manual"] = "manual"
     account: str = Field(default="table", min_length=1)
     equation_budget: Literal["enforced", "counted"] = "enforced"
     noise_seed: str = ""
@@ -57,6 +58,12 @@ class PartnerConfig(NodeSettings):
     health: str = ""
     peers: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field({})
     policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def _approves_by_file(self) -> "PartnerConfig":
+        if self.policy.approve == "auto" and not self.demo:
+            raise ValueError('policy.approve "auto" is for simulations, and needs demo = true; take "manual"')
+        return self
 
 
 def load_config(path: Path) -> PartnerConfig:

@@ -6,6 +6,7 @@ number stands where it does).
 
 import hashlib
 import json
+from math import ceil
 from typing import ClassVar
 
 from pydantic import ConfigDict, Field
@@ -18,6 +19,8 @@ class Contract(WithAddedKeys):
     """What a partner permits, and a bank keeps to.
 
     min_rows_per_bin: rows; a smaller bin joins another before anything is summed over it.
+    min_split_side: share of the table's rows that each side of a split has at least; a smaller one
+    singles out people.
     min_rows_per_node: rows; the bank does not query smaller tree nodes. The bank's to keep.
     max_equations_share: sums released a matched row, for life; a vector counts 1, packed (g, h) 2.
     max_information_share: share of the entropy of the partner's bins that split bits may reveal.
@@ -28,7 +31,6 @@ class Contract(WithAddedKeys):
     masked_scores: whether partners that share one order of rows hide their partial scores in the sum of all partners'.
     max_readable_share: share of the entropy of the partner's bins that a bank could read at worst; 1: what the approved
     job needs.
-    min_split_side: share of a partner's rows; a split whose smaller or missing side has fewer rows is refused.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
 
@@ -49,7 +51,7 @@ class Contract(WithAddedKeys):
     score_decimals: int = Field(2, ge=0, le=9)
     max_iv_decimals: int = Field(0, ge=0, le=3)
     masked_scores: bool = True
-    min_split_side: float = Field(0.0, ge=0, le=0.5)
+    min_split_side: float = Field(0.005, ge=0, le=0.5)
     max_readable_share: float = Field(1.0, gt=0, le=1)
 
     @property
@@ -62,6 +64,10 @@ class Contract(WithAddedKeys):
         """SHA-256 of all clauses: names the contract that a model was trained under."""
         text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def smallest_bin(self, rows: int) -> int:
+        """Return the fewest rows that a bin, and so a side of a split, may have in a table."""
+        return max(self.min_rows_per_bin, ceil(self.min_split_side * rows))
 
     def stricter(self, other: "Contract") -> "Contract":
         """Clause by clause the stricter of two contracts: lower limits, higher minima, more noise."""

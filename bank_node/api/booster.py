@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
+import tomli_w
 
 from bank_node.api.federation import Federation
 from bank_node.api.fitted import Fitted, NotFitted
@@ -28,7 +29,9 @@ from bank_node.training.own_table import read_own_table
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError, nearest
 from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, Run, Split
+from protocol.job.data import ALL_COLUMNS
 from protocol.messages import F64, I64
+from protocol.node.files import write_whole
 from protocol.settings import check_settings
 from protocol.table import Source, Table, read_table
 from protocol.table.one_file import kind_of
@@ -129,12 +132,27 @@ class FederatedBooster:
             raise UsageError("fit", "its first argument is no federation", "call fit(federation, rows)")
         with federation.rows(rows) as config:
             job = self._job(federation, config.data.source)
+            federation.submit(job)
             table = read_own_table(config, job)
             with federation.node(config) as node:
                 training = node.fit(job, table)
         self._keep(Fitted.of(training, self._changed))
         self.federation_ = federation
         return self
+
+    def job_file(self, federation: Federation, rows: Rows | None, path: str | Path) -> Path:
+        """Write the job file of `fit(federation, rows)`, which partners approve (`partner-node approve`).
+
+        It holds parameters, names of the bank's columns and the digest of the rows; no row, and no path of yours.
+        Returns: the path. Raises: UsageError, DataError: of parameters or rows.
+        """
+        with federation.rows(rows) as config:
+            job = self._job(federation, config.data.source)
+        bare = job.data.source and job.data.source.model_copy(update={"path": Path(job.data.source.path.name)})
+        shared = job.model_copy(update={"data": job.data.model_copy(update={"source": bare})})
+        values = shared.model_dump(mode="json", by_alias=True, exclude_none=True)
+        write_whole(Path(path), tomli_w.dumps(values).encode())
+        return Path(path)
 
     def _job(self, federation: Federation, source: Source) -> Job:
         """The job that a scenario file would describe. Which columns the partners have is their own affair."""
@@ -149,9 +167,9 @@ class FederatedBooster:
                 "set validation_fraction, or leave early_stopping_rounds at 0",
             )  # fmt: skip
         split = {"validation": self.validation_fraction, "seed": self.random_state}
-        whole = check_settings(Split, split, "FederatedBooster").model_copy(update={"test": 0.0})
-        own = JobParty(columns=("*",)).model_copy(update={"columns": data.columns or ()})
-        theirs = own.model_copy(update={"columns": ()})
+        whole = check_settings(Split, {**split, "test": 0.0}, "FederatedBooster")
+        theirs = JobParty(columns=(ALL_COLUMNS,))
+        own = JobParty(columns=data.columns or theirs.columns)
         return Job(
             name="notebook",
             label_party=federation.bank,

@@ -12,6 +12,7 @@ from bank_node.connect import connected
 from bank_node.node import BankNode
 from bank_node.standing import Progress
 from protocol.errors import UsageError
+from protocol.job import Job, load_job
 from protocol.ledger import read_ledger
 from protocol.table import Source, read_table
 
@@ -45,16 +46,21 @@ class Federation:
         """The partners' names."""
         return tuple(self.config.partners)
 
-    def overlap(self, rows: Rows | None = None) -> Listing:
+    def overlap(self, rows: Rows | None = None, job: str | Path | None = None) -> Listing:
         """How many of these rows each partner holds. The alignment is kept: a fit or a scoring of them begins with it.
 
         With alignment one-sided the partner learns how many rows there are and how many match, not which.
+
+        Args:
+            job: a job file that the partners have approved, such as `FederatedBooster.job_file` writes.
+        Raises: RefusedError: they have approved none.
         """
+        digest = load_job(Path(job)).sha256 if job else ""
         with self.rows(rows) as config:
             bare = {"columns": (), "label": "", "weight": "", "amount": "", "time": "", "part": ""}
             table = read_table(config.data.source, config.data.model_copy(update=bare), self.bank, to_train=False)
             with self.node(config) as node:
-                aligned = node.align_rows(table, self.partners)
+                aligned = node.align_rows(table, self.partners, digest)
         shares = {p: a.matches / table.rows for p, a in aligned.items()}
         return Listing(
             [{"partner": p, "rows": table.rows, "matched": a.matches, "share": shares[p]} for p, a in aligned.items()]
@@ -79,6 +85,9 @@ class Federation:
         """The bank's node, connected, and its progress shown."""
         with watched(self.progress) as progress, self._connect(config, progress) as node:
             yield node
+
+    def submit(self, job: Job) -> None:
+        """Put a job to the partners before it is run. Real ones approve its file by themselves: nothing is sent."""
 
     def chosen(self, partners: object) -> tuple[str, ...]:
         """Some of the partners, all if None. Raises: UsageError: one of them is none."""

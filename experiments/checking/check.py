@@ -22,7 +22,7 @@ from bank_node.training.parts import assign_parts
 from experiments.checking.check_glm import check_models
 from experiments.checking.joined import rows_behind
 from experiments.running.launch import train_in_process
-from experiments.running.nodes import Nodes
+from experiments.running.nodes import Nodes, approve_at
 from partner_node.algorithms.binning import bin_table
 from partner_node.config import PartnerConfig
 from partner_node.config import load_config as load_partner
@@ -94,7 +94,9 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path, progress: Progres
         "run": job.run.model_copy(update={"ladder": ((job.bank, *job.partners),)}),
     }
     shutil.copyfile(configs[job.bank].parents[2] / "job.toml", place / "job.toml")
-    train_in_process(job.model_copy(update=update), Nodes(copies, {}, {}), place, progress)
+    again, nodes = job.model_copy(update=update), Nodes(copies, {}, {})
+    approve_at(nodes, again)
+    train_in_process(again, nodes, place, progress)
     return read_facts(place).bin_tables
 
 
@@ -104,7 +106,8 @@ def _in_clear(job: Job, bank: BankConfig, table: Table, own: PartnerConfig) -> d
     label, train = table.label, assign_parts(job.split, table) == "train"
     assert label is not None
     contract = bank.contract.stricter(own.contract)
-    binned = bin_table(own.party, theirs.columns, job.cutting, contract.min_rows_per_bin, own.data.monotone)
+    least = contract.smallest_bin(theirs.rows)
+    binned = bin_table(own.party, theirs.columns, job.cutting, least, own.data.monotone)
     rows = rows_behind(table, theirs, bank.grid)
     found = {}
     for j, shape in enumerate(binned.shapes):

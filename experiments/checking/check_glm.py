@@ -26,7 +26,7 @@ from bank_node.training.own_table import read_own_table
 from bank_node.training.parts import assign_parts
 from experiments.checking.joined import rows_behind
 from experiments.running.launch import train_in_process
-from experiments.running.nodes import Nodes
+from experiments.running.nodes import Nodes, approve_at
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.glm import terms_of, values_of
 from partner_node.config import load_config as load_partner
@@ -59,6 +59,7 @@ def check_models(job: Job, configs: dict[str, Path], progress: Progress) -> dict
     with TemporaryDirectory() as name:
         place = Path(name)
         again, nodes = _repeated(job, configs, place)
+        approve_at(nodes, again)
         train_in_process(again, nodes, place, progress)
         joined = _Joined(again, nodes.configs)
         found = [joined.compare(rung, place) for rung in read_facts(place).rungs]
@@ -82,10 +83,15 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path) -> tuple[Job, Nod
         values = parse_toml(path)
         values["contract"] = {**values.get("contract", {}), **_UNROUNDED}
         if party != job.bank:
-            values["policy"] = {**values.get("policy", {}), "equation_budget": "counted", "approve": "auto"}
+            values["policy"] = {**values.get("policy", {}), "equation_budget": "counted"}
         write_whole(copies[party], tomli_w.dumps(values).encode())
     shutil.copyfile(configs[job.bank].parents[2] / "job.toml", place / "job.toml")
-    update = {"models": models, "report": job.report.model_copy(update={"bin_tables": False, "placebo": False})}
+    unrounded = job.contract.model_copy(update=_UNROUNDED)
+    update = {
+        "models": models,
+        "contract": unrounded,
+        "report": job.report.model_copy(update={"bin_tables": False, "placebo": False}),
+    }
     return job.model_copy(update=update), Nodes(copies, {}, {})
 
 
@@ -136,7 +142,7 @@ class _Joined:
         bank = load_bank(self._configs[self._job.bank])
         contract = bank.contract.stricter(config.contract)
         cutting = self._job.cutting_of(asked)
-        cut = bin_table(party, table.columns, cutting, contract.min_rows_per_bin, config.data.monotone)
+        cut = bin_table(party, table.columns, cutting, contract.smallest_bin(table.rows), config.data.monotone)
         binned = as_told(config, cut)
         places = {shape.number: place for place, shape in enumerate(binned.shapes)}
         wanted = [DesignColumn(places[term.column], term.values) for term in terms]

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from bank_node.api.booster import FederatedBooster
 from bank_node.api.federation import Federation, ledger_of
 from bank_node.api.listing import Listing
 from bank_node.api.rows import Rows, write_rows
@@ -19,12 +20,15 @@ from bank_node.node import BankNode
 from bank_node.standing import Progress
 from partner_node.config import PartnerConfig
 from partner_node.node.service import PartnerService
+from partner_node.policy.approving import approve
 from protocol.errors import UsageError
+from protocol.job import Job, load_job
 from protocol.node.files import folder_name, own_folder
 from protocol.settings import check_settings
 from protocol.table.one_file import kind_of
 from protocol.transport.in_process import InProcess
 
+_USES: Final = 1_000_000
 _ALIKE: Final = ("missing", "as_of", "period", "first", "last")
 
 
@@ -36,10 +40,25 @@ class InProcessFederation(Federation):
     ) -> None:
         """life: what ends with the federation. Raises: DataError, UsageError: of a partner's table."""
         super().__init__(bank, self._in_process, progress)
+        self._partners = dict(partners)
         self._states = {bank.party: bank.state, **{name: config.state for name, config in partners.items()}}
         services = {name: life.enter_context(PartnerService(config)) for name, config in partners.items()}
         self._serve = {name: service.serve for name, service in services.items()}
         self._end = weakref.finalize(self, life.close)
+
+    def submit(self, job: Job) -> None:
+        """Approve the job at its partners, since one hand holds them all, for as many runs as it likes."""
+        for partner in job.partners:
+            approve(self._partners[partner], job, uses=_USES)
+
+    def overlap(self, rows: Rows | None = None, job: str | Path | None = None) -> Listing:
+        """As any federation's; without a job file, the job of a fit with all defaults is approved for it."""
+        if job is not None:
+            return super().overlap(rows, job)
+        with TemporaryDirectory(prefix="fedwarn-") as folder:
+            usual = FederatedBooster().job_file(self, rows, Path(folder) / "job.toml")
+            self.submit(load_job(usual))
+            return super().overlap(rows, usual)
 
     def ledger(self, party: str) -> Listing:
         """What one party's own ledger says: with real nodes each party sees its own alone."""

@@ -39,6 +39,7 @@ from protocol.table import Column
 
 OPEN = Contract(
     min_rows_per_bin=0,
+    min_split_side=0.0,
     min_rows_per_node=0,
     max_equations_share=1e9,
     max_information_share=1.0,
@@ -129,7 +130,9 @@ class Laboratory:
     def view(self, name: str, cutting: Cutting) -> PartnerView:
         """Both ends of one partner, aligned by `positions`."""
         own = {c.name: self.directions[c.name] for c in self.partners[name] if c.name in self.directions}
-        table = bin_table(name, self.partners[name], cutting, self.contract.min_rows_per_bin, own)
+        first = self.partners[name][0]
+        least = self.contract.smallest_bin(max(first.numbers.size, first.codes.size))
+        table = bin_table(name, self.partners[name], cutting, least, own)
         table = replace(table, prepare=self.prepare.get(name, {}))
         rows, positions = len(table.bins), self.positions[name].astype(np.int64)
         matrix, seed = table.aligned(np.arange(rows)), fresh_key()

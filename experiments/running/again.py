@@ -10,7 +10,7 @@ from bank_node.config import load_config as load_bank
 from bank_node.evaluation.facts import RunFacts, read_facts
 from experiments.running.deal import Dealt, DealtParty
 from experiments.running.launch import Progress, train_in_process
-from experiments.running.nodes import write_nodes
+from experiments.running.nodes import approve_at, write_nodes
 from partner_node.config import load_config as load_partner
 from protocol.errors import UsageError
 from protocol.job import Job, load_job
@@ -66,6 +66,7 @@ def train_again(run: Finished, job: Job, out: Path, progress: Progress) -> RunFa
     nodes = write_nodes(job, dealt, run.enforced)
     values = job.model_dump(mode="json", by_alias=True, exclude_none=True)
     write_whole(out / "job.toml", tomli_w.dumps(values).encode())
+    approve_at(nodes, job)
     train_in_process(job, nodes, out, progress)
     return read_facts(out)
 

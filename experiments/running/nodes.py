@@ -8,6 +8,8 @@ from typing import Any
 import tomli_w
 
 from experiments.running.deal import Dealt, DealtParty
+from partner_node.config import load_config
+from partner_node.policy.approving import approve
 from protocol.job import Job, JobParty
 from protocol.node.files import write_whole
 from protocol.table import TableSpec
@@ -40,6 +42,15 @@ def write_nodes(job: Job, dealt: Dealt, enforce_equations: bool, demo: bool = Tr
             values = {**common, "bank": job.bank, "listen": addresses[name], "health": health[name], "policy": policy}
         write_whole(configs[name], tomli_w.dumps(values).encode())
     return Nodes(configs, addresses, health)
+
+
+def approve_at(nodes: Nodes, job: Job) -> None:
+    """Approve the job's file at every partner, as `partner-node approve` does there.
+
+    Raises: UsageError, DataError: a partner's table cannot be used, or lacks a column of the job.
+    """
+    for partner in job.partners:
+        approve(load_config(nodes.configs[partner]), job)
 
 
 def _told(party: JobParty) -> dict[str, Any]:

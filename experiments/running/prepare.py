@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from experiments.running.deal import Dealt, deal
-from experiments.running.nodes import Nodes, write_nodes
+from experiments.running.nodes import Nodes, approve_at, write_nodes
 from protocol.errors import UsageError
 from protocol.identity import create_demo_identities
 from protocol.job import Job, names_budgets
@@ -49,7 +49,9 @@ def write_demo(job: Job, scenario: Path, out: Path) -> Nodes:
 
 
 def write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
-    """Deal the table, write node.toml, data and identity a party, and the job; if that fails, nothing is left.
+    """Deal the table, write node.toml, data and identity a party, and the job, and approve it at every partner.
+
+    If that fails, nothing is left.
 
     Raises: UsageError, DataError.
     """
@@ -68,6 +70,7 @@ def _write_parties(job: Job, scenario: Path, out: Path) -> tuple[Dealt, Nodes]:
     folders = {party: own_folder(config.parent / "identity") for party, config in nodes.configs.items()}
     create_demo_identities(own_folder(out / "ca"), folders)
     write_whole(out / "job.toml", scenario.read_bytes())
+    approve_at(nodes, job)
     return dealt, nodes
 
 

@@ -102,7 +102,7 @@ def _card(run: Finished, table: Table, parts: Parts, theirs: Table, rows: I64) -
 def _columns(run: Finished, table: Table, parts: Parts, theirs: Table, rows: I64) -> list[CardColumn]:
     """Those that have two bins, the strongest first."""
     assert table.label is not None
-    least = run.job.contract.min_rows_per_bin
+    least = run.job.contract.smallest_bin(theirs.rows)
     binned = bin_table(theirs.party, theirs.columns, run.job.cutting, least, run.parties[theirs.party].spec.monotone)
     bad, train, test = table.label > 0, (parts == "train") & (rows >= 0), (parts == "test") & (rows >= 0)
     found = []

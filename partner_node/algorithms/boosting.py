@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Any, Final
 
 import msgspec
@@ -297,7 +296,7 @@ class BoostingAnswerer:
 
     def _require_sides(self, split: Split) -> None:
         """Raises: RefusedError: a side of the split is so small that it would single people out."""
-        least = max(self.contract.min_rows_per_bin, ceil(self.contract.min_split_side * len(self.table.bins)))
+        least = self.contract.smallest_bin(len(self.table.bins))
         sides = [side for side in self._information.sizes(split) if side]
         if min(sides, default=0) < least and len(sides) > 1:
             raise refuse(

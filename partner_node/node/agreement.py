@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from partner_node.node.holdings import Holdings
-from partner_node.policy.policy import CLAUSE, Approval
+from partner_node.policy.policy import CLAUSE, Approval, not_in_force
 from protocol.algorithms import agreement
 from protocol.algorithms.runs import RunOpened, RunOpening
 from protocol.contract import Contract, refuse
@@ -36,8 +36,9 @@ class Agreement:
         own, policy = self._own, self._own.config.policy
         contract = agreement.agree(self._terms, hello.terms)
         job = own.pools.job_of(hello.pool) if hello.pool else hello.job
-        if hello.job or hello.pool:
-            self.approved(job)
+        approval = self.approved(job) if hello.job or hello.pool else None
+        if approval:
+            self._require_clauses(approval, contract)
         clauses = {name: float(value) for name, value in contract.model_dump().items()}
         write_whole(self._file, msgspec.json.encode(Agreed(clauses, job)))
         return agreement.Welcome(
@@ -66,7 +67,7 @@ class Agreement:
 
     @property
     def plan(self) -> Workload | None:
-        """What the approved file of the job plans; None where no file was approved."""
+        """What the approved file of the job plans; None where no file was approved and none is needed."""
         approval = self.approved(self.job)
         return approval.workload if approval else None
 
@@ -98,12 +99,53 @@ class Agreement:
 
     def _uses(self, job: str) -> int | None:
         """Runs that the job is approved for; None: any number."""
-        self.approved(job)
-        return None
+        approval = self.approved(job)
+        return approval.uses if approval else None
+
+    @property
+    def features(self) -> tuple[str, ...] | None:
+        """The features that the approved file of the job names; None for all, where no file is needed."""
+        approval = self.approved(self.job)
+        return approval.features if approval else None
 
     def approved(self, job: str) -> Approval | None:
-        """The job's approval, None where none is needed. Raises: RefusedError: it is needed, and not there."""
-        return self._own.approvals.require(job) if self._own.config.policy.approve == "manual" else None
+        """The job's approval in force; None where there is none and none is needed.
+
+        Raises: RefusedError: it is needed, and not in force here.
+        """
+        own = self._own
+        if own.config.policy.approve == "auto" and own.approvals.state_of(job) != "approved":
+            return None
+        return self.approved_by_file(job)
+
+    def approved_by_file(self, job: str) -> Approval:
+        """The job's approval in force, which linear models always need: their exact sums have no noise.
+
+        Raises: RefusedError: it is not in force, or the table or the settings are others than were approved.
+        """
+        approval, party = self._own.approvals.require(job), self._own.config.party
+        names = {column.name for column in self._own.table.columns}
+        lost = sum(feature not in names for feature in approval.features)
+        if lost:  # the bank is not told which
+            raise not_in_force(party, job, f"was approved for {lost} column(s) that the table no longer has")
+        for name in ("engine", "alignment", "split_rows"):
+            then, now = getattr(approval, name), getattr(self._own.config, name)
+            if then != now:
+                raise not_in_force(party, job, f"was approved with {name} {then}, and the node has {now}")
+        return approval
+
+    def _require_clauses(self, approval: Approval, contract: Contract) -> None:
+        """Raises: RefusedError: a clause that was agreed on is laxer than the one that was approved."""
+        approved = Contract.model_validate(approval.clauses)
+        holds = contract.stricter(approved).clauses
+        for name, value in contract.clauses.items():
+            if holds[name] != value:
+                party = self._own.config.party
+                raise refuse(
+                    party, name, f"{value:g} was agreed on, and the job was approved with {approved.clauses[name]:g}",
+                    f"set {name} = {approved.clauses[name]:g} under [contract] of the bank's node.toml, "
+                    f"or ask {party} to approve the job again",
+                )  # fmt: skip
 
     def not_as_approved(self, thing: str) -> RefusedError:
         """The bank asks for what the approved file does not have."""

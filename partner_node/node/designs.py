@@ -47,9 +47,9 @@ class Designs:
 
     def lay_out(self, message: glm.Design) -> glm.Designed:
         """Lay columns out as whole numbers, and give the result a name. Raises: RefusedError, IntegrityError."""
-        own, plan = self._own, self._agreement.plan
+        own, plan = self._own, self._agreement.approved_by_file(self._agreement.job).workload
         require_columns(own.config.party, self._agreement.contract, message.columns)
-        if plan and not any(len(message.columns) <= model.columns for model in plan.models):
+        if not any(len(message.columns) <= model.columns for model in plan.models):
             raise self._agreement.not_as_approved(f"plans no linear model of {len(message.columns)} columns")
         layout = self._layouts.answerer(message.layout)
         self._fix_encodings(message, layout.run)
@@ -110,8 +110,8 @@ class Designs:
     def _tells_singly(self) -> bool:
         """Whether scores may leave without masks: where the contract asks for none, where partners share no order of
         rows, and in rungs that have no other partner, which an approved file tells of."""
-        plan = self._agreement.plan
-        alone = plan is None or any(model.alone for model in plan.models)
+        plan = self._agreement.approved_by_file(self._agreement.job).workload
+        alone = any(model.alone for model in plan.models)
         return alone or not self._agreement.contract.masked_scores or self._own.config.alignment != "shared"
 
     def _build(self, name: str, kept: KeptDesign) -> GlmAnswerer:

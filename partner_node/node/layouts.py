@@ -44,7 +44,7 @@ class Layouts:
                 self._own.config.bank, "asked for an impossible number of bins", "run the same version"
             )
         plan = self._agreement.plan
-        if plan and query.cutting not in plan.cuttings:
+        if query.cutting not in plan.cuttings if plan else query.cutting.special:
             raise self._agreement.not_as_approved(f"does not bin its columns into {query.cutting.text}")
         aligned, table = self._alignments.find(query.alignment), self._bins.of(query.cutting)
         name = digest(b"fedwarn.v1 layout", query.alignment.encode(), table.digest).hex()
@@ -178,6 +178,17 @@ class Layouts:
 
     def _write(self, layout: str, facts: dict[str, str]) -> None:
         _write_json(self._file(layout), facts)
+
+
+def trained_on(state: Path, job: str) -> str | None:
+    """The alignment that a job was opened on, or else the one that any was opened on last; None if none was.
+
+    state: the node's state folder. job: its SHA-256.
+    """
+    files = sorted((state / "layouts").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    opened = [facts for path in files if "job" in (facts := json.loads(path.read_text()))]
+    opened.sort(key=lambda facts: bool(facts["job"] == job))
+    return str(opened[-1]["alignment"]) if opened else None
 
 
 def _write_json(path: Path, value: object) -> None:

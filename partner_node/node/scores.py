@@ -33,6 +33,7 @@ class Scores:
             raise RefusedError(config.party, "has revoked the model", "train another one")
         self._agreement.approved(kept.job)
         if kept.terms is not None:
+            self._agreement.approved_by_file(kept.job)
             return self._term_scores(query, kept.terms)
         aligned = self._alignments.find(query.alignment)
         answerer = ScoringAnswerer(

@@ -1,10 +1,11 @@
-"""What this partner permits before anything is computed: which jobs, each approved by a person if it wants to.
+"""Approvals: which jobs a person at this partner has approved, until when and how often.
 
-With `[policy] approve = "manual"` nothing but a greeting is answered for a job that has not been approved. An approval
-is of a job's digest, and so of everything in the job file but engine, transport and paths. Given with the file, it
-holds what the bank then declares to what that file says.
+With `[policy] approve = "manual"`, the default, nothing but a greeting is answered for a job without an approval in
+force. An approval is of a job file: it fixes the columns, bins, models and clauses, and the node refuses by name
+whatever lies outside it.
 """
 
+import re
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,37 +14,93 @@ from typing import Final, Literal
 import msgspec
 
 from protocol.contract import refuse
-from protocol.errors import UsageError
+from protocol.errors import RefusedError, UsageError
+from protocol.he.streams import digest
 from protocol.job.workload import Workload
 from protocol.node.store import open_database
 
 APPROVALS: Final = "approvals.sqlite"
 CLAUSE: Final = "approve"
+MOST_HELD: Final = 1_000
+"""Jobs asked for and not approved that are listed; a bank that asks for ever more fills no disk."""
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _TABLES: Final = """
-CREATE TABLE IF NOT EXISTS approvals (job TEXT PRIMARY KEY, name TEXT NOT NULL, approved TEXT NOT NULL,
-    withdrawn TEXT NOT NULL, workload TEXT);
+CREATE TABLE IF NOT EXISTS predicates (job TEXT PRIMARY KEY, predicate TEXT NOT NULL, withdrawn TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS held (job TEXT PRIMARY KEY, asked TEXT NOT NULL);
 """
 
+State = Literal["approved", "expired", "withdrawn", "held"]
 
-class Approval(msgspec.Struct, frozen=True):
-    """One job as it stands. state: approved, withdrawn, or held (asked for by the bank, and not approved yet).
 
-    job: its SHA-256, hex. name: from its file, "" if only the digest was given. approved, withdrawn, asked: UTC, ISO
-    8601, "" if never. workload: what its file plans, None if only the digest was given.
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was approved: the predicate that a signed contract will carry.
+
+    bank, partner: who asks, and who answers; partners: all of the job, in its order.
+    job: its SHA-256, hex. name: from its file.
+    columns: as the job file lists them; "*" stands for any text. features: names of the table's features that they
+    mean, in the table's order; features_sha256: their digest, hex.
+    workload: models with their bins, trees, depths, vectors and releases.
+    clauses: of node and job the stricter, by name.
+    approved: UTC, ISO 8601. not_after: from this time on, the approval is not in force.
+    uses: how many runs it admits; budgets count them.
+    """
+
+    bank: str
+    partner: str
+    partners: tuple[str, ...]
+    job: str
+    name: str
+    columns: tuple[str, ...]
+    features: tuple[str, ...]
+    features_sha256: str
+    workload: Workload
+    engine: str
+    alignment: str
+    split_rows: str
+    clauses: dict[str, float]
+    approved: str
+    not_after: str
+    uses: int
+    schema: Literal[1] = 1
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the approval is no longer in force at this time, UTC."""
+        return now >= datetime.fromisoformat(self.not_after)
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One job as it stands. held: asked for by the bank, and not approved yet.
+
+    withdrawn, asked: UTC, ISO 8601, "" if never. approval: None of a held job.
     """
 
     job: str
-    state: Literal["approved", "withdrawn", "held"]
-    name: str = ""
-    approved: str = ""
-    withdrawn: str = ""
+    state: State
     asked: str = ""
-    workload: Workload | None = None
+    withdrawn: str = ""
+    approval: Approval | None = None
+
+
+def digest_of_names(names: tuple[str, ...]) -> str:
+    """SHA-256 of names in their order, hex."""
+    return digest(b"fedwarn.v1 columns", msgspec.json.encode(names)).hex()
+
+
+def not_in_force(party: str, job: str, thing: str, how: str = "") -> RefusedError:
+    """The refusal of a job whose approval is not in force. thing: why, as a verb and its object."""
+    return refuse(
+        party, CLAUSE, f"the job {job[:12]} {thing}",
+        f"ask {party} to run `partner-node approve` with this job's file{how}, and run again "
+        "(`FederatedBooster.job_file` writes the file of a fit)",
+    )  # fmt: skip
 
 
 class Approvals:
-    """The jobs that a person at this partner has approved, in one SQLite file. A verb may write while a node reads."""
+    """The jobs that a person at this partner has approved, in one SQLite file.
+
+    A command may write while a node reads.
+    """
 
     def __init__(self, path: Path, party: str) -> None:
         """Raises: UsageError: the file cannot be used."""
@@ -54,60 +111,77 @@ class Approvals:
         """Close the file."""
         self._base.close()
 
-    def approve(self, job: str, name: str = "", workload: Workload | None = None) -> None:
-        """Approve a job from now on; approving it again renews what is known of it."""
-        plan = None if workload is None else msgspec.json.encode(workload).decode()
+    def keep(self, approval: Approval) -> None:
+        """Put an approval in force; it replaces an earlier one of the same job."""
+        text = msgspec.json.encode(approval).decode()
         with self._lock:
-            self._base.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, '', ?)", (job, name, _now(), plan))
+            self._base.execute("INSERT OR REPLACE INTO predicates VALUES (?, ?, '')", (approval.job, text))
 
     def withdraw(self, job: str) -> None:
-        """Take an approval back: from the next message on, the job is held. Raises: UsageError: there is none."""
+        """Take an approval back: from the next message on, the job is refused. Raises: UsageError: there is none."""
         with self._lock:
             done = self._base.execute(
-                "UPDATE approvals SET withdrawn = ? WHERE job = ? AND withdrawn = ''", (_now(), job)
+                "UPDATE predicates SET withdrawn = ? WHERE job = ? AND withdrawn = ''", (_now(), job)
             )
         if not done.rowcount:
             raise UsageError(self._party, f"no approval of the job {job[:12]} is in force", "see `approve --list`")
 
     def require(self, job: str) -> Approval:
-        """The approval in force. Raises: RefusedError: there is none; the job is then listed as held."""
-        known = self._find(job)
-        if known is None or known.state != "approved":
-            if job:
-                self._hold(job)
-            what = f"the job {job[:12]} " if job else "a job without a digest "
-            state = "is withdrawn" if known and known.state == "withdrawn" else "is not approved"
-            raise refuse(
-                self._party, CLAUSE, f"{what}{state}",
-                f"ask {self._party} to run `partner-node approve` with this job's file, and run again",
-            )  # fmt: skip
-        return known
+        """The approval in force.
 
-    def all(self) -> list[Approval]:
-        """Every job approved, withdrawn or held, the latest last."""
+        Raises: RefusedError: it is absent, withdrawn or expired. A job that was never approved is listed as held.
+        """
+        if not _DIGEST.fullmatch(job):
+            thing = "a job without a digest is not approved"
+            raise refuse(self._party, CLAUSE, thing, "name the job, or the model to score by, in the greeting")
+        known = self._find(job)
+        if known is None or known.approval is None:
+            self._hold(job)
+            raise not_in_force(self._party, job, "is not approved")
+        if known.state == "withdrawn":
+            raise not_in_force(self._party, job, f"had its approval withdrawn at {known.withdrawn}")
+        if known.state == "expired":
+            thing = f"has an approval that expired at {known.approval.not_after}"
+            raise not_in_force(self._party, job, thing, " once more")
+        return known.approval
+
+    def state_of(self, job: str) -> State | None:
+        """How a job stands; None if it was neither approved nor asked for."""
+        known = self._find(job)
+        return known.state if known else None
+
+    def all(self) -> list[Listed]:
+        """Every job approved, withdrawn, expired or held, the latest last."""
         with self._lock:
             jobs = self._base.execute(
-                "SELECT job, approved AS time FROM approvals UNION SELECT job, asked FROM held "
-                "WHERE job NOT IN (SELECT job FROM approvals) ORDER BY time"
+                "SELECT job, json_extract(predicate, '$.approved') AS time FROM predicates UNION "
+                "SELECT job, asked FROM held WHERE job NOT IN (SELECT job FROM predicates) ORDER BY time, job"
             ).fetchall()
         return [found for job, _ in jobs if (found := self._find(job))]
 
-    def _find(self, job: str) -> Approval | None:
+    def _find(self, job: str) -> Listed | None:
         with self._lock:
-            row = self._base.execute(
-                "SELECT name, approved, withdrawn, workload FROM approvals WHERE job = ?", (job,)
-            ).fetchone()
+            row = self._base.execute("SELECT predicate, withdrawn FROM predicates WHERE job = ?", (job,)).fetchone()
             asked = self._base.execute("SELECT asked FROM held WHERE job = ?", (job,)).fetchone()
         last = asked[0] if asked else ""
         if row is None:
-            return Approval(job, "held", asked=last) if asked else None
-        name, approved, withdrawn, plan = row
-        workload = msgspec.json.decode(plan, type=Workload) if plan else None
-        return Approval(job, "withdrawn" if withdrawn else "approved", name, approved, withdrawn, last, workload)
+            return Listed(job, "held", last) if asked else None
+        approval, withdrawn = msgspec.json.decode(row[0], type=Approval), row[1]
+        state: State = "approved"
+        if withdrawn:
+            state = "withdrawn"
+        elif approval.expired(datetime.now(UTC)):
+            state = "expired"
+        return Listed(job, state, last, withdrawn, approval)
 
     def _hold(self, job: str) -> None:
+        """List a job as held; the ones asked for longest ago make room."""
         with self._lock:
             self._base.execute("INSERT OR REPLACE INTO held VALUES (?, ?)", (job, _now()))
+            self._base.execute(
+                "DELETE FROM held WHERE rowid NOT IN (SELECT rowid FROM held ORDER BY rowid DESC LIMIT ?)",
+                (MOST_HELD,),
+            )
 
 
 def _now() -> str:

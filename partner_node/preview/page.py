@@ -12,12 +12,15 @@ def tables(found: Preview) -> Iterator[Table]:
     """The tables of a preview, in the order in which they are read."""
     yield _table(
         f"What would leave {found.party} for {found.bank}: at most",
-        ("kind", "content", "purpose", "encrypted", "when", "messages", "bytes"),
+        ("kind", "encrypted", "messages", "bytes"),
         [
-            (m.kind, m.content, m.purpose, "yes" if m.encrypted else "no", m.when, f"{m.count:,}", f"{m.bytes:,}")
+            (
+                f"{m.kind}, {m.when}\n  {m.content}; purpose: {m.purpose}",
+                "yes" if m.encrypted else "no", f"{m.count:,}", f"{m.bytes:,}",
+            )
             for m in found.leaving
         ],
-    )
+    )  # fmt: skip
     bins = list(dict.fromkeys(b for c in found.columns for b in c.bins))
     yield _table(
         f"Columns, over {found.rows:,} rows",
@@ -50,6 +53,7 @@ def sentences(found: Preview) -> Iterator[str]:
         f"score releases: {releases['planned']} of {releases['limit']} "
         "(a training of boosted trees releases none, a glm one a step at most; scoring by a model, one)"
     )
+    yield from (f"an approval would fix: {line}" for line in found.fixes)
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)
 
@@ -57,7 +61,8 @@ def sentences(found: Preview) -> Iterator[str]:
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
     for head in heads:
-        table.add_column(head, justify="right" if head in ("messages", "bytes") else "left")
+        number = head in ("messages", "bytes")
+        table.add_column(head, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

@@ -1,24 +1,26 @@
 """`partner-node preview`: what a job would take out of this partner, before anybody says yes to it."""
 
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from partner_node.algorithms.alignment import dated_records
-from partner_node.algorithms.binning import BinnedTable, bin_table
+from partner_node.algorithms.binning import BinnedTable
 from partner_node.config import PartnerConfig
-from partner_node.node.bins import as_told
+from partner_node.node.bins import as_told, cut_table
+from partner_node.node.layouts import trained_on
+from partner_node.policy.approving import approval_of, fixed, open_approvals, printable
 from partner_node.policy.budgets import Budgets
-from partner_node.policy.policy import APPROVALS, Approvals
+from partner_node.policy.policy import Approval
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
 from partner_node.preview.reach import Bins, Reach, reach
 from protocol.algorithms.alignment import PartnerAlignment, load
 from protocol.algorithms.binning import Cutting
 from protocol.contract import Contract
-from protocol.errors import PeerError, RefusedError
+from protocol.errors import DataError, PeerError, RefusedError
 from protocol.job import Job
 from protocol.job.workload import Workload, workload
 from protocol.node.files import own_folder
@@ -73,13 +75,18 @@ class Clause(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """All that a partner should know of a job. refused: why it would end, in sentences. notes: what was assumed."""
+    """All that a partner should know of a job.
+
+    fixes: what an approval would fix, in sentences; empty where the job cannot be approved. refused: why it would end,
+    in sentences. notes: what was assumed.
+    """
 
     job: str
     name: str
     party: str
     bank: str
     approval: str
+    fixes: list[str]
     account: str
     files: int
     rows: int
@@ -108,25 +115,43 @@ class _Case:
     budgets: Budgets
     bank_rows: int
     matches: int
+    approval: Approval | None
 
 
 def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
-    """What the job would take. bank_rows: of the bank's table; of the last alignment, or as many as ours, if None.
+    """What the job would take.
+
+    Args:
+        bank_rows: of the bank's table; None takes those of the alignment that was trained on last, or as many as ours.
 
     Raises: UsageError, DataError: the table cannot be read.
     """
     table = read_table(config.data.source, config.data, config.party)
     contract, plan = config.contract.stricter(job.contract), workload(job, config.party)
-    tables = {cutting: _binned(config, table, cutting, contract.min_rows_per_bin) for cutting in plan.cuttings}
-    aligned = _last_alignment(config, job)
-    known, matches = _aligned_rows(aligned) if aligned else (table.rows, table.rows)
-    theirs = bank_rows or known
-    matches = min(matches, theirs)
-    budgets = Budgets(own_folder(config.state) / "budgets.sqlite", config.party)
+    approval = _approvable(config, job)
+    features = approval.features if approval else None
+    tables = {c: as_told(config, cut_table(config, table, c, contract, features)) for c in plan.cuttings}
+    aligned = _training_alignment(config, job)
+    theirs, matches = _rows(aligned, table.rows, bank_rows)
+    with closing(Budgets(own_folder(config.state) / "budgets.sqlite", config.party)) as budgets:
+        case = _Case(config, job, table, plan, contract, tables, budgets, theirs, matches, approval)
+        return _preview(case, aligned is None)
+
+
+def _approvable(config: PartnerConfig, job: Job) -> Approval | None:
+    """What an approval would fix; None where the table lacks a column of the job, and so the job cannot be approved."""
     try:
-        return _preview(_Case(config, job, table, plan, contract, tables, budgets, theirs, matches), aligned is None)
-    finally:
-        budgets.close()
+        return approval_of(config, job)
+    except DataError:
+        return None
+
+
+def _rows(aligned: PartnerAlignment | None, ours: int, given: int | None) -> tuple[int, int]:
+    """Rows of the bank's table, and matches among them; of other rows than were aligned, all are taken to match."""
+    known, matches = _aligned_rows(aligned) if aligned else (ours, ours)
+    if given is None or given == known:
+        return known, min(matches, known)
+    return given, min(given, ours)
 
 
 def _aligned_rows(aligned: PartnerAlignment) -> tuple[int, int]:
@@ -134,11 +159,6 @@ def _aligned_rows(aligned: PartnerAlignment) -> tuple[int, int]:
     if aligned.setting == "one-sided":
         return aligned.bank_rows, aligned.matches
     return max(aligned.bank_rows, len(aligned.order)), int((aligned.order >= 0).sum())
-
-
-def _binned(config: PartnerConfig, table: Table, cutting: Cutting, min_rows: int) -> BinnedTable:
-    """The table as the node would bin it, with all that it would tell."""
-    return as_told(config, bin_table(config.party, table.columns, cutting, min_rows, config.data.monotone))
 
 
 def _preview(case: _Case, unaligned: bool) -> Preview:
@@ -149,6 +169,7 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
     codes = [PeerError.exit_code if _settings_that_differ(case) else RefusedError.exit_code] if refused else [0]
     return Preview(
         job=job.sha256, name=job.name, party=config.party, bank=job.bank, approval=state,
+        fixes=list(fixed(case.approval)) if case.approval else [],
         account=config.policy.account, files=len(case.budgets.files(config.policy.account)),
         rows=case.table.rows, bank_rows=case.bank_rows, columns=_columns(case), leaving=leaving(case.plan, sizes),
         equations=equations, information=_information(case, splits_asked(case.plan, sizes)),
@@ -171,11 +192,8 @@ def _sizes(case: _Case) -> Sizes:
 def _approval(config: PartnerConfig, job: Job) -> str:
     if config.policy.approve == "auto":
         return "not needed"
-    approvals = Approvals(config.state / APPROVALS, config.party)
-    try:
-        return next((a.state for a in approvals.all() if a.job == job.sha256), "none yet")
-    finally:
-        approvals.close()
+    with closing(open_approvals(config)) as approvals:
+        return approvals.state_of(job.sha256) or "none yet"
 
 
 def _columns(case: _Case) -> list[UsedColumn]:
@@ -261,15 +279,16 @@ def _notes(case: _Case, unaligned: bool) -> list[str]:
     """What a reader must know to take the figures for what they are."""
     listed = case.job.parties[case.config.party].columns
     named = {c.name for c in case.table.columns}
-    unlisted = sorted(n for n in named if n not in listed and n.rpartition(".")[0] not in listed)
+    unlisted = sorted(named - set(case.approval.features)) if case.approval else []
     absent = sorted(c for c in listed if c not in named and not any(n.startswith(f"{c}.") for n in named))
     notes = ["the bank's own contract is in its node.toml; of each clause the stricter value holds"]
     if unaligned:
         notes.append("not aligned yet: all rows are taken to match, and the bank to have as many (--bank-rows)")
     if unlisted:
-        notes.append(f"the job does not list {', '.join(map(repr, unlisted))}, and node.toml offers it all the same")
-    if absent:
-        notes.append(f"the job lists {', '.join(map(repr, absent))}, which this table does not have")
+        notes.append(f"the job does not list {', '.join(map(repr, unlisted))}: an approval leaves them out")
+    if case.approval is None:
+        lacks = ", ".join(map(repr, map(printable, absent)))
+        notes.append(f"the job lists {lacks}, which this table does not have: it cannot be approved")
     if case.job.split.kind == "column":
         notes.append("the share of rows trained on is in a column of the bank's: all matched rows are counted")
     if case.config.policy.equation_budget == "counted":
@@ -277,10 +296,10 @@ def _notes(case: _Case, unaligned: bool) -> list[str]:
     return notes
 
 
-def _last_alignment(config: PartnerConfig, job: Job) -> PartnerAlignment | None:
-    """The alignment made last with the bank, if there is one."""
-    files: list[Path] = sorted((config.state / "alignments").glob("*.npz"), key=lambda p: p.stat().st_mtime)
-    return load(PartnerAlignment, files[-1], config.party) if files else None
+def _training_alignment(config: PartnerConfig, job: Job) -> PartnerAlignment | None:
+    """The alignment that the job was trained on, or else the one trained on last; scorings have others."""
+    name = trained_on(config.state, job.sha256)
+    return load(PartnerAlignment, config.state / "alignments" / f"{name}.npz", config.party) if name else None
 
 
 def as_dict(found: Preview) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from protocol.algorithms.binning import wrong_names
 from protocol.errors import nearest
+from protocol.job.data import ALL_COLUMNS
 from protocol.job.models import BoostingModel, GlmModel
 from protocol.settings.preparation import MOST_FREQUENT, REST, Preparation
 
@@ -21,6 +22,8 @@ def require_columns(job: "Job") -> None:
             if column in job.special:
                 thing = "id, label, time, as_of, weight, amount, split, event, vintage or offset"
                 raise ValueError(f"column {column!r} of {name} is {thing}, no feature")
+            if column == ALL_COLUMNS:  # of every party's own table, which are different columns
+                continue
             dealt = party.source is None
             if dealt and owner.setdefault(column, name) != name:
                 raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")

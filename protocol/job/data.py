@@ -1,6 +1,6 @@
 """Where rows come from: the table, what each party brings, and which rows are trained on and tested."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,9 @@ from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
 from protocol.table import Sentinel, Source
 from protocol.table.dates import Periods
+
+ALL_COLUMNS: Final = "*"
+"""Among the columns of a party: every feature of the table that it brings."""
 
 
 class JobData(Section, Periods):
@@ -60,16 +63,17 @@ class JobParty(Section):
 class Split(Section):
     """[split]: which rows are trained on, judged for early stopping, and tested.
 
-    folds: of the training rows, besides; repeats: how many times they are cut, each time anew. By time: embargo, days
-    before a later part whose rows take no part; in_time, share of the rows left to train on that are drawn to be
-    tested beside the newest.
+    test: share of the rows; 0 is for the Python API, which tests on rows of its own. folds: of
+    the training rows, besides; repeats: how many times they are cut, each time anew. By time:
+    embargo, days before a later part whose rows take no part; in_time, share of the rows left to
+    train on that are drawn to be tested beside the newest.
     """
 
     ADDED: ClassVar = ("embargo", "folds", "repeats")
 
     kind: Literal["random", "time", "column"] = "random"
     column: str = ""
-    test: float = Field(default=0.25, gt=0, lt=1)
+    test: float = Field(default=0.25, ge=0, lt=1)
     validation: float = Field(default=0.0, ge=0, lt=1)
     seed: int = 7
     embargo: float = Field(default=0.0, ge=0, le=36_525)

@@ -48,10 +48,15 @@ def read_table(
 
 
 def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
-    """Names of the features that `read_table` makes of spec.columns, without reading the rows."""
+    """Names of the features that `read_table` makes, in its order, without reading the rows.
+
+    Raises: UsageError: the file is missing. DataError: it is no table, or lacks a column.
+    """
+    require_file(source.path, party)
     with duckdb.connect() as base:
         loaded = Loaded(base, source, spec, party)
-        return [made for name in spec.columns or () for made in names_of_features(loaded, name, loaded.scan.relation)]
+        _require_columns(loaded, ())
+        return [made for name in _wanted(loaded) for made in names_of_features(loaded, name, loaded.scan.relation)]
 
 
 def mostly_unique_names(source: Source, spec: TableSpec, party: str) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ def require_file(path: Path, party: str) -> None:
 def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) -> Table:
     spec = loaded.spec
     _require_columns(loaded, segments)
-    wanted = spec.columns if spec.columns is not None else tuple(c for c in loaded.types if c not in spec.special)
+    wanted = _wanted(loaded)
     loaded.load((*spec.special, *wanted, *segments))
     given = [loaded.ids(c) for c in spec.id]
     dated = as_of(loaded) if spec.as_of else None
@@ -105,6 +110,12 @@ def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) 
         unused=tuple(c for c in loaded.types if c not in (*spec.special, *wanted, *segments)),
         sha256=sha256,
     )
+
+
+def _wanted(loaded: Loaded) -> tuple[str, ...]:
+    """Columns that are features: those listed, or all that are not special."""
+    spec = loaded.spec
+    return spec.columns if spec.columns is not None else tuple(c for c in loaded.types if c not in spec.special)
 
 
 def _require_columns(loaded: Loaded, segments: Sequence[str]) -> None:

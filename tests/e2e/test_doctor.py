@@ -63,7 +63,7 @@ def test_both_doctors_see_clock_link_ids_and_needs(hand):
 
 
 def test_the_overlap_of_a_sample_and_of_an_alignment(hand):
-    sampled = by_check(hand.bank("doctor", "--sample", "100").json["findings"], "telecom")["overlap"]["found"]
+    sampled = by_check(hand.bank("doctor", hand.job, "--sample", "100").json["findings"], "telecom")["overlap"]["found"]
     assert " of a sample of 100 rows (" in sampled
     assert 75 <= int(sampled.split()[0]) <= 100  # the partner holds nine tenths
     assert hand.bank("align", hand.job).code == 0

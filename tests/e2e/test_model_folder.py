@@ -31,6 +31,7 @@ from protocol.errors import (
     TransportError,
     UsageError,
 )
+from protocol.job import load_job
 from protocol.role import drive
 from protocol.table import Table
 from protocol.transport.in_process import InProcess
@@ -167,14 +168,18 @@ def test_what_a_partner_keeps_is_checked(out):
 
 
 @pytest.mark.parametrize(
-    ("columns", "how"), [(["towers"], "is gone"), (["calls", "towers", "brand"], "is of another kind")]
+    ("columns", "error", "how"),
+    [
+        (["towers"], RefusedError, r"was approved for 2 column.s. that the table no longer has"),
+        (["calls", "towers", "brand"], DataError, "a column of the model is of another kind"),
+    ],
 )
-def test_a_partner_whose_table_has_changed_refuses_and_names_no_column(out, columns, how):
+def test_a_partner_whose_table_has_changed_refuses_and_names_no_column(out, columns, error, how):
     def change(values):
         values["data"].update(columns=columns, categorical=["calls"] if "calls" in columns else "auto")
 
     edit(out / "nodes/telecom/node.toml", change)
-    with pytest.raises(DataError, match=f"a column of the model {how}") as caught:
+    with pytest.raises(error, match=how) as caught:
         score(out)
     assert "calls" not in str(caught.value)
 
@@ -275,9 +280,9 @@ def test_a_second_implementation_scores_the_export_alike(out, tmp_path):
     transport = InProcess("bank", {p: s.serve for p, s in services.items()})
     with BankNode(config, transport, quiet) as node:
         standing = Standing(config, table, node._session.exchange)
-        standing.agree(list(config.partners), "")
+        standing.agree(list(config.partners), load_job(out / "job.toml").sha256)
         alignments = standing.align(list(config.partners))
-        opened = drive(ask_for_bits(model.trees, model.about.alignment, alignments), standing.exchange)
+        opened = drive(ask_for_bits(model.trees, model.about.pool, alignments), standing.exchange)
     for service in services.values():
         service.__exit__()
     answers = {

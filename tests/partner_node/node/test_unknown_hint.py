@@ -23,8 +23,9 @@ BOUNDS = FieldBounds(5, 20)
 def node(tmp_path: Path) -> Iterator[PartnerNode]:
     (tmp_path / "table.csv").write_text("id,x\n" + "".join(f"{k},{k % 7}\n" for k in range(50)))
     (tmp_path / "node.toml").write_text(
-        'party = "telecom"\nbank = "bank"\nstate = "state"\n'
+        'party = "telecom"\nbank = "bank"\nstate = "state"\ndemo = true\n'
         '[data]\nsource = {kind = "csv", path = "table.csv"}\nid = ["id"]\ncolumns = ["x"]\n'
+        '[policy]\napprove = "auto"\n'
     )
     made = PartnerNode(load_config(tmp_path / "node.toml"))
     yield made
@@ -48,6 +49,6 @@ def test_a_query_before_the_agreement_is_refused(node: PartnerNode) -> None:
 def test_an_unknown_hint_is_refused(node: PartnerNode, layout: str) -> None:
     config = node.config
     own = agreement.terms("bank", config.engine, config.alignment, config.split_rows, config.contract)
-    node.handle("bank", agreement.Hello(terms=own, job="job"))
+    node.handle("bank", agreement.Hello(terms=own, job=""))
     with pytest.raises(IntegrityError, match="unknown layout or hint"):
         node.handle("bank", _query(layout))

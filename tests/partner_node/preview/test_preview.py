@@ -1,6 +1,15 @@
 """What a preview says beforehand is held against the ledger afterwards."""
 
+import fcntl
 import json
+import os
+import pty
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +19,10 @@ from partner_node.config import load_config
 from partner_node.policy.budgets import Budgets
 from partner_node.preview.page import sentences, tables
 from partner_node.preview.preview import Preview, preview
+from protocol.algorithms.alignment import PartnerAlignment, load, save
 from protocol.job import load_job
 from protocol.ledger import read_ledger
-from tests.e2e.commands import call, edit
+from tests.e2e.commands import call, edit, end, start
 from tests.e2e.tables import scenario
 
 
@@ -82,6 +92,84 @@ def test_before_the_first_run_it_says_what_it_assumes(out, tmp_path):
     assert found.equations.spent == 0
     assert any("--bank-rows" in note for note in found.notes)
     assert all(i.revealed == 0 and i.share_now == 0 for i in found.information)
+
+
+def test_a_scoring_does_not_change_the_rows_that_a_training_is_foretold_by(out, tmp_path):
+    """A scoring of one row leaves an alignment of one row, which is the latest."""
+    before = of(out, "telecom")
+    copied = tmp_path / "state"
+    shutil.copytree(out / "nodes/telecom/state", copied)
+    config = load_config(out / "nodes/telecom/node.toml").model_copy(update={"state": copied})
+    (trained,) = (copied / "alignments").glob("*.npz")
+    kept = load(PartnerAlignment, trained, "telecom")
+    scored = replace(kept, alignment="e" * 64, bank_rows=1, matches=1)
+    save(scored, copied / "alignments" / f"{'e' * 64}.npz")
+    after = preview(config, load_job(out / "job.toml"), None)
+    assert (after.bank_rows, after.equations) == (before.bank_rows, before.equations)
+    assert after.refused == before.refused == []
+    given = preview(config, load_job(out / "job.toml"), 300)
+    assert given.bank_rows == 300
+    assert given.equations.rows == 225
+
+
+def test_it_says_what_an_approval_would_fix(out, tmp_path):
+    found = of(out, "telecom")
+    assert found.approval == "approved"
+    text = " ".join(found.fixes)
+    for words in ("3 columns: calls, towers, brand", "9 trees of depth 3, 8 bins", "for 2 run(s)", "min_split_side"):
+        assert words in text, text
+    job = tmp_path / "job.toml"
+    job.write_text((out / "job.toml").read_text())
+    config = load_config(out / "nodes/telecom/node.toml")
+    edit(job, lambda v: v["parties"]["telecom"].update(columns=["calls", "brand"]))
+    fewer = preview(config, load_job(job), None)
+    assert any("does not list 'towers': an approval leaves them out" in note for note in fewer.notes)
+    assert {c.name: sum(c.bins.values()) for c in fewer.columns}["towers"] == 0
+    edit(job, lambda v: v["parties"]["telecom"].update(columns=["calls", "gone"]))
+    lacking = preview(config, load_job(job), None)
+    assert (lacking.fixes, lacking.exit_code) == ([], 0)
+    assert any("lists 'gone', which this table does not have: it cannot be approved" in n for n in lacking.notes)
+
+
+@pytest.mark.parametrize("verb", [("preview", "JOB"), ("ledger", "show")])
+def test_tables_are_whole_at_80_columns_and_in_a_pipe(out, verb):
+    config, job = out / "nodes/telecom/node.toml", out / "job.toml"
+    arguments = [str(job) if word == "JOB" else word for word in verb]
+    piped = end(start("partner_node", *arguments, "--config", config))
+    shown = on_terminal([sys.executable, "-m", "partner_node", *arguments, "--config", str(config)], columns=80)
+    reader = read_ledger(out / "nodes/telecom/state/ledger.sqlite")
+    rows = [row for row in reader.summary() if verb[0] == "ledger" or row["sender"] == "telecom"]
+    assert len(rows) > 8
+    for text in (piped.stdout, shown):
+        assert "\u2026" not in text
+        joined = " ".join(text.split())
+        for row in rows:
+            assert row["kind"] in text
+            if verb[0] == "ledger":
+                assert f"{row['bytes']:,}" in joined
+    assert max(map(len, shown.splitlines())) <= 80 or verb[0] == "preview"
+
+
+def on_terminal(command: list[str], columns: int) -> str:
+    """What a command shows on a terminal of so many columns, without colours."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {**os.environ, "TERM": "dumb", "NO_COLOR": "1"}
+    environment.pop("COLUMNS", None)
+    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        parts = []
+        while True:
+            try:
+                part = os.read(parent, 1 << 16)
+            except OSError:
+                break
+            if not part:
+                break
+            parts.append(part)
+    os.close(parent)
+    assert process.returncode == 0
+    return b"".join(parts).decode()
 
 
 def test_stricter_clauses_and_reasons_to_refuse(out, tmp_path):

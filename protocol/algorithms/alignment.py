@@ -38,11 +38,12 @@ import numpy as np
 from msgspec import Meta
 
 from protocol.errors import ALIGN_ANEW, DataError
-from protocol.fields import Name, NameOrNone, Nonce, Rows, require_names
+from protocol.fields import Digest, Name, NameOrNone, Nonce, Rows, require_array, require_names
 from protocol.he.streams import digest
 from protocol.messages import I64, U8, Message, declared
 
 Setting = Literal["one-sided", "shared"]
+_POINT_BYTES: Final = 32
 PART: Final = 8192
 """Ids an exchange: a few hundred kilobytes, and often enough for a progress bar."""
 
@@ -79,12 +80,18 @@ class BlindedIds(Message, frozen=True):
 
     points: U8
 
+    def __post_init__(self) -> None:
+        require_array(self.points, None, _POINT_BYTES)
+
 
 @declared("alignment.twice_blinded", content="the same ids, blinded twice", purpose="find matches", encrypted=True)
 class TwiceBlinded(Message, frozen=True):
     """The same, blinded by the partner too, in the same order."""
 
     points: U8
+
+    def __post_init__(self) -> None:
+        require_array(self.points, None, _POINT_BYTES)
 
 
 @declared("alignment.own_ids_query", content="a range of rows", purpose="find matches")
@@ -101,6 +108,9 @@ class OwnIds(Message, frozen=True):
 
     points: U8
 
+    def __post_init__(self) -> None:
+        require_array(self.points, None, _POINT_BYTES)
+
 
 @declared("alignment.matched", content="number of matches", purpose="tell the partner how much it contributes")
 class Matched(Message, frozen=True):
@@ -115,12 +125,15 @@ class Positions(Message, frozen=True):
 
     order: I64
 
+    def __post_init__(self) -> None:
+        require_array(self.order, None, least=-1, most=1 << 28)
+
 
 @declared("alignment.aligned", content="an acknowledgement", purpose="the partner has kept the alignment")
 class Aligned(Message, frozen=True):
     """The alignment's name."""
 
-    alignment: str
+    alignment: Digest
 
 
 @declared(
@@ -134,13 +147,20 @@ class Dated(Message, frozen=True):
     order: I64
     as_of: I64
 
+    def __post_init__(self) -> None:
+        require_array(self.order, None, least=-1, most=1 << 28)
+        require_array(self.as_of, len(self.order))
+
 
 @declared("alignment.held", content="which rows had a record on their date", purpose="tell rows held from others")
 class Held(Message, frozen=True):
     """The alignment's name; a bit a row of the row space, packed."""
 
-    alignment: str
+    alignment: Digest
     held: U8
+
+    def __post_init__(self) -> None:
+        require_array(self.held, None)
 
 
 @dataclass(frozen=True)

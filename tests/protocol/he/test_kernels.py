@@ -138,7 +138,7 @@ def test_products_refuse_what_would_lead_out_of_an_array(kernel: Kernel, wrong: 
             out = out[:, :1]
         case "type":
             words = words.view(np.int64)
-    with pytest.raises(ValueError, match="fit|exist|outside"):
+    with pytest.raises(ValueError, match=r"fit|exist|outside"):
         kernel(words, small, rows, out)
 
 
@@ -157,12 +157,12 @@ def test_sums_refuse_what_would_lead_out_of_an_array(wrong: str) -> None:
             words = words[:, :8]
         case "fives":
             fives = fives[..., :4]
-    with pytest.raises(ValueError, match="fit|exist|outside"):
+    with pytest.raises(ValueError, match=r"fit|exist|outside"):
         kernels.sum_words(matrix, columns, words, fives)
 
 
 def test_packing_refuses_what_would_lead_out_of_an_array() -> None:
     folded, m = np.zeros((1, 4, ring.HALF), dtype=np.complex128), N + 1
     drawn, high = np.zeros(m, dtype=np.uint64), np.zeros(m, dtype=np.uint64)
-    with pytest.raises(ValueError, match="fit|exist|outside"):
+    with pytest.raises(ValueError, match=r"fit|exist|outside"):
         packing.pack(folded, drawn, np.zeros(m, dtype=np.int64), high, np.zeros((m, 5), dtype=np.uint8))

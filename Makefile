@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env partner-bundle uplift test test-report bench-env flower-env test-flower simulate check lock clean
+.PHONY: help env partner-bundle uplift test test-slow test-report bench-env flower-env test-flower simulate check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -43,7 +43,11 @@ uplift: env
 	$(BIN)/python -m experiments run experiments/scenarios/csx.toml --out out/uplift --fresh
 
 test: .venv/dev.stamp env
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+
+# make test-slow   10,000 hostile bodies of every message kind (FEDWARN_EXAMPLES), and what else takes minutes
+test-slow: .venv/dev.stamp env
+	$(BIN)/python -m pytest -m slow
 
 # make test-report   look at every page in headless Chromium (FEDWARN_CHROMIUM, or the one on the path)
 test-report: .venv/dev.stamp

@@ -4,8 +4,11 @@ Both give the same integers; the tests run both. FEDWARN_NO_NUMBA=1 chooses nump
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,3 +40,8 @@ def compiled(fallback: F) -> Callable[[Callable[..., Any]], F]:
             return cast(F, numba.njit(nogil=True)(kernel))
 
     return choose
+
+
+def of_types(arrays: Sequence[npt.NDArray[Any]], *types: type[np.generic]) -> bool:
+    """Whether arrays have these types, in order: loops are compiled for no others."""
+    return all(array.dtype == np.dtype(wanted) for array, wanted in zip(arrays, types, strict=True))

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-"""SHA-256 in hexadecimal."""
-DigestOrNone = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
+Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""SHA-256 in hexadecimal. `$` would let a line end follow it."""
+DigestOrNone = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 """The same, or "" for none."""
 Nonce = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -23,6 +23,7 @@ Sentence = Annotated[str, Meta(max_length=1000)]
 Count = Annotated[int, Meta(ge=0, le=1 << 31)]
 Rows = Annotated[int, Meta(ge=0, le=1 << 28)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Finite = Annotated[float, Meta(ge=-1.7976931348623157e308, le=1.7976931348623157e308)]
 Seconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 Keys = Annotated[bytes, Meta(max_length=1 << 28)]
 """Public keys of an engine for comparison."""

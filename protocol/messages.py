@@ -22,6 +22,8 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 MOST_AXES: Final = 4
+MOST_EMPTY: Final = 1 << 24
+"""Length of an axis of an array without data: the hint of an engine that needs none has a row a bin."""
 MOST_FIELDS: Final = 4000
 MOST_BYTES: Final = 1 << 16
 """Of a body without arrays, unless its declaration says otherwise."""
@@ -181,7 +183,7 @@ def _unpack(wanted: Any, value: Any) -> Any:
     name, shape, data = value
     if name != dtype.str or not isinstance(data, bytes) or not isinstance(shape, list) or len(shape) > MOST_AXES:
         raise Malformed("an array of another dtype than declared")
-    if not all(type(k) is int and 0 <= k < 1 << 32 for k in shape):
+    if not all(type(k) is int and 0 <= k <= (len(data) or MOST_EMPTY) for k in shape):
         raise Malformed("an array of impossible shape")
     if prod(shape) * dtype.itemsize != len(data):
         raise Malformed("an array of another length than its shape")

@@ -18,7 +18,7 @@ from protocol.algorithms.boosting import (
     SumsQuery,
     vector_labels,
 )
-from protocol.errors import IntegrityError
+from protocol.errors import ALIGN_ANEW, IntegrityError
 from protocol.he.base import Sealed
 from protocol.messages import I64
 from protocol.role import Script, ask
@@ -110,6 +110,11 @@ def _learn(view: PartnerView, request: SplitQuery | NodeSplitQuery, reply: Split
     if len(reply.bits) != len(splits):
         raise IntegrityError(
             view.name, "answered another number of splits than asked", "run the same version on both sides"
+        )
+    size = (view.known.rows + 7) // 8
+    if any(bits is not None and bits.left.shape != (size,) for bits in reply.bits):
+        raise IntegrityError(
+            view.name, f"answered with split bits of other rows than the {view.known.rows} aligned", ALIGN_ANEW
         )
     view.known.information_share = reply.information_share
     refused = set()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from bank_node.algorithms.histogram import sums_per_bin, total_of
+from bank_node.algorithms.histogram import require_bins, sums_per_bin, total_of
 from bank_node.algorithms.interactions import Interactions
 from bank_node.algorithms.leaves import Leaves
 from bank_node.algorithms.partner_view import LEFT, SPECIAL, PartnerView
@@ -53,6 +53,7 @@ class Workspace:
         self.asked_partners = tuple(p for p in self.partners if self.columns.partners[p.name].places)
         self._all_sampled = bool(self.sampled.all())
         self._own = np.ascontiguousarray(self.bins[:, list(self.columns.bank.places)])
+        require_bins(self._own, self.columns.bank.offsets)
 
     def root(self, fit: I64, rows: I64) -> Node:
         """The node of all rows."""

@@ -21,15 +21,38 @@ def sums_per_bin(bins: U8, offsets: I64, rows: Rows, values: I64) -> I64:
         rows: the rows that take part, shape (m,). values: (g, h) of every row, shape (n, 2).
     Returns:
         Sums, shape (offsets[-1], 2), int64.
+    Raises:
+        ValueError: arrays of other shapes, or rows that do not exist. `require_bins` has looked at the bins.
     """
+    _require_rows(rows, values)
+    if bins.shape != (len(values), len(offsets) - 1) or bins.dtype != np.uint8:
+        raise ValueError("the bins do not fit their offsets and values")
     out = np.zeros((int(offsets[-1]), 2), dtype=np.int64)
     if bins.shape[1]:
         _add(bins, offsets, rows, values, out)
     return out
 
 
+def require_bins(bins: U8, offsets: I64) -> None:
+    """Raises: ValueError: a bin lies outside its column. Called once a table, since it reads every bin."""
+    if (
+        bins.ndim != 2
+        or offsets.shape != (bins.shape[1] + 1,)
+        or (bins.max(axis=0, initial=0) >= np.diff(offsets)).any()
+    ):
+        raise ValueError("a bin lies outside its column")
+
+
+def _require_rows(rows: Rows, values: I64) -> None:
+    if values.ndim != 2 or values.shape[1] != 2 or rows.ndim != 1 or values.dtype != np.int64:
+        raise ValueError("the rows and values of a sum have other shapes than declared")
+    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < len(values):
+        raise ValueError("a sum was asked of a row that does not exist")
+
+
 def total_of(rows: Rows, values: I64) -> I64:
-    """Sum of (g, h) over the given rows, shape (2,)."""
+    """Sum of (g, h) over the given rows, shape (2,). Raises: ValueError."""
+    _require_rows(rows, values)
     total = np.zeros(2, dtype=np.int64)
     _sum(rows, values, total)
     return total

@@ -14,7 +14,7 @@ from protocol.he.blind.public import public_seed
 from protocol.he.engines import new_keys
 from protocol.he.parameters import Parameters
 from protocol.he.streams import fresh_key
-from protocol.node.files import own_folder
+from protocol.node.files import file_named
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,7 @@ class Hints:
         ask_for: the hint, by the bank's nonce and public keys. seeded: what the seed names. theirs: its
         nonce.
         """
-        path = own_folder(self.folder) / f"{name}-{self.engine}.npz"
+        path = file_named(self.folder, name, f"-{self.engine}.npz", partner)
         if not path.exists():
             nonce, keys = fresh_key(), new_keys(self.engine, self.bank)
             self.progress("hint", 0, 1)

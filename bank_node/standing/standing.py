@@ -22,17 +22,17 @@ from bank_node.standing.known import load_known
 from protocol.algorithms import agreement
 from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
-from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery
+from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery, sizes_of
 from protocol.algorithms.boosting import Splits
 from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
-from protocol.errors import ALIGN_ANEW, DataError
+from protocol.errors import ALIGN_ANEW, DataError, IntegrityError
 from protocol.he.engines import integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT
 from protocol.he.streams import derive, digest
-from protocol.node.files import kept_key, own_folder
+from protocol.node.files import file_named, kept_key, own_folder
 from protocol.role import Exchange, ask, drive
 from protocol.table import Table
 from protocol.table.dates import coded, grid_keys
@@ -132,7 +132,9 @@ class Standing:
 
         def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
             query = HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public)
-            return drive(ask({partner: query}, Hint), self.exchange)[partner].hint
+            told = drive(ask({partner: query}, Hint), self.exchange)[partner].hint
+            _require_height(partner, told, int(sizes_of(layout.columns).sum()))
+            return told
 
         kept = self._hints.of(layout.layout, partner, hint, alignment.alignment, layout.nonce, ONE_HOT)
         return PartnerView(
@@ -164,7 +166,7 @@ class Standing:
 
     def known_file(self, layout: str) -> Path:
         """Where the revealed splits of a layout are kept."""
-        return self._folder("known") / f"{layout}.npz"
+        return file_named(self.config.state / "known", layout, ".npz", self.config.party)
 
     def _folder(self, name: str) -> Path:
         return own_folder(self.config.state / name)
@@ -181,6 +183,14 @@ class Standing:
 
     def _keep(self, partner: str, alignment: BankAlignment) -> None:
         save(alignment, self._alignment_file(partner))
+
+
+def _require_height(partner: str, hint: npt.NDArray[Any], rows: int) -> None:
+    """Raises: IntegrityError: a hint of more or fewer rows than the layout has bins."""
+    if len(hint) != rows:
+        raise IntegrityError(
+            partner, f"sent a hint of {len(hint)} rows, where its layout has {rows}", "run the same version there"
+        )
 
 
 def _require_rows(partner: str, told: int, aligned: int) -> None:

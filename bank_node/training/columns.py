@@ -18,6 +18,7 @@ from protocol.draws import draw
 from protocol.errors import DataError
 from protocol.job.ladder import Rung
 from protocol.job.workload import workload
+from protocol.node.files import file_named
 from protocol.table import Table
 
 View = TypeVar("View", PartnerView, DesignView)
@@ -32,7 +33,7 @@ def open_views(training: Training, folder: Path) -> None:
 
 def _view(standing: Standing, partner: str, alignment: BankAlignment, cutting: Cutting, folder: Path) -> PartnerView:
     view = standing.view(partner, alignment, cutting)
-    at_start = folder / f"{view.layout}.npz"
+    at_start = file_named(folder, view.layout, ".npz", partner)
     if not at_start.exists():
         save_known(at_start, view.known)
     return replace(view, known=load_known(at_start, view.known.rows))

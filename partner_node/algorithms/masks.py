@@ -31,7 +31,7 @@ from protocol.he.streams import digest
 from protocol.identity import TlsMaterial
 from protocol.identity.signatures import require_signed, signature_of
 from protocol.messages import I64, U64
-from protocol.node.files import own_folder, write_whole
+from protocol.node.files import file_named, write_whole
 
 _SAME: Final = "run the same version on all nodes"
 
@@ -104,7 +104,7 @@ class Masks:
 
     def kept(self, group: str) -> KeptMasks:
         """A sum by its name. Raises: IntegrityError: there is none."""
-        path = self._file(group if group.isalnum() else "none")
+        path = self._file(group)
         if not path.exists():
             raise IntegrityError(self.bank, "names masks that were never agreed on", "run the job again")
         return msgspec.msgpack.decode(path.read_bytes(), type=KeptMasks)
@@ -150,4 +150,4 @@ class Masks:
         return pair_secret(shared, group, (self.party, key.party))
 
     def _file(self, group: str) -> Path:
-        return own_folder(self.folder) / f"{group}.masks"
+        return file_named(self.folder, group, ".masks", self.bank)

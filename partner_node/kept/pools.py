@@ -15,7 +15,7 @@ from partner_node.kept.terms import KeptTerms
 from protocol.contract import Contract
 from protocol.errors import DataError, IntegrityError, PeerError, RefusedError
 from protocol.he.streams import digest
-from protocol.node.files import own_folder, write_whole
+from protocol.node.files import file_named, write_whole
 
 SCHEMA: Final = 3
 AGAIN: Final = "train the model again, or let the bank score with --absent"
@@ -79,7 +79,7 @@ class Pools:
         return pool
 
     def _read(self, name: str) -> Pool:
-        path = self._file(name if name.isalnum() else "none")
+        path = self._file(name)
         if not path.is_file():
             raise PeerError(
                 self._party, "has no thresholds of this model: it was trained with another state of this node", AGAIN
@@ -97,7 +97,7 @@ class Pools:
         return pool
 
     def _file(self, name: str) -> Path:
-        return own_folder(self._folder) / f"{name}.json"
+        return file_named(self._folder, name, ".json", self._party)
 
 
 def changed_table(party: str, how: str) -> DataError:

@@ -8,7 +8,7 @@ from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.node.holdings import Holdings
 from protocol.algorithms import alignment
 from protocol.algorithms.alignment import PartnerAlignment
-from protocol.node.files import own_folder
+from protocol.node.files import file_named
 
 
 class Alignments:
@@ -16,7 +16,7 @@ class Alignments:
 
     def __init__(self, own: Holdings) -> None:
         config = own.config
-        self._folder, self._party = config.state / "alignments", config.party
+        self._folder, self._party, self._bank = config.state / "alignments", config.party, config.bank
         ids, dated = dated_records(own.table, config.grid)
         self.rows = max([len(ids), *(_length(path) for path in self._folder.glob("*.npz"))])
         self.answerer = AlignmentAnswerer(
@@ -24,15 +24,14 @@ class Alignments:
         )
 
     def find(self, name: str) -> PartnerAlignment:
-        """A kept alignment. Raises: DataError: none of that name."""
-        known = name if name.isalnum() else "none"
-        found = alignment.load(PartnerAlignment, self._folder / f"{known}.npz", self._party)
+        """A kept alignment. Raises: DataError: none of that name. IntegrityError: it is no digest."""
+        found = alignment.load(PartnerAlignment, file_named(self._folder, name, ".npz", self._bank), self._party)
         self.rows = max(self.rows, len(found.order))
         return found
 
     def _keep(self, finished: PartnerAlignment) -> None:
         self.rows = max(self.rows, len(finished.order))
-        alignment.save(finished, own_folder(self._folder) / f"{finished.alignment}.npz")
+        alignment.save(finished, file_named(self._folder, finished.alignment, ".npz", self._bank))
 
 
 def _length(path: Path) -> int:

@@ -23,7 +23,7 @@ from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_evaluator
 from protocol.he.parameters import INTEGERS
 from protocol.he.streams import digest, fresh_key
-from protocol.node.files import own_folder, write_whole
+from protocol.node.files import file_named, write_whole
 
 
 class KeptDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,7 +142,8 @@ class Designs:
         return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, (), terms))
 
     def _file(self, name: str) -> Path:
-        return own_folder(self._own.config.state / "designs") / f"{name}.json"
+        config = self._own.config
+        return file_named(config.state / "designs", name, ".json", config.bank)
 
     def _keys_file(self, name: str) -> Path:
         """The bank's public keys, on engines that have some."""

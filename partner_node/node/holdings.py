@@ -44,7 +44,7 @@ class Holdings:
 
     def known_file(self, name: str, file_of: Callable[[str], Path]) -> Path:
         """A file of ours that the bank names. Raises: IntegrityError: there is none."""
-        path = file_of(name) if name.isalnum() else Path("none")
+        path = file_of(name)
         if not path.exists():
             raise IntegrityError(self.config.bank, "names an unknown layout or hint", ALIGN_ANEW)
         return path

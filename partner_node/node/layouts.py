@@ -26,7 +26,7 @@ from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
 from protocol.he.streams import digest, fresh_key
 from protocol.messages import Message
-from protocol.node.files import own_folder, write_whole
+from protocol.node.files import file_named, own_folder, write_whole
 
 
 class Layouts:
@@ -166,7 +166,8 @@ class Layouts:
         return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, handles))
 
     def _file(self, name: str) -> Path:
-        return own_folder(self._own.config.state / "layouts") / f"{name}.json"
+        config = self._own.config
+        return file_named(config.state / "layouts", name, ".json", config.bank)
 
     def _keys_file(self, layout: str) -> Path:
         """The bank's public keys, on engines that have some."""

@@ -111,4 +111,10 @@ def _differ(ours: Terms, theirs: Terms, name: str, mine: str, other: str, remedy
 
 
 def _contract(terms: Terms) -> Contract:
-    return Contract.model_validate(terms.contract)
+    """Raises: PeerError: a clause is unknown, or out of its range."""
+    try:
+        return Contract.model_validate(terms.contract)
+    except ValueError:
+        raise PeerError(
+            terms.party, "has a contract with a clause that is unknown or out of range", "correct [contract] there"
+        ) from None

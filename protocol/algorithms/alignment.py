@@ -156,7 +156,7 @@ class Positions(Message, frozen=True):
     order: I64
 
     def __post_init__(self) -> None:
-        require_array(self.order, None, least=-1)
+        require_array(self.order, None, least=-1, most=1 << 28)
 
 
 @declared("alignment.aligned", content="an acknowledgement", purpose="the partner has kept the alignment")
@@ -179,7 +179,7 @@ class Dated(Message, frozen=True):
     as_of: I64
 
     def __post_init__(self) -> None:
-        require_array(self.order, None, least=-1)
+        require_array(self.order, None, least=-1, most=1 << 28)
         require_array(self.as_of, len(self.order))
 
 

@@ -28,6 +28,7 @@ from msgspec import Meta
 from protocol.fields import (
     Count,
     Digest,
+    Finite,
     Keys,
     Name,
     NameOrNone,
@@ -49,6 +50,7 @@ MAX_BIN: Final = 255
 Kind = Literal["quantile", "equal-width"]
 Level = Annotated[int, Meta(ge=0, le=MAX_BIN)]
 MOST_COLUMNS: Final = 1 << 16
+SpecialValues = Annotated[tuple[Finite, ...], Meta(max_length=MAX_BIN)]
 
 
 class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,7 +63,7 @@ class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     max_bin: Annotated[int, Meta(ge=0, le=MAX_BIN)]
     kind: Kind = "quantile"
-    special: Annotated[tuple[float, ...], Meta(max_length=MAX_BIN)] = ()
+    special: SpecialValues = ()
     preparation: Treatment | None = None
 
     @property
@@ -191,12 +193,12 @@ class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     special: values with a bin each, after the ordered ones. rare: special values of too few rows, taken for missing.
     """
 
-    cuts: Annotated[tuple[float, ...], Meta(max_length=MAX_BIN)]
+    cuts: Annotated[tuple[Finite, ...], Meta(max_length=MAX_BIN)]
     missing: bool
-    missing_as: int | None
+    missing_as: Level | None
     descending: bool = False
-    special: tuple[float, ...] = ()
-    rare: tuple[float, ...] = ()
+    special: SpecialValues = ()
+    rare: SpecialValues = ()
 
     @property
     def ordered(self) -> int:
@@ -232,7 +234,7 @@ class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
 
     groups: tuple[tuple[str, ...], ...]
     missing: bool
-    missing_as: int | None
+    missing_as: Level | None
 
     @property
     def ordinary(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from protocol.compiled import of_types
 from protocol.errors import ALIGN_ANEW, IntegrityError
 from protocol.fields import require_array
 from protocol.he.parameters import INTEGERS
@@ -46,6 +47,22 @@ class OneHot:
     def offsets(self) -> I64:
         """First row of each column, and the number of rows last, shape (d + 1,)."""
         return np.concatenate(([0], np.cumsum(self.sizes))).astype(np.int64)
+
+    @cached_property
+    def _inside(self) -> bool:
+        bins, at = self.bins, self.positions
+        typed = of_types((bins, at, self.sizes), np.uint8, np.int64, np.int64)
+        if not typed or bins.ndim != 2 or at.shape != bins.shape[:1] or self.sizes.shape != bins.shape[1:]:
+            return False
+        if not len(at):
+            return True
+        ascending = bool((np.diff(at) > 0).all()) and at[0] >= 0 and at[-1] < self.n
+        return bool(ascending and (bins.max(axis=0) < self.sizes).all())
+
+    def require_inside(self) -> None:
+        """Raises ValueError for bins or positions that lie outside the matrix; both are looked at once a matrix."""
+        if not self._inside:
+            raise ValueError("the bins or positions of a matrix lie outside it")
 
     @property
     def rows(self) -> int:

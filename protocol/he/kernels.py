@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from protocol.compiled import compiled
+from protocol.compiled import compiled, of_types
 from protocol.he.base import OneHot
 from protocol.he.streams import I8
 from protocol.messages import I64, U8, U64
@@ -22,20 +22,32 @@ def sum_words(matrix: OneHot, columns: Sequence[int], words: U64, fives: U8 | No
     """M·b for the rows of some columns, a line a vector, shape (W, K), not carried.
 
     words: (B, n). fives: further vectors of 40-bit words, as five bytes each, (B, n, 5), summed after the first.
+    Raises: ValueError: arrays of other shapes or types, or columns that do not exist.
     """
+    _require_summable(matrix, columns, words, fives)
     count = len(words) + (0 if fives is None else len(fives))
     starts, places = matrix.starts_of(columns), np.array(columns, dtype=np.int64)
     lanes = np.zeros(lanes_shape(count, min(matrix.n, _TILE)), dtype=np.uint64)
     out = np.zeros((lanes.shape[0], int(starts[-1]), lanes.shape[2]), dtype=np.uint64)
-    add = {1: add_ones, 2: add_pairs, 8: add_eights}[lanes.shape[2]]
+    add = {1: _add_ones, 2: _add_pairs, 8: _add_eights}[lanes.shape[2]]
     for begin in range(0, matrix.n, _TILE):
         end = min(begin + _TILE, matrix.n)
-        lay_words(words[:, begin:end], lanes)
+        _lay_words(words[:, begin:end], lanes)
         if fives is not None:
-            lay_fives(fives[:, begin:end], len(words), lanes)
+            _lay_fives(fives[:, begin:end], len(words), lanes)
         first, last = np.searchsorted(matrix.positions, (begin, end))
         add(matrix.bins[first:last], places, starts, matrix.positions[first:last] - begin, lanes, out)
     return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, out.shape[1])[:count]
+
+
+def _require_summable(matrix: OneHot, columns: Sequence[int], words: U64, fives: U8 | None) -> None:
+    """Raises: ValueError: an index would lead the loops out of an array."""
+    matrix.require_inside()
+    fits = words.ndim == 2 and words.shape[1] == matrix.n and words.dtype == np.uint64
+    if fives is not None:
+        fits &= fives.ndim == 3 and fives.shape[1:] == (matrix.n, 5) and fives.dtype == np.uint8
+    if not fits or not all(0 <= j < len(matrix.sizes) for j in columns):
+        raise ValueError("the vectors or columns do not fit the matrix")
 
 
 def lanes_shape(words: int, n: int) -> tuple[int, int, int]:
@@ -53,7 +65,7 @@ def _add_numpy(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, 
 
 
 @compiled(fallback=_add_numpy)
-def add_ones(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
+def _add_ones(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
     """out[0, starts[k] + bins[i, columns[k]], 0] += lanes[0, positions[i], 0] for all i, k."""
     for i in range(np.uintp(bins.shape[0])):
         first = lanes[0, np.uintp(positions[i]), 0]
@@ -62,7 +74,7 @@ def add_ones(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, ou
 
 
 @compiled(fallback=_add_numpy)
-def add_pairs(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
+def _add_pairs(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
     """The same for two lanes."""
     for i in range(np.uintp(bins.shape[0])):
         p = np.uintp(positions[i])
@@ -74,7 +86,7 @@ def add_pairs(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, o
 
 
 @compiled(fallback=_add_numpy)
-def add_eights(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
+def _add_eights(bins: U8, columns: I64, starts: I64, positions: I64, lanes: U64, out: U64) -> None:
     """The same for eights: written out, for the compiler joins eight such lines into one instruction."""
     for c in range(np.uintp(lanes.shape[0])):
         for i in range(np.uintp(bins.shape[0])):
@@ -99,7 +111,7 @@ def _lay_words_numpy(words: U64, lanes: U64) -> None:
 
 
 @compiled(fallback=_lay_words_numpy)
-def lay_words(words: U64, lanes: U64) -> None:
+def _lay_words(words: U64, lanes: U64) -> None:
     """Lay word vectors, shape (B, m), side by side."""
     width = np.uintp(lanes.shape[2])
     for k in range(np.uintp(words.shape[0])):
@@ -113,7 +125,7 @@ def _lay_fives_numpy(fives: U8, first: int, lanes: U64) -> None:
 
 
 @compiled(fallback=_lay_fives_numpy)
-def lay_fives(fives: U8, first: int, lanes: U64) -> None:
+def _lay_fives(fives: U8, first: int, lanes: U64) -> None:
     """Lay vectors of five-byte words, shape (B, m, 5), side by side, from lane `first` on."""
     width = np.uintp(lanes.shape[2])
     for k in range(np.uintp(fives.shape[0])):
@@ -139,8 +151,7 @@ def _times_small_numpy(words: U64, small: I8, rows: I64, out: U64) -> None:
 
 
 @compiled(fallback=_times_small_numpy)
-def small_times_words(words: U64, small: I8, rows: I64, out: U64) -> None:
-    """out[b, k] = <small[rows[k]], words[b]> mod 2^64; words: (B, N), small: (R, N), out: (B, K)."""
+def _small_words(words: U64, small: I8, rows: I64, out: U64) -> None:
     for k in range(rows.shape[0]):
         row = small[np.uintp(rows[k])]
         for b in range(words.shape[0]):
@@ -157,8 +168,7 @@ def _words_small_numpy(words: U64, small: I8, rows: I64, out: U64) -> None:
 
 
 @compiled(fallback=_words_small_numpy)
-def words_times_small(words: U64, small: I8, rows: I64, out: U64) -> None:
-    """out[b, k] = <words[rows[k]], small[b]> mod 2^64; words: (R, N), small: (B, N), out: (B, K)."""
+def _words_small(words: U64, small: I8, rows: I64, out: U64) -> None:
     for k in range(rows.shape[0]):
         row = words[np.uintp(rows[k])]
         for b in range(small.shape[0]):
@@ -166,3 +176,30 @@ def words_times_small(words: U64, small: I8, rows: I64, out: U64) -> None:
             for t in range(row.shape[0]):
                 total += row[t] * np.uint64(np.int64(vector[t]))
             out[b, k] = total
+
+
+def small_times_words(words: U64, small: I8, rows: I64, out: U64) -> None:
+    """out[b, k] = <small[rows[k]], words[b]> mod 2^64; words: (B, N), small: (R, N), out: (B, K).
+
+    Raises: ValueError: arrays of other shapes or types, or rows that do not exist.
+    """
+    _require_product(words, small, len(words), len(small), rows, out)
+    _small_words(words, small, rows, out)
+
+
+def words_times_small(words: U64, small: I8, rows: I64, out: U64) -> None:
+    """out[b, k] = <words[rows[k]], small[b]> mod 2^64; words: (R, N), small: (B, N), out: (B, K).
+
+    Raises: ValueError: arrays of other shapes or types, or rows that do not exist.
+    """
+    _require_product(words, small, len(small), len(words), rows, out)
+    _words_small(words, small, rows, out)
+
+
+def _require_product(words: U64, small: I8, batch: int, height: int, rows: I64, out: U64) -> None:
+    typed = of_types((words, small, rows, out), np.uint64, np.int8, np.int64, np.uint64)
+    shaped = words.ndim == small.ndim == 2 and words.shape[1] == small.shape[1] and rows.ndim == 1
+    if not typed or not shaped or out.shape != (batch, len(rows)):
+        raise ValueError("the arrays of a product do not fit each other")
+    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < height:
+        raise ValueError("a product was asked of a row that does not exist")

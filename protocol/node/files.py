@@ -13,9 +13,10 @@ from typing import Final, TextIO
 
 import duckdb
 
-from protocol.errors import UsageError
+from protocol.errors import IntegrityError, UsageError
 from protocol.he.streams import fresh_key
 
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space on the disk, none left in a quota, or a file past the largest size allowed."""
 
@@ -93,6 +94,18 @@ def own_folder(path: Path) -> Path:
     """The folder, made if need be, for the owner's eyes only."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
+
+
+def file_named(folder: Path, name: str, ending: str, party: str) -> Path:
+    """The file of what a peer names by a digest; no other name becomes a path. party: who names it.
+
+    Raises: IntegrityError: the name is no digest.
+    """
+    if not _DIGEST.fullmatch(name):
+        raise IntegrityError(
+            party, "names something by what is no SHA-256 digest", "run the same version on both sides"
+        )
+    return own_folder(folder) / f"{name}{ending}"
 
 
 def folder_name(party: str) -> str:

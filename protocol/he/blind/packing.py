@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from protocol.compiled import compiled
+from protocol.compiled import compiled, of_types
 from protocol.he.parameters import DELTA_LOG2, ETA, LIMB_BITS, LOW_BITS, N
 from protocol.he.ring import C128, HALF, from_limbs, unfold, untwist
 from protocol.he.streams import ERROR_BITS, FLIPPED, binomial
@@ -26,8 +26,13 @@ def pack(folded: C128, drawn: U64, values: I64, high: U64, low: U8) -> None:
     """Write round(folded) + errors + Delta·values as residues; the first `len(values)` coefficients of the blocks.
 
     folded: after the inverse FFT, shape (J, 4, N/2), overwritten. drawn: a uniform word an error (`binomial`).
-    drawn, values, high: shape (m,), m <= J N. low: shape (m, 5).
+    drawn, values, high: shape (m,), m <= J N. low: shape (m, 5). Raises: ValueError: other shapes or types.
     """
+    m, typed = len(values), of_types((drawn, values, high, low), np.uint64, np.int64, np.uint64, np.uint8)
+    shaped = drawn.shape == values.shape == high.shape == (m,) and low.shape == (m, 5)
+    blocks = folded.ndim == 3 and folded.shape[1:] == (4, HALF) and m <= len(folded) * N
+    if not shaped or not blocks or not typed:
+        raise ValueError("the arrays of a sealed vector do not fit each other")
     _pack(folded.view(np.float64).reshape(*folded.shape, 2), _UNTWIST, drawn, values, high, low)
 
 

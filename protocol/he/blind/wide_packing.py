@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from protocol.compiled import compiled
+from protocol.compiled import compiled, of_types
 from protocol.he.blind.packing import by_half
 from protocol.he.blind.wide_ring import DELTA_WORDS, WORD_BITS, WORDS, N, carried, centred, public_words
 from protocol.he.integers import U16
@@ -46,7 +46,12 @@ def wide_pack(folded: C128, drawn: U64, values: I64, out: U16) -> None:
 
     folded: after the inverse FFT, shape (8, N/2), overwritten. drawn: a uniform word an error (`binomial`).
     drawn, values: shape (m,), m <= N. out: words of residues, shape (m, 13).
+    Raises: ValueError: other shapes or types.
     """
+    m, typed = len(values), of_types((drawn, values, out), np.uint64, np.int64, np.uint16)
+    shaped = drawn.shape == values.shape == (m,) and out.shape == (m, WORDS) and m <= N
+    if not shaped or folded.shape != (WIDE_LIMBS, _HALF) or not typed:
+        raise ValueError("the arrays of a sealed vector do not fit each other")
     _pack(folded.view(np.float64).reshape(WIDE_LIMBS, _HALF, 2), _UNTWIST, drawn, values, out)
 
 

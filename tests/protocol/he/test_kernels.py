@@ -1,5 +1,6 @@
 """The compiled loops and their numpy fallbacks give the same integers, and those are the right ones."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from tests.protocol.he.products import one_hot, written_out
 Kernel = Callable[..., Any]
 WRAP = 1 << 64
 
-ADDS: list[Kernel] = [kernels.add_ones, kernels.add_pairs, kernels.add_eights]
+ADDS: list[Kernel] = [kernels._add_ones, kernels._add_pairs, kernels._add_eights]
 
 
 def _words(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -39,10 +40,10 @@ def test_sums_a_bin_are_the_matrix_product(seed: int, n: int, words: int) -> Non
     for add in ("as they run", "numpy"):
         with pytest.MonkeyPatch.context() as patch:
             if add == "numpy":
-                for name in ("add_ones", "add_pairs", "add_eights"):
+                for name in ("_add_ones", "_add_pairs", "_add_eights"):
                     patch.setattr(kernels, name, kernels._add_numpy)
-                patch.setattr(kernels, "lay_words", kernels._lay_words_numpy)
-                patch.setattr(kernels, "lay_fives", kernels._lay_fives_numpy)
+                patch.setattr(kernels, "_lay_words", kernels._lay_words_numpy)
+                patch.setattr(kernels, "_lay_fives", kernels._lay_fives_numpy)
             got = kernels.sum_words(matrix, columns, values, fives)
         rows = written_out(matrix)[matrix.rows_of(columns)]
         every = np.concatenate((values, kernels.join_fives(fives)))
@@ -116,6 +117,52 @@ def test_numba_may_be_absent() -> None:
     code = (
         "import sys; sys.modules['numba'] = None\n"
         "from protocol.compiled import COMPILED; from protocol.he import kernels\n"
-        "assert not COMPILED and kernels.add_ones is kernels._add_numpy"
+        "assert not COMPILED and kernels._add_ones is kernels._add_numpy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("kernel", [kernels.small_times_words, kernels.words_times_small])
+@pytest.mark.parametrize("wrong", ["row beyond", "negative row", "width", "out", "type"])
+def test_products_refuse_what_would_lead_out_of_an_array(kernel: Kernel, wrong: str) -> None:
+    words, small = np.zeros((3, 8), dtype=np.uint64), np.zeros((3, 8), dtype=np.int8)
+    rows, out = np.array([0, 2]), np.zeros((3, 2), dtype=np.uint64)
+    match wrong:
+        case "row beyond":
+            rows = np.array([0, 3])
+        case "negative row":
+            rows = np.array([0, -1])
+        case "width":
+            small = small[:, :7]
+        case "out":
+            out = out[:, :1]
+        case "type":
+            words = words.view(np.int64)
+    with pytest.raises(ValueError, match=r"fit|exist|outside"):
+        kernel(words, small, rows, out)
+
+
+@pytest.mark.parametrize("wrong", ["bin", "position", "column", "length", "fives"])
+def test_sums_refuse_what_would_lead_out_of_an_array(wrong: str) -> None:
+    matrix = one_hot(9, [2, 3], np.arange(5), 1)
+    words, fives, columns = np.zeros((1, 9), dtype=np.uint64), np.zeros((1, 9, 5), dtype=np.uint8), [0, 1]
+    match wrong:
+        case "bin":
+            matrix = dataclasses.replace(matrix, bins=np.full_like(matrix.bins, 200))
+        case "position":
+            matrix = dataclasses.replace(matrix, positions=matrix.positions + 5)
+        case "column":
+            columns = [0, 2]
+        case "length":
+            words = words[:, :8]
+        case "fives":
+            fives = fives[..., :4]
+    with pytest.raises(ValueError, match=r"fit|exist|outside"):
+        kernels.sum_words(matrix, columns, words, fives)
+
+
+def test_packing_refuses_what_would_lead_out_of_an_array() -> None:
+    folded, m = np.zeros((1, 4, ring.HALF), dtype=np.complex128), N + 1
+    drawn, high = np.zeros(m, dtype=np.uint64), np.zeros(m, dtype=np.uint64)
+    with pytest.raises(ValueError, match=r"fit|exist|outside"):
+        packing.pack(folded, drawn, np.zeros(m, dtype=np.int64), high, np.zeros((m, 5), dtype=np.uint8))

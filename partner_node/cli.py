@@ -53,7 +53,7 @@ def serve(config: Config = HERE) -> dict[str, Any]:
     with PartnerService(settings) as service:
         server = serve_grpc(
             settings.listen, identity, service.serve, peers=[settings.bank], bound=service.most_bytes,
-            health=settings.health,
+            unread=service.unread, health=settings.health,
         )  # fmt: skip
         TALK.say(f"{settings.party} answers {settings.bank} on {settings.listen}")
         stopped.wait()

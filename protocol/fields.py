@@ -4,6 +4,7 @@ Names and sentences are printable text of one line; identifiers are digests in h
 lead out of a folder; numbers have ranges; arrays have declared axes, lengths and values.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
@@ -43,7 +44,14 @@ def as_shown(text: str, most: int = 1000) -> str:
     shown = "".join(
         letter if unicodedata.category(letter) not in _UNSHOWN else f"\\u{{{ord(letter):x}}}" for letter in text[:most]
     )
-    return shown if len(text) <= most else f"{shown}..."
+    return shown if max(len(text), len(shown)) <= most else f"{shown[:most]}..."
+
+
+def as_shown_in_json(line: str) -> str:
+    """The same JSON, in which characters that cannot be shown are escaped."""
+    if printable(line):
+        return line
+    return "".join(letter if printable(letter) else json.dumps(letter)[1:-1] for letter in line)
 
 
 def require_names(*names: str) -> None:

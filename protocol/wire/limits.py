@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Final
 
 from protocol.errors import RefusedError
@@ -68,7 +69,10 @@ class Limits:
             if bucket.tokens < 1:
                 wait_s = (1 - bucket.tokens) * MINUTE_S / rate
                 raise RefusedError(
-                    self.party, f"was asked for {kind} more than {rate} times a minute", f"wait {wait_s:.0f} s", "rate"
+                    self.party,
+                    f"was asked for {kind} more than {rate} times a minute",
+                    f"wait {ceil(wait_s)} s",
+                    "rate",
                 )
             bucket.tokens -= 1
 

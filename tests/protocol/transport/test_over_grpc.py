@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.errors import PeerError, TransportError, UsageError
+from protocol.errors import IntegrityError, PeerError, TransportError, UsageError
 from protocol.identity import TlsMaterial, load_identity
 from protocol.identity.certificates import dns_label
+from protocol.role import ask as ask_all
+from protocol.role import drive
 from protocol.transport.address import parse_address
 from protocol.transport.over_grpc import GrpcServer, GrpcTransport, serve_grpc
 from protocol.transport.persistent import TooSlow
@@ -243,6 +245,23 @@ def test_bytes_that_are_no_envelope_are_refused(telecom: TlsMaterial, bank: TlsM
         with pytest.raises(PeerError, match="does not understand: an envelope without a head"):
             transport.exchange({"telecom": Envelope("", 0, "k", b"")})
         transport.close()
+
+
+def test_a_body_larger_than_its_kind_is_refused_and_counted_before_it_is_read(
+    telecom: TlsMaterial, bank: TlsMaterial, caplog: pytest.LogCaptureFixture
+) -> None:
+    role = Ponging("telecom")
+    server = serve_grpc(
+        "127.0.0.1:0", telecom, role.serve, peers=["bank"], bound=lambda kind: 1 << 20, unread=role.sessions.unread
+    )
+    transport = to(server, bank)
+    asking = ask_all({"telecom": Ping(number=1, body=np.zeros(40 << 20, dtype=np.uint8))}, Pong)
+    with pytest.raises(IntegrityError, match=r"sent a request that cannot be read \(a test.ping of \d+ bytes, where"):
+        drive(asking, BankSession(transport.exchange).exchange)
+    assert "telecom refuses test.ping of bank (rule size)" in caplog.text
+    assert not role.numbers
+    transport.close()
+    server.stop(0)
 
 
 def test_a_bug_outside_of_sessions_leaks_nothing(telecom: TlsMaterial, bank: TlsMaterial) -> None:

@@ -115,7 +115,7 @@ def approve(
 def _say(lines: Iterable[str]) -> None:
     """Print lines on stdout as they are: a terminal wraps them, and a pipe gets them whole."""
     for line in lines:
-        TALK.out.print(line, soft_wrap=True, highlight=False, markup=False)
+        TALK.out.print(line, soft_wrap=True, highlight=False)
 
 
 @verbs.command()

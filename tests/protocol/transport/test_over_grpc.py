@@ -1,6 +1,7 @@
 """gRPC over mTLS: big bodies, restarts, who is let in, and what is said when somebody is not."""
 
 import json
+import logging
 import re
 import socket
 import ssl
@@ -21,7 +22,7 @@ from protocol.role import drive
 from protocol.transport.address import parse_address
 from protocol.transport.over_grpc import GrpcServer, GrpcTransport, serve_grpc
 from protocol.transport.persistent import TooSlow
-from protocol.transport.tls import meet
+from protocol.transport.tls import Stalled, meet
 from protocol.wire.envelope import Envelope
 from protocol.wire.session import BankSession
 from tests.protocol.transport.parties import Ping, Pong, Ponging, identity, loaded, serving, unchecked
@@ -327,6 +328,39 @@ def test_a_deadline_ends_the_wait_and_is_not_tried_again(telecom: TlsMaterial, b
     finish.set()
     transport.close()
     server.stop(0)
+
+
+def test_a_partner_that_computes_for_long_is_waited_for_and_said_to_be(
+    telecom: TlsMaterial, bank: TlsMaterial, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer than a stopped one is waited for: its pings are answered."""
+    role = Ponging("telecom")
+
+    def busy(peer: str, envelope: Envelope) -> Envelope:
+        time.sleep(18)
+        return role.serve(peer, envelope)
+
+    server = serve_grpc("127.0.0.1:0", telecom, busy, peers=["bank"])
+    transport = to(server, bank)
+    with caplog.at_level(logging.INFO):
+        assert ask(transport).handled == 1
+    assert [record.getMessage() for record in caplog.records] == ["waiting for telecom"]
+    transport.close()
+    server.stop(0)
+
+
+def test_a_machine_that_drops_packets_is_named_at_once(bank: TlsMaterial) -> None:
+    """A full queue of connections drops what asks for another one, as a firewall does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with socket.create_connection(listener.getsockname()):
+            transport = GrpcTransport({"telecom": f"127.0.0.1:{listener.getsockname()[1]}"}, bank)
+            start = time.perf_counter()
+            with pytest.raises(Stalled, match=r"telecom: did not answer at .* within 5 s: .* packets to it get lost"):
+                ask(transport)
+            assert time.perf_counter() - start < 15
+            transport.close()
 
 
 def test_a_restart_in_mid_session_is_survived(telecom: TlsMaterial, bank: TlsMaterial) -> None:

@@ -18,6 +18,7 @@ from bank_node.models.show import as_tree, summary
 from bank_node.models.show_scorecard import scorecard_table
 from bank_node.scoring.rows import open_rows
 from bank_node.scoring.scoring import parties_absent, read_rows
+from bank_node.standing.books import recover
 from bank_node.watching.watch_list import WatchList
 from protocol.errors import UsageError
 from protocol.job import load_job
@@ -177,6 +178,18 @@ def export(
     write_whole(out, pmml_of(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
     TALK.out.print(str(out), soft_wrap=True)
     return {"out": str(out)}
+
+
+@verbs.command(name="recover")
+def recover_(
+    config: Config = HERE,
+    receipt: Annotated[list[Path] | None, typer.Option(help="A receipt of a partner; may be repeated.")] = None,
+) -> dict[str, Any]:
+    """Go on after the state folder was lost or put back to a copy: runs under way are closed, their keys erased."""
+    settings = load_config(config)
+    counter = recover(settings, receipt or [])
+    TALK.say(f"{settings.party} goes on at entry {counter} of its books")
+    return {"counter": counter}
 
 
 @verbs.command(name="report")

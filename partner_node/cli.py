@@ -17,6 +17,8 @@ from partner_node.node.service import PartnerService
 from partner_node.policy.approving import DAYS, USES, as_row, headline, job_with, listed_lines, open_approvals
 from partner_node.policy.approving import approve as approve_job
 from partner_node.policy.approving import withdraw as withdraw_job
+from partner_node.policy.opening import open_budgets
+from partner_node.policy.recovery import recover
 from partner_node.preview.page import sentences, tables
 from partner_node.preview.preview import as_dict as as_dict_of_preview
 from partner_node.preview.preview import preview
@@ -125,6 +127,20 @@ def contract(config: Config = HERE) -> dict[str, Any]:
     for clause, value in clauses.items():
         TALK.out.print(f"{clause} = {str(value).lower()}")
     return dict(clauses)
+
+
+@verbs.command(name="recover")
+def recover_(
+    config: Config = HERE,
+    receipt: Annotated[list[Path] | None, typer.Option(help="A receipt of the bank; may be repeated.")] = None,
+    all_spent: Annotated[bool, typer.Option("--all-spent", help="Take all that was approved as spent.")] = False,
+) -> dict[str, Any]:
+    """Go on after the state folder was lost or put back to a copy: what was answered in between counts as spent."""
+    settings = load_config(config)
+    with closing(open_budgets(settings)) as budgets, closing(open_approvals(settings)) as approvals:
+        found = recover(settings, budgets, approvals, receipt or [], all_spent)
+    TALK.out.print(f"{found['equations']} equations were entered as spent, and {found['runs_closed']} runs are closed")
+    return found
 
 
 @verbs.command()

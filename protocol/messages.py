@@ -24,7 +24,7 @@ F64 = npt.NDArray[np.float64]
 MOST_AXES: Final = 4
 MOST_EMPTY: Final = 1 << 24
 """Length of an axis of an array without data: the hint of an engine that needs none has a row a bin."""
-MOST_FIELDS: Final = 4000
+MOST_FIELDS: Final = 16_000
 """Bytes of what the ledger keeps of a message's fields, in UTF-8."""
 MOST_BYTES: Final = 1 << 16
 """Of a body without arrays, unless its declaration says otherwise."""
@@ -123,6 +123,8 @@ def _told(value: object) -> object:
             return f"{value.dtype.str} {list(value.shape)}"
         case bytes():
             return f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:16]}"
+        case msgspec.Struct() if isinstance(text := getattr(value, "text", None), str):
+            return text
         case msgspec.Struct():
             return {name: _told(getattr(value, name)) for name in value.__struct_fields__}
         case tuple():

@@ -17,6 +17,7 @@ from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.config import BankConfig
 from bank_node.scoring.rows import Rows
+from bank_node.standing.books import compare, enter_greeting, seen
 from bank_node.standing.hints import Hints
 from bank_node.standing.known import load_known
 from protocol.algorithms import agreement
@@ -32,7 +33,7 @@ from protocol.he.engines import integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT
 from protocol.he.streams import derive, digest
-from protocol.node.files import file_named, kept_key, own_folder
+from protocol.node.files import file_named, own_folder
 from protocol.role import Exchange, ask, drive
 from protocol.table import Table
 from protocol.table.dates import coded, grid_keys
@@ -54,8 +55,8 @@ class Standing:
 
     def __post_init__(self) -> None:
         require(self.config.engine, self.config.party)
-        config, master = self.config, kept_key(own_folder(self.config.state) / "bank.key")
-        self._kit_key = derive(master, "engine", config.engine.encode())
+        config, self._kit_key = self.config, b""
+        own_folder(config.state)
         self._hints = Hints(config.state / "hints", config.party, config.engine, self.progress)
 
     @property
@@ -64,15 +65,24 @@ class Standing:
         config = self.config
         return agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
 
+    def seal_under(self, master: bytes) -> None:
+        """Seal all that follows under the keys of one run. master: drawn for it alone."""
+        self._kit_key = derive(master, "engine", self.config.engine.encode())
+
     def agree(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
         """The first exchange with each partner. job: digest of what is about to be run; pools: to be scored by.
 
         Raises: PeerError: the nodes are not set alike. RefusedError: a partner has not approved the job.
         """
-        hellos = {p: Hello(terms=self.terms, job=job, pool=(pools or {}).get(p, "")) for p in partners}
+        books = enter_greeting(self.config, partners, job)
+        hellos = {
+            p: Hello(terms=self.terms, job=job, pool=(pools or {}).get(p, ""), books=books, yours=seen(self.config, p))
+            for p in partners
+        }
         for party, welcome in drive(ask(hellos, Welcome), self.exchange).items():
             self.contracts[party] = agreement.agree(self.terms, welcome.terms)
             self.welcomes[party] = welcome
+        compare(self.config, {p: self.welcomes[p] for p in partners})
 
     def align(self, partners: Sequence[str], anew: bool = False) -> dict[str, BankAlignment]:
         """The alignments with these partners; kept ones of the same two tables are used again.

@@ -14,6 +14,7 @@ from bank_node.training.linear import encode, fit_rung
 from bank_node.training.model import Progress, Under, open_model, open_run
 from bank_node.training.parts import assign_parts
 from bank_node.training.planned import steps_within
+from bank_node.training.run_keys import erase_old_masters, run_master
 from bank_node.training.tally import Tally
 from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import train_rung
@@ -23,7 +24,7 @@ from protocol.he.streams import derive, digest
 from protocol.job import BoostingModel, Job, linear_params
 from protocol.job.ladder import Rung, rungs
 from protocol.messages import encoded_size
-from protocol.node.files import kept_key, own_folder
+from protocol.node.files import own_folder
 from protocol.role import Exchange, Replies, Requests, drive
 from protocol.table import Table
 
@@ -41,6 +42,7 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     parts, tally, clock = assign_parts(job.split, table, job.task), Tally(config.party), Stopwatch()
     require_bandable(job, table, parts)
     own_folder(config.state)
+    erase_old_masters(config)
     observed = _observed(exchange, tally)
     standing = Standing(config, table, observed, progress)
     with clock("align"):
@@ -59,10 +61,12 @@ def _grow_ladder(
 ) -> None:
     """Every rung under every model, through the journal. The placebo is of the first model alone."""
     job, folder = training.job, own_folder(training.standing.config.state / "journals" / _journal_name(training))
+    master = run_master(training.standing.config, folder, job.sha256)
+    training.standing.seal_under(master)
     with clock("hint"):
         open_views(training, folder)
     journal = Journal(folder / "replies", exchange, tally.observe)
-    nonce = derive(kept_key(folder / "run.key"), "run nonce")
+    nonce = derive(master, "run nonce")
     try:
         drive(open_run(training, nonce), journal)
         if job.report.bin_tables:

@@ -36,6 +36,9 @@ class Agreement:
         own, policy = self._own, self._own.config.policy
         contract = agreement.agree(self._terms, hello.terms)
         job = own.pools.job_of(hello.pool) if hello.pool else hello.job
+        own.budgets.books.shown(hello.yours)
+        if hello.job or hello.pool:
+            own.budgets.books.require_current()
         approval = self.approved(job) if hello.job or hello.pool else None
         if approval:
             self._require_clauses(approval, contract)
@@ -43,12 +46,22 @@ class Agreement:
         write_whole(self._file, msgspec.json.encode(Agreed(clauses, job)))
         return agreement.Welcome(
             terms=self._terms,
-            data=own.table.sha256,
+            data=own.data,
             rows=own.table.rows,
             columns=len(own.table.columns),
             equation_budget=policy.equation_budget,
             noise_key="derived from the run's seed" if policy.noise_seed else "from the operating system",
+            books=own.budgets.books.state(),
+            yours=self._last_seen(hello.books),
         )
+
+    def _last_seen(self, now: agreement.SignedState | None) -> agreement.SignedState | None:
+        """What the bank showed of its books before; what it shows now is kept if it is later."""
+        path = self._own.config.state / "bank-books.json"
+        before = msgspec.json.decode(path.read_bytes(), type=agreement.SignedState) if path.exists() else None
+        if now is not None and (before is None or now.counter > before.counter):
+            write_whole(path, msgspec.json.encode(now))
+        return before
 
     @property
     def there(self) -> bool:

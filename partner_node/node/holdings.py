@@ -11,10 +11,12 @@ from partner_node.config import PartnerConfig
 from partner_node.kept.cache import Cache
 from partner_node.kept.pools import Pools
 from partner_node.policy.budgets import Budgets
+from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import APPROVALS, Approvals
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.he.engines import require
+from protocol.he.streams import derive, digest
 from protocol.identity import load_identity
 from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
@@ -37,6 +39,16 @@ class Holdings:
         self.budgets.close()
         self.approvals.close()
 
+    @property
+    def data(self) -> str:
+        """Names the table to the bank: a digest under a key of this node's, which confirms no guess of the file.
+
+        Where one hand holds all parties the key is of the run's seed, so that two runs of one job say the same.
+        """
+        seed = self.config.policy.noise_seed
+        secret = digest(seed.encode()) if seed else self.key
+        return derive(secret, "table", bytes.fromhex(self.table.sha256)).hex()
+
     def require_engine(self, engine: str) -> None:
         """Raises: PeerError: the bank asks for another engine than ours."""
         if engine != self.config.engine:
@@ -58,7 +70,8 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
     require_ordered(config.party, table.columns, config.data.monotone)
     require_named(config.party, table.columns, config.policy.names, "[policy] names")
     require_preparable(config.party, table.columns, config.data.prepare)
-    budgets = Budgets(config.state / "budgets.sqlite", config.party)
+    key = kept_key(config.state / "partner.key")
+    budgets = open_budgets(config)
     budgets.open_account(config.policy.account, table.sha256)
     return Holdings(
         config=config,
@@ -66,7 +79,7 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
         budgets=budgets,
         approvals=Approvals(config.state / APPROVALS, config.party),
         pools=Pools(config.state / "pools", config.party),
-        key=kept_key(config.state / "partner.key"),
+        key=key,
         cache=cache,
     )
 

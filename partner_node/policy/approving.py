@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from partner_node.config import PartnerConfig
+from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import APPROVALS, Approval, Approvals, Listed, digest_of_names
 from protocol.errors import DataError, UsageError, nearest
 from protocol.job import Job, load_job
@@ -38,6 +39,7 @@ def approve(config: PartnerConfig, job: Job, days: int = DAYS, uses: int = USES)
         DataError: the table lacks a column of the job.
     """
     approval = approval_of(config, job, days, uses)
+    open_budgets(config).close()  # books are there before the first approval, so that their loss is noticed
     with closing(open_approvals(config)) as approvals:
         approvals.keep(approval)
     return approval

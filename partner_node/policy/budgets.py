@@ -25,6 +25,10 @@ from protocol.algorithms.runs import Kind, subject_of
 from protocol.contract import refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError, RefusedError
 from protocol.he.parameters import FLOOD_BUDGET_LOG2
+from protocol.he.streams import KEY_BYTES, digest
+from protocol.node.books import TABLE as BOOKS
+from protocol.node.books import Books
+from protocol.node.keys import Keeper
 from protocol.node.store import open_database
 
 FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
@@ -96,9 +100,15 @@ class Allowance:
 class Budgets:
     """The budgets of one partner, in one SQLite file. Thread-safe."""
 
-    def __init__(self, path: Path, party: str) -> None:
-        self._party, self._lock = party, threading.RLock()
-        self._base = open_database(path, party, _TABLES)
+    def __init__(
+        self, path: Path, party: str, key: bytes = bytes(KEY_BYTES), anchor: Path | None = None,
+        keeper: Keeper | None = None, lost: bool = False,
+    ) -> None:  # fmt: skip
+        """key: the node's secret, which signs its books. anchor, lost: as `Books`. keeper: wraps noise epochs."""
+        self._party, self._lock, self._keeper = party, threading.RLock(), keeper
+        self._base = open_database(path, party, _TABLES + BOOKS)
+        self.books = Books(self._base, party, key, anchor, lost)
+        self._entered: list[bytes] = []
 
     def close(self) -> None:
         """Close the file."""
@@ -112,12 +122,21 @@ class Budgets:
                 yield
                 return
             self._base.execute("BEGIN IMMEDIATE")
+            self._entered = []
             try:
                 yield
+                if self._entered:
+                    self.books.advance(digest(*self._entered))
             except BaseException:
                 self._base.execute("ROLLBACK")
                 raise
             self._base.execute("COMMIT")
+            if self._entered:
+                self.books.write_anchor()
+
+    def _enter(self, what: str, *values: object) -> None:
+        """Enter what is spent into the books, inside its transaction."""
+        self._entered.append(msgspec.json.encode((what, *(v.hex() if isinstance(v, bytes) else v for v in values))))
 
     # -- files and runs ------------------------------------------------------------------------------------------
 
@@ -144,7 +163,7 @@ class Budgets:
                 f"SELECT run, epoch FROM runs WHERE {where} AND nonce = ?", (bank, account, job, nonce)
             ).fetchone()
             if known:
-                return Run(job, known[0], known[1], nonce)
+                return Run(job, known[0], self._unwrapped(job, known[1]), nonce)
             (last,) = self._base.execute(
                 f"SELECT COALESCE(MAX(run), 0) FROM runs WHERE {where}", (bank, account, job)
             ).fetchone()
@@ -154,8 +173,10 @@ class Budgets:
                     f"the job {job[:12]} is approved for {uses} run{'s' * (uses != 1)}, and all are used",
                     f"ask {self._party} to approve it again",
                 )  # fmt: skip
-            values = (bank, account, job, last + 1, nonce, epoch, _now())
+            wrapped = self._keeper.wrap(epoch, "noise epoch", job) if self._keeper else epoch
+            values = (bank, account, job, last + 1, nonce, wrapped, _now())
             self._base.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            self._enter("run", bank, account, job, last + 1)
             return Run(job, last + 1, epoch, nonce)
 
     def run(self, bank: str, account: str, job: str, number: int) -> Run:
@@ -166,8 +187,22 @@ class Budgets:
         if row is None:
             raise IntegrityError(bank, f"asks for run {number} of a job that it has not opened", "open a run first")
         if not row[0]:
-            raise RefusedError(bank, f"asks for run {number} of a job, which is closed for good", "open a new run")
-        return Run(job, number, row[0], row[1])
+            thing = f"asks for run {number} of a job, which is closed for good"
+            raise RefusedError(bank, thing, "open a new run", "run")
+        return Run(job, number, self._unwrapped(job, row[0]), row[1])
+
+    def _unwrapped(self, job: str, epoch: bytes) -> bytes:
+        return self._keeper.unwrap(epoch, "noise epoch", job) if self._keeper else epoch
+
+    def close_runs(self, before: str = "9999") -> int:
+        """Erase the noise epochs of runs that were opened before a time (ISO 8601): their labels are never answered
+        again. How many runs that closes."""
+        with self.spending():
+            query = "UPDATE runs SET epoch = x'' WHERE epoch != x'' AND opened < ?"
+            count = self._base.execute(query, (before,)).rowcount
+            if count:
+                self._enter("close runs", before)
+            return count
 
     def runs(self, bank: str, account: str, job: str) -> int:
         """Runs of a job so far."""
@@ -191,8 +226,10 @@ class Budgets:
         with self.spending():
             spent = self.flood_spent(hint)
             if spent + cost > FLOOD_BUDGET:
-                raise RefusedError(self._party, "the flood budget of its hint is spent", "align again for a new hint")
+                thing = "the flood budget of its hint is spent"
+                raise RefusedError(self._party, thing, "align again for a new hint", "flood")
             self._base.execute("INSERT OR REPLACE INTO flood VALUES (?, ?)", (hint, spent + cost))
+            self._enter("flood", hint, cost)
 
     def flood_spent(self, hint: bytes) -> float:
         """Of the hint's flood budget, in the units of `FLOOD_BUDGET`."""
@@ -227,7 +264,16 @@ class Budgets:
                 "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(bank, account, one.label, run.job, run.number, one.request, alignment, one.equations) for one in new],
             )
+            for one in new:
+                self._enter("label", bank, account, one.label, one.request, one.equations)
         return new
+
+    def spend_unknown(self, bank: str, account: str, job: str, run: int, label: str, equations: int) -> None:
+        """Enter a label that was answered by a state of this node that is lost: it is never answered again."""
+        with self.spending():
+            values = (bank, account, label, job, run, b"lost", "", equations)
+            self._base.execute("INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._enter("lost label", bank, account, label, equations)
 
     def releases(self, bank: str, account: str, run: Run, kind: Kind) -> int:
         """Score releases of a kind in a run so far."""
@@ -277,6 +323,7 @@ class Budgets:
                     "score by a model used before, or agree on more releases",
                 )  # fmt: skip
             self._base.execute("INSERT INTO releases VALUES (?, ?, ?)", (bank, alignment, label))
+            self._enter("release", bank, alignment, label)
 
     def admit_mask(self, members: str, label: str, vector: bytes) -> None:
         """One vector (its digest) a label of masks; a repeat is free. Raises: IntegrityError for a second one."""
@@ -299,6 +346,7 @@ class Budgets:
                 "INSERT INTO bits VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
                 [(bank, account, *one) for one in own + pools],
             )
+            self._enter("bits", bank, account, own, pools)
 
     def bits(self, bank: str, account: str) -> Bits:
         """What answers have told at worst, over all binnings, runs and alignments."""
@@ -330,8 +378,9 @@ class Budgets:
     def reveal(self, bank: str, data: str, binning: bytes, alignment: str, split: Split, rows: bytes) -> None:
         """Enter a split before its bits are released. rows: of the node, b"" for all."""
         values = (bank, data, binning, alignment, msgspec.json.encode(split).decode(), rows)
-        with self._lock:
+        with self.spending():
             self._base.execute("INSERT OR IGNORE INTO revealed VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._enter("reveal", bank, data, binning, alignment, values[4], rows)
 
     def pad_of(self, alignment: str, binning: bytes, split: Split, fresh: bytes) -> bytes:
         """The pad under which a split's bits are sealed, for life: `fresh` if it has none yet."""
@@ -354,8 +403,9 @@ class Budgets:
 
     def set_share(self, bank: str, data: str, binning: bytes, share: float) -> None:
         """Keep the information share of one binning."""
-        with self._lock:
+        with self.spending():
             self._base.execute("INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?)", (bank, data, binning, share))
+            self._enter("share", bank, data, binning, share)
 
     def other_shares(self, bank: str, data: str, binning: bytes) -> float:
         """Shares spent on other binnings of the same table: what one tells may add to what another tells."""

@@ -13,13 +13,25 @@ What each learns beyond that: the other's version, contract and settings; the ba
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.contract import Contract
 from protocol.errors import PeerError
 from protocol.fields import Count, Digest, DigestOrNone, Name, Rows, require_finite, require_names
 from protocol.messages import Message, declared
+
+
+class SignedState(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a party's books are, under its own signature (protocol/node/books.py). root: SHA-256 over all entries."""
+
+    party: Name
+    counter: Annotated[int, Meta(ge=0, le=1 << 62)]
+    root: Digest
+    signature: Annotated[bytes, Meta(max_length=64)]
+
+    def __post_init__(self) -> None:
+        require_names(self.party)
 
 
 class Terms(Message, frozen=True):
@@ -46,19 +58,25 @@ class Terms(Message, frozen=True):
 class Hello(Message, frozen=True):
     """The bank's terms. job: digest of the job it is about to run. pool: that it is about to score by.
 
-    Both are empty in a greeting, after which nothing of a table may be asked where jobs need approval.
+    Both are empty in a greeting, after which nothing of a table may be asked where jobs need approval. books: how far
+    the bank's books are; yours: what the partner showed of its own last.
     """
 
     terms: Terms
     job: DigestOrNone
     pool: DigestOrNone = ""
+    books: SignedState | None = None
+    yours: SignedState | None = None
 
 
 @declared(
     "agreement.welcome", content="version, engine, settings, contract clauses, data digest", purpose="agree on a run"
 )
 class Welcome(Message, frozen=True):
-    """The partner's terms. data: SHA-256 of its file, under which its budgets are kept. rows: of its table."""
+    """The partner's terms. data: of its file, a digest under its own key, which confirms no guess. rows: of its table.
+
+    books: how far the partner's books are; yours: what the bank showed of its own last.
+    """
 
     terms: Terms
     data: Digest
@@ -66,6 +84,8 @@ class Welcome(Message, frozen=True):
     columns: Count
     equation_budget: Name
     noise_key: Name
+    books: SignedState | None = None
+    yours: SignedState | None = None
 
     def __post_init__(self) -> None:
         require_names(self.equation_budget, self.noise_key)

@@ -152,11 +152,15 @@ class LedgerReader:
 
 
 class Ledger(LedgerReader):
-    """The ledger of a running node: one process at a time writes it. Thread-safe."""
+    """The ledger of a running node: one process at a time writes it. Thread-safe.
+
+    A power cut may take its last entries. What was spent stands in the budgets, which are on the disk before an answer
+    leaves, and the other party's receipt has the entries.
+    """
 
     def __init__(self, path: Path, party: str) -> None:
         """Raises: UsageError: another process writes it, it is another party's, or it cannot be opened."""
-        super().__init__(path, party, open_database(path, party, _TABLES))
+        super().__init__(path, party, open_database(path, party, _TABLES, durable=False))
         self._alone = _locked(path, party)
         self._own()
         with told(path, party):

@@ -22,7 +22,9 @@ class NodeSettings(BaseModel):
 
     party: its name. identity: folder of ca.pem, cert.pem, key.pem. state: folder of keys, ledger and all that must
     outlive a run. engine, alignment, split_rows: as agreed; both nodes must name the same. demo: accept
-    demonstration certificates. contract: the clauses it stands by; between two nodes the stricter one holds.
+    demonstration certificates. secrets: folder of the wrapping key, outside of backups. anchor: file outside of state,
+    best on another disk, that says how far the books are. audit_days: after which keys of runs are erased. contract:
+    the clauses it stands by; between two nodes the stricter one holds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +33,9 @@ class NodeSettings(BaseModel):
     party: str
     identity: Path = Path("identity")
     state: Path = Path("state")
+    secrets: Path = Path("secrets")
+    anchor: Path | None = None
+    audit_days: int = Field(default=90, ge=1)
     engine: Literal["blind", "plaintext", "ckks", "paillier"] = "blind"
     alignment: Literal["one-sided", "shared"] = "one-sided"
     split_rows: Literal["all", "node"] = "all"
@@ -77,6 +82,8 @@ def load_node_settings(model: type[N], path: Path) -> N:
         update={
             "identity": resolve(settings.identity, path),
             "state": resolve(settings.state, path),
+            "secrets": resolve(settings.secrets, path),
+            "anchor": None if settings.anchor is None else resolve(settings.anchor, path),
             "data": settings.data.model_copy(update={"source": source}),
         }
     )

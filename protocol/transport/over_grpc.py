@@ -149,6 +149,7 @@ class _Desk:
         except grpc.RpcError:  # the peer hung up in mid-request
             return
         except PeerError as error:
+            LOG.warning("%s lets nobody in by this certificate: %s %s", self._tls.party, error.party, error.thing)
             _abort(context, grpc.StatusCode.PERMISSION_DENIED, f"{error.party} {error.thing}")
         except Malformed as error:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))

@@ -20,7 +20,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from protocol.errors import FedwarnError, IntegrityError
+from protocol.errors import (
+    DataError,
+    FedwarnError,
+    IntegrityError,
+    PeerError,
+    RefusedError,
+    TransportError,
+    UsageError,
+)
 from protocol.fields import as_shown
 from protocol.he.parameters import MAX_ROWS
 from protocol.messages import Malformed, Message, Refusal, decode, encode, most_bytes, require_size
@@ -31,6 +39,15 @@ from protocol.wire.limits import PATIENCE, Limits
 LOG: Final = logging.getLogger(__name__)
 BUG: Final = 1
 """Exit code of an error that is nobody's fault but ours."""
+_RULES: Final = {
+    UsageError.exit_code: "machine",
+    DataError.exit_code: "data",
+    PeerError.exit_code: "terms",
+    RefusedError.exit_code: "budget",
+    TransportError.exit_code: "transport",
+    IntegrityError.exit_code: "integrity",
+}
+"""What is named of an error that names no rule itself."""
 
 Handle = Callable[[str, Message], Message]
 """A node's roles: the peer's name and its message in, the reply out."""
@@ -247,7 +264,7 @@ class PartnerSessions:
 
     def _bug(self, request: Envelope) -> Refusal:
         thing = f"met an error of its own while answering {as_shown(request.kind, 40)}"
-        return Refusal(code=BUG, party=self._party, thing=thing, remedy="look into its log")
+        return Refusal(code=BUG, party=self._party, thing=thing, remedy="look into its log", rule="bug")
 
     def _forget(self) -> None:
         """Drop the least recently used sessions that nobody is in, down to the limits."""
@@ -272,7 +289,8 @@ def refused_unread(peer: str, head: Envelope, error: Malformed) -> Envelope:
 
 def _refusal(error: FedwarnError) -> Refusal:
     party, thing, remedy = as_shown(error.party, 190), as_shown(error.thing, 900), as_shown(error.remedy, 900)
-    return Refusal(code=error.exit_code, party=party, thing=thing, remedy=remedy, rule=as_shown(error.rule, 100))
+    rule = as_shown(error.rule, 100) or _RULES.get(error.exit_code, "")
+    return Refusal(code=error.exit_code, party=party, thing=thing, remedy=remedy, rule=rule)
 
 
 def _sentence(refusal: Refusal) -> str:

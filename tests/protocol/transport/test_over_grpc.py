@@ -163,11 +163,12 @@ def test_a_server_that_is_another_party(tmp_path: Path, bank: TlsMaterial) -> No
         assert "telecom: its certificate names another party, 'bureau'" in refusal(server, bank, role)
 
 
-def test_a_bank_that_is_another_party(tmp_path: Path, telecom: TlsMaterial) -> None:
+def test_a_bank_that_is_another_party(tmp_path: Path, telecom: TlsMaterial, caplog: pytest.LogCaptureFixture) -> None:
     role = Ponging("telecom")
     with serving(telecom, role) as server:
         sentence = refusal(server, loaded(tmp_path, "bank b"), role)
     assert "telecom: refuses to answer: 'bank b' is not a party that telecom answers" in sentence
+    assert "telecom lets nobody in by this certificate: 'bank b' is not a party" in caplog.text
 
 
 def test_an_expired_server(tmp_path: Path, bank: TlsMaterial) -> None:

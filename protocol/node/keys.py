@@ -1,0 +1,51 @@
+"""Keys with a life: wrapped under a key that is kept outside of backups, and erased with it.
+
+A state folder is backed up; the folder of secrets is not. What a node must keep for a while and then never again (the
+bank's sealing keys, a partner's noise epochs) stands in the state folder, encrypted under the wrapping key of the
+secrets folder. Erasing a wrapped key erases it in the folder; erasing the wrapping key erases all of them everywhere.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from protocol.errors import RefusedError
+from protocol.he.streams import fresh_key
+from protocol.node.files import kept_key, own_folder
+
+_NONCE_BYTES: Final = 12
+FILE: Final = "wrapping.key"
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Wraps keys of one node. party: its name. key: the wrapping key."""
+
+    party: str
+    key: bytes = field(repr=False)
+
+    def wrap(self, secret: bytes, *context: str) -> bytes:
+        """A key, encrypted for one context (AES-256-GCM)."""
+        nonce = fresh_key()[:_NONCE_BYTES]
+        return nonce + AESGCM(self.key).encrypt(nonce, secret, self._about(context))
+
+    def unwrap(self, wrapped: bytes, *context: str) -> bytes:
+        """The key again. Raises: RefusedError: the wrapping key was erased, or it is of another context."""
+        try:
+            return AESGCM(self.key).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], self._about(context))
+        except (InvalidTag, ValueError):
+            raise RefusedError(
+                self.party, "a key of this run cannot be unwrapped: its wrapping key was erased or replaced",
+                "open a new run of the job", "audit_days",
+            ) from None  # fmt: skip
+
+    def _about(self, context: tuple[str, ...]) -> bytes:
+        return "\x1f".join(("fedwarn.v1", self.party, *context)).encode()
+
+
+def keeper_of(party: str, secrets: Path) -> Keeper:
+    """The keeper of a node. secrets: its folder, which is made if need be (mode 0700)."""
+    return Keeper(party, kept_key(own_folder(secrets) / FILE))

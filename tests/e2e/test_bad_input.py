@@ -332,6 +332,7 @@ def test_demonstration_certificates_are_for_demonstrations(hand):
 def test_versions_differ(hand):
     with hand.serving(prelude="import protocol; protocol.PROTOCOL_VERSION = 99"):
         not_trained(hand, 4, "telecom", "99", "same version on both sides")
+    assert "WARNING telecom refuses agreement.hello of bank (rule terms): " in hand.log
 
 
 @pytest.mark.parametrize(("bank", "telecom"), [("plaintext", "blind"), ("blind", "plaintext")])

@@ -432,8 +432,11 @@ def test_a_bug_is_not_told_to_the_peer(hand):
     partner.terminate()
     log = end(partner).stderr
     assert "a secret" not in sentence
-    (line,) = [line for line in log.splitlines() if line.startswith("{")]
-    assert "KeyError: 'a secret'" in json.loads(line)["traceback"]
+    lines = [json.loads(line) for line in log.splitlines()]  # all that it says is JSON
+    assert lines[0]["message"].startswith("telecom answers bank on ")
+    (bug,) = [line for line in lines if "traceback" in line]
+    assert "KeyError: 'a secret'" in bug["traceback"]
+    assert lines[-1]["message"].startswith("telecom refuses agreement.hello of bank (rule bug): ")
 
 
 # -- budgets, disk, signals ----------------------------------------------------------------------------------------

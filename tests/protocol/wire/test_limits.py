@@ -1,8 +1,13 @@
 """How often a peer may ask, and how long it waits after refusals: by a clock that the test moves."""
 
+import importlib
+import pkgutil
+
 import pytest
 
+import protocol.algorithms
 from protocol.errors import RefusedError
+from protocol.messages import CATALOGUE
 from protocol.wire.limits import LONGEST_S, PATIENCE, RATES, Limits
 
 HINT = "binning.hint_query"
@@ -51,6 +56,12 @@ def admitted(limits: Limits, clock: Clock, kind: str, times: int, over_s: float)
 def test_ten_thousand_layouts_in_a_minute_do_not_get_through(limits: Limits, clock: Clock) -> None:
     assert admitted(limits, clock, LAYOUT, 10_000, 60) <= 2 * RATES[LAYOUT]
     assert admitted(limits, clock, LAYOUT, 100_000, 600) <= 10 * RATES[LAYOUT] + 1
+
+
+def test_every_rate_is_of_a_kind_that_there_is() -> None:
+    for module in pkgutil.iter_modules(protocol.algorithms.__path__):
+        importlib.import_module(f"protocol.algorithms.{module.name}")
+    assert set(RATES) <= set(CATALOGUE)
 
 
 def test_a_rate_is_kept_for_ever_by_who_stays_below_it(limits: Limits, clock: Clock) -> None:

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
+from bank_node.evaluation.headline import dimmed
 from bank_node.evaluation.intervals import Uplift
 from experiments.attacks.yields import as_values, yield_table
 from experiments.pages.index import index_page
@@ -136,10 +138,10 @@ def _value_table(found: Value) -> Table:
     return table
 
 
-def _worded(metric: str, change: Uplift) -> str:
+def _worded(metric: str, change: Uplift) -> Text:
     form = "+,.4g" if metric == "money" else "+.4f"
     value, low, high = (format(number, form).replace("-", "−") for number in (change.value, change.low, change.high))
-    return f"{value}\n[dim]{low} to {high}[/]"
+    return dimmed(value, f"{low} to {high}")
 
 
 def _told(result: SweepResult) -> str:

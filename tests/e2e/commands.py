@@ -22,6 +22,9 @@ import tomli_w
 SENTENCE = re.compile(r"(?P<party>[^:]+): (?P<thing>[^;]+(; [^;]+)*); (?P<remedy>[^;]+)\.")
 """Party, thing and remedy, in one sentence."""
 
+LOGGED = re.compile(r"\S+ \S+ WARNING [^:]+ refuses [a-z_.]+ \(rule [a-z_]+\): .+")
+"""A refusal in the bank's log."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -82,7 +85,8 @@ def refused(ended: Ended, code: int, *words: str) -> str:
     assert ended.code == code, ended
     assert ended.left == []
     *before, sentence = ended.stderr.splitlines()
-    assert all("interrupted" in line for line in before), before  # the bank's node was, too
+    # The bank's node was interrupted as well, or its log has the refusal that the sentence is of.
+    assert all("interrupted" in line or LOGGED.fullmatch(line) for line in before), before
     parts = SENTENCE.fullmatch(sentence)
     assert parts, sentence
     error = ended.json["error"]
@@ -137,6 +141,7 @@ class ByHand:
     def __init__(self, dealt: Path, folder: Path) -> None:
         shutil.copytree(dealt, folder)
         self.folder, self.job, self.out = folder, folder / "job.toml", folder / "out"
+        self.log = ""
         self.health = f"127.0.0.1:{free_port()}"
         self.listen = f"127.0.0.1:{free_port()}"
         self.change("telecom", listen=self.listen, health=self.health)
@@ -181,13 +186,14 @@ class ByHand:
 
     @contextmanager
     def serving(self, **options: Any) -> Iterator[None]:
-        """The partner serves; at the end it is stopped and must end well."""
+        """The partner serves; at the end it is stopped and must end well. Its stderr is in `log` then."""
         process = self.start_partner(**options)
         try:
             yield
         finally:
             process.terminate()
             ended = end(process)
+        self.log = ended.stderr
         assert (ended.code, ended.left) == (0, []), ended
 
     def models(self) -> dict[str, str]:

@@ -29,6 +29,8 @@ from protocol.wire.envelope import Envelope, Envelopes, ExchangeEnvelopes, Mark
 from protocol.wire.limits import PATIENCE, Limits
 
 LOG: Final = logging.getLogger(__name__)
+RAISED: Final = {"raised": True}
+"""Marks a line of the log whose sentence is raised as an error too: a console then shows it once."""
 BUG: Final = 1
 """Exit code of an error that is nobody's fault but ours."""
 
@@ -77,7 +79,8 @@ class BankSession:
             for party, reply in replies.items():
                 if isinstance(reply, Refusal):
                     rule = f" (rule {reply.rule})" if reply.rule else ""
-                    LOG.warning("%s refuses %s%s: %s: %s", party, sent[party].kind, rule, reply.party, reply.thing)
+                    told = party, sent[party].kind, rule, reply.party, reply.thing
+                    LOG.warning("%s refuses %s%s: %s: %s", *told, extra=RAISED)
             for party, envelope in sent.items():
                 del self._pending[party]
                 self._next[party] = (envelope.session, envelope.sequence + 1)

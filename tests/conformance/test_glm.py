@@ -24,7 +24,6 @@ from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.glm import Coefficients, CrossQuery, PartialScores, rounded
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.runs import Label
-from protocol.algorithms.sealing import open_scores
 from protocol.errors import DataError, IntegrityError, RefusedError
 from tests.laboratory import some_columns
 
@@ -315,11 +314,9 @@ def test_scores_are_cut_and_so_tell_no_more_than_so_many_values(tmp_path):
     lab = laboratory(tmp_path, 2, 400, ("telecom",), contract=EXACT.model_copy(update={"score_decimals": 2}))
     lab.fit(PARAMS)
     size = lab.designs["telecom"].size
-    telecom = lab.fits["telecom"]
-    reply = telecom.handle(_release(lab, 50, (50 * 10**6,) * size, 2))
-    held = np.flatnonzero(lab.positions["telecom"] >= 0)
-    scores = open_scores("telecom", telecom.keys, PartialScores.KIND, telecom.design, 400, reply.scores, reply.nonce)
-    assert (int(scores[held].min()), int(scores[held].max())) == (-800, 800)
+    sent = _release(lab, 50, (50 * 10**6,) * size, 2)
+    scores = opened_scores(lab.designs["telecom"], sent, lab.fits["telecom"].handle(sent))
+    assert (int(scores.min()), int(scores.max())) == (-800, 800)
 
 
 def test_the_same_scores_again_are_free_and_others_are_refused_past_the_limit(tmp_path):

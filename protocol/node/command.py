@@ -229,6 +229,7 @@ def _log_as(log_format: str, quiet: bool) -> None:
         handler.setFormatter(_JsonLines())
     else:
         handler.setFormatter(_TextLines("%(asctime)s %(levelname)s %(message)s"))
+        handler.addFilter(lambda record: not getattr(record, "raised", False))  # the command ends with that sentence
     logging.basicConfig(handlers=[handler], level=logging.WARNING if quiet else logging.INFO, force=True)
 
 

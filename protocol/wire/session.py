@@ -37,6 +37,8 @@ from protocol.wire.envelope import LONGEST_NAME, Envelope, Envelopes, ExchangeEn
 from protocol.wire.limits import PATIENCE, Limits
 
 LOG: Final = logging.getLogger(__name__)
+RAISED: Final = {"raised": True}
+"""Marks a line of the log whose sentence is raised as an error too: a console then shows it once."""
 BUG: Final = 1
 """Exit code of an error that is nobody's fault but ours."""
 _RULES: Final = {
@@ -93,7 +95,7 @@ class BankSession:
             replies = {party: _opened(party, sent[party], came) for party in sent}
             for party, reply in replies.items():
                 if isinstance(reply, Refusal):
-                    LOG.warning("%s refuses %s%s", party, sent[party].kind, _sentence(reply))
+                    LOG.warning("%s refuses %s%s", party, sent[party].kind, _sentence(reply), extra=RAISED)
             for party, envelope in sent.items():
                 del self._pending[party]
                 self._next[party] = (envelope.session, envelope.sequence + 1)

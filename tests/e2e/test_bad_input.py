@@ -437,6 +437,7 @@ def test_a_bug_is_not_told_to_the_peer(hand):
     (bug,) = [line for line in lines if "traceback" in line]
     assert "KeyError: 'a secret'" in bug["traceback"]
     assert lines[-1]["message"].startswith("telecom refuses agreement.hello of bank (rule bug): ")
+    assert not any("a secret" in line["message"] for line in lines)
 
 
 # -- budgets, disk, signals ----------------------------------------------------------------------------------------

@@ -144,3 +144,37 @@ def test_a_cell_is_no_formula(start: str) -> None:
     assert as_cell(f'{start}HYPERLINK("http://a")') == f'\'{start}HYPERLINK("http://a")'
     assert as_cell("telecom: PA022 +0.120") == "telecom: PA022 +0.120"
     assert as_cell("\t=1") == r"\u{9}=1"
+
+
+REFUSED = """
+from dataclasses import dataclass
+from protocol.errors import RefusedError
+from protocol.messages import Message, Refusal, declared, encode
+from protocol.node.command import app, main
+from protocol.wire.envelope import Envelope
+from protocol.wire.session import BankSession
+from protocol.role import ask, drive
+verbs = app("A command that asks what a partner refuses.")
+@declared("test.asked", content="nothing", purpose="test commands")
+class Asked(Message, frozen=True):
+    pass
+def refuse(sent):
+    refusal = Refusal(code=5, party="telecom", thing="it is spent", remedy="ask less", rule="a_clause")
+    return {p: Envelope(e.session, e.sequence, Refusal.KIND, encode(refusal)) for p, e in sent.items()}
+@verbs.command()
+def work() -> None:
+    drive(ask({"telecom": Asked()}, Asked), BankSession(refuse).exchange)
+main(verbs, "worker")
+"""
+
+
+def test_a_refusal_stands_once_on_the_console_and_in_the_log_besides():
+    shown, logged = (
+        subprocess.run([sys.executable, "-c", REFUSED, *options], capture_output=True, text=True, check=False)
+        for options in ((), ("--log-format", "json"))
+    )
+    assert (shown.returncode, shown.stderr) == (5, "telecom: it is spent; ask less.\n")
+    line, sentence = logged.stderr.splitlines()
+    assert sentence == "telecom: it is spent; ask less."
+    assert json.loads(line)["level"] == "WARNING"
+    assert json.loads(line)["message"] == "telecom refuses test.asked (rule a_clause): telecom: it is spent"

@@ -5,6 +5,7 @@ the same alignment and binning, and a revealed split is never asked again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from protocol.algorithms.boosting import Splits
 from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
-from protocol.errors import ALIGN_ANEW, DataError, IntegrityError
+from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, TransportError
 from protocol.he.engines import integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT
@@ -83,6 +84,14 @@ class Standing:
             self.contracts[party] = agreement.agree(self.terms, welcome.terms)
             self.welcomes[party] = welcome
         compare(self.config, {p: self.welcomes[p] for p in partners})
+
+    def part(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
+        """Greet again at the end, and keep what the partners' books say now: a copy of an earlier state is noticed.
+
+        A partner that is gone by then is not asked. Raises: as `agree`.
+        """
+        with suppress(TransportError):
+            self.agree(partners, job, pools)
 
     def align(self, partners: Sequence[str], anew: bool = False) -> dict[str, BankAlignment]:
         """The alignments with these partners; kept ones of the same two tables are used again.

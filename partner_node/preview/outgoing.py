@@ -88,7 +88,7 @@ def splits_asked(plan: Workload, sizes: Sizes) -> dict[Cutting, int]:
 def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Agreement, alignment, layouts and hints."""
     theirs, ours = (max(1, ceil(n / PART)) for n in (sizes.bank_rows, sizes.ids))
-    yield "agreement.welcome", 1, _TERMS
+    yield "agreement.welcome", 2, 2 * _TERMS  # at the beginning, and at the end
     yield "alignment.started", 1, 2 * _HEAD
     yield "alignment.twice_blinded", theirs, sizes.bank_rows * POINT_BYTES + theirs * _HEAD
     yield "alignment.own_ids", ours, sizes.ids * TAG_BYTES + ours * _HEAD

@@ -194,12 +194,15 @@ def test_a_partner_put_back_to_a_copy_answers_nothing_until_it_has_recovered(bef
     trained(out)
     state = out / "nodes/partner/state"
     receipt = next((out / "receipts").glob("*.jsonl"))
-    spent = Budgets(state / "budgets.sqlite", "partner").equations("bank", "")
+    config = load_partner(out / "nodes/partner/node.toml")
+    budgets = open_budgets(config)
+    spent = budgets.equations("bank", config.policy.account)
+    budgets.close()
     copy = shutil.copytree(before / "nodes/partner/state", tmp_path / "copy")
     for kept in ("partner.key", "bank-books.json"):
         if (state / kept).exists():
             shutil.copy(state / kept, copy / kept)
-    secrets = load_partner(out / "nodes/partner/node.toml").secrets
+    secrets = config.secrets
     if secrets.is_relative_to(state):
         shutil.copytree(secrets, copy / secrets.relative_to(state), dirs_exist_ok=True)
     shutil.rmtree(state)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from partner_node.config import PartnerConfig
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import Approvals
-from partner_node.policy.readable import Bits
+from partner_node.policy.readable import EVERY_COLUMN, Bits
 from protocol.errors import UsageError
 from protocol.ledger.ledger import Entry
 from protocol.ledger.receipts import broken, read_receipt
@@ -109,4 +109,4 @@ def _spend_all(budgets: Budgets, config: PartnerConfig, approvals: Approvals) ->
             label, equations = f"lost/{approval.job}/{use}", approval.workload.equations
             budgets.spend_unknown(config.bank, account, approval.job, use, label, equations)
     budgets.set_share(config.bank, account, LOST, config.contract.max_information_share)
-    budgets.add_bits(config.bank, account, Bits(dict.fromkeys(range(1 << 10), _EVERYTHING)))
+    budgets.add_bits(config.bank, account, Bits({EVERY_COLUMN: _EVERYTHING}))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import log2
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from unittest import mock
@@ -14,6 +15,7 @@ import partner_node.algorithms.glm as partner_glm
 import partner_node.algorithms.woe as partner_woe
 from experiments.attacks.chosen_query import READ, chosen_query
 from experiments.attacks.chosen_values import DECLARED_BITS, bits_read
+from experiments.attacks.exact_cover import exact_cover
 from experiments.attacks.scene import Ambush, Meeting
 from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer
@@ -33,6 +35,7 @@ from protocol.messages import Message
 TRIES: Final = 10
 """Lies that are told one after another, where one could be told for ever."""
 OTHER: Final = "f" * 64
+_BINS: Final = 16
 M = TypeVar("M", bound=Message)
 Off = Callable[[], AbstractContextManager[Any]]
 
@@ -261,6 +264,12 @@ def sealed_vectors(folder: Path) -> list[Mapping[str, Any]]:
         "control": read[1].advantage * READ,
     })  # fmt: skip
     tight, full = (bits_read(folder / name, name == "tight") for name in ("tight", "full"))
+    noisy, bare = exact_cover(30, _BINS, 17, 4.0), exact_cover(100, _BINS, WHOLE_BITS, 0.0)
+    rows.append({
+        "kind": "boosting.sums_query", "attack": "rows at random weights, decoded by exact cover, 17 bits with noise 4",
+        "unit": "bits of a vector", "gained": float(noisy.read * log2(_BINS)), "bound": noisy.bound * log2(_BINS),
+        "control": float(bare.read * log2(_BINS)),
+    })  # fmt: skip
     rows.append({
         "kind": "glm.query", "attack": "rows at powers of eight, bins as digits", "unit": "bits of a column's sum",
         "gained": tight, "bound": float(DECLARED_BITS), "control": full,

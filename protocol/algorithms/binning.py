@@ -230,12 +230,13 @@ class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         return msgspec.structs.replace(self, missing_as=joined, descending=not self.descending)
 
 
-class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="category"):
-    """Unordered bins: each holds the categories named; a category never seen is missing."""
+class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="category"):
+    """Bins that each hold the categories named; a category never seen is missing. ordered: they are grades."""
 
     groups: tuple[tuple[str, ...], ...]
     missing: bool
     missing_as: int | None
+    ordered: bool = False
 
     @property
     def ordinary(self) -> int:
@@ -248,6 +249,11 @@ class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         bin_of = {name: b for b, group in enumerate(self.groups) for name in group}
         lookup = np.array([bin_of.get(name, missing) for name in categories] + [missing], dtype=np.uint8)
         return lookup[codes]
+
+    def reversed(self) -> "CategoryRule":
+        """The same bins, numbered from the other end."""
+        joined = None if self.missing_as is None else self.ordinary - 1 - self.missing_as
+        return msgspec.structs.replace(self, groups=self.groups[::-1], missing_as=joined)
 
 
 Rule = NumberRule | CategoryRule
@@ -364,11 +370,20 @@ def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: 
     return CategoryRule(tuple(groups), own_bin, 0 if missing and not own_bin else None)
 
 
+def fit_grades(codes: I32, categories: Sequence[str], max_bin: int, min_rows: int) -> CategoryRule:
+    """Ordered bins of a column of grades, lowest first: cut as numbers are, by their places among the categories."""
+    rule = fit_number(np.where(codes < 0, np.nan, codes), max_bin, min_rows)
+    bins = rule.apply(np.arange(len(categories), dtype=np.float64)).tolist()
+    groups = [tuple(c for c, b in zip(categories, bins, strict=True) if b == k) for k in range(rule.ordered)]
+    return CategoryRule(tuple(groups), rule.missing, rule.missing_as, ordered=True)
+
+
 def fit_rule(column: Column, cutting: Cutting, min_rows: int) -> Rule:
     """The rule of one column, by its kind."""
     if column.kind == "number":
         return fit_number(column.numbers, cutting.max_bin, min_rows, cutting.kind, cutting.special)
-    return fit_category(column.codes, column.categories, cutting.max_bin, min_rows)
+    fit = fit_grades if column.ordered else fit_category
+    return fit(column.codes, column.categories, cutting.max_bin, min_rows)
 
 
 def apply_rule(rule: Rule, column: Column) -> U8:
@@ -381,7 +396,12 @@ def apply_rule(rule: Rule, column: Column) -> U8:
 def shape_of(number: int, rule: Rule, increasing: bool = False) -> ColumnShape:
     """What may be told of a rule. increasing: the column has a direction, and the rule is numbered along it."""
     special = len(rule.special) if isinstance(rule, NumberRule) else 0
-    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule), increasing, special)
+    return ColumnShape(number, rule.ordinary, rule.missing, not in_order(rule), increasing, special)
+
+
+def in_order(rule: Rule) -> bool:
+    """Whether the bins have an order, so that a column so binned may have a direction."""
+    return isinstance(rule, NumberRule) or rule.ordered
 
 
 def sizes_of(shapes: Sequence[ColumnShape]) -> I64:

@@ -213,3 +213,18 @@ def test_bins_that_cannot_be_numbered_are_not_possible():
     for wrong in (Cutting(1), Cutting(254, special=(1.0, 2.0)), Cutting(9, special=(1.0, 1.0))):
         assert not wrong.possible
     assert not Cutting(9, special=(float("inf"),)).possible
+
+
+@settings(deadline=None)
+@given(arrays(np.int32, st.integers(1, 300), elements=st.integers(-1, 34)), BINS, LIMITS)
+def test_grades_are_cut_as_numbers_are(codes, max_bin, min_rows):
+    names = tuple(f"g{k:02}" for k in range(35))
+    graded = Column("g", "category", codes=codes, categories=names, ordered=True)
+    rule = fit_rule(graded, Cutting(max_bin), min_rows)
+    assert isinstance(rule, CategoryRule)
+    assert [name for group in rule.groups for name in group] == list(names)
+    number = fit_number(np.where(codes < 0, np.nan, codes), max_bin, min_rows)
+    assert apply_rule(rule, graded).tolist() == number.apply(np.where(codes < 0, np.nan, codes)).tolist()
+    assert not shape_of(0, rule).categorical
+    turned, bins = rule.reversed(), apply_rule(rule, graded)
+    assert apply_rule(turned, graded).tolist() == [rule.ordinary - 1 - b if b < rule.ordinary else b for b in bins]

@@ -28,7 +28,8 @@ class Benchmark:
 
 
 _NAMES: Final = (
-    "tree", "node", "integers", "engines", "align", "wire", "memory", "accuracy", "tables", "sharing", "score",
+    "tree", "node", "integers", "engines", "align", "wire", "memory", "accuracy", "tables", "categories", "sharing",
+    "score",
 )  # fmt: skip
 
 BENCHMARKS: Final = {name: Benchmark(name) for name in _NAMES}

@@ -68,6 +68,8 @@ def _penalty(work: Workspace, view: PartnerView, columns: Columns, scored: Score
     if not cost:
         return barred
     known = view.known_cuts(columns.places, scored.gains.shape[1], node.rows)
+    alone = scored.subsets.single  # all bins to the left is known; where each stands alone, it is one cut further
+    known[alone] = np.roll(known[alone], 1, axis=1)
     return np.where(known, barred, np.maximum(barred, cost))
 
 

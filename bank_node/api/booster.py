@@ -177,7 +177,7 @@ class FederatedBooster:
                 source=Source(kind=source.kind, path=source.path, sha256=source.sha256),
                 id=data.id, label=data.label, weight=data.weight, amount=data.amount, time=data.time,
                 as_of=data.as_of, period=data.period, first=data.first, last=data.last,
-                missing=data.missing, categorical=data.categorical,
+                missing=data.missing, categorical=data.categorical, ordered=data.ordered,
             ),
             parties={federation.bank: own, **dict.fromkeys(partners, theirs)},
             split=whole,

@@ -6,7 +6,7 @@ from functools import partial
 from bank_node.config import BankConfig
 from bank_node.standing import Standing, load_known, save_known
 from bank_node.timing import Stopwatch
-from bank_node.training.columns import open_views
+from bank_node.training.columns import open_views, say_dropped
 from bank_node.training.counting import bin_tables
 from bank_node.training.folds import assign_folds
 from bank_node.training.journal import Journal
@@ -52,6 +52,7 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     training = Training(job, table, parts, standing, alignments, steps)
     if job.split.folds:
         training.folds = assign_folds(job.split, table, parts == "train", job.task)
+    say_dropped(training)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)
     return training
 

@@ -106,6 +106,7 @@ def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
         part=job.split.column if bank and job.split.kind == "column" else "",
         missing=data.missing,
         categorical=listed,
+        ordered={c: grades for c, grades in data.ordered.items() if c in party.columns},
         task=job.task if bank else "binary",
         monotone=party.monotone,
         prepare={} if bank else party.prepare,

@@ -24,8 +24,8 @@ def tables(found: Preview) -> Iterator[Table]:
     bins = list(dict.fromkeys(b for c in found.columns for b in c.bins))
     yield _table(
         f"Columns, over {found.rows:,} rows",
-        ("column", *(f"bins of {b}" for b in bins), "told"),
-        [(c.name, *(str(c.bins[b] or "dropped") for b in bins), c.told) for c in found.columns],
+        ("column", *(f"bins of {b}" for b in bins), "told", "why it is dropped"),
+        [(c.name, *(str(c.bins[b] or "dropped") for b in bins), c.told, c.dropped) for c in found.columns],
     )
     yield _table(
         "Contract",

@@ -46,6 +46,14 @@ def _require_label_alone(job: "Job") -> None:
             raise ValueError(f"column {label!r} is the label, and {key} too; name another")
 
 
+def require_grades(job: "Job") -> None:
+    """A column of grades is a column of some party."""
+    given = [column for party in job.parties.values() for column in party.columns]
+    for column in job.data.ordered:
+        if column not in given and ALL_COLUMNS not in given:
+            raise ValueError(f"data.ordered names {column!r}, which is no party's column{nearest(column, given)}")
+
+
 def require_directions(job: "Job") -> None:
     """Each party declares the directions of its own columns, and of no other's."""
     for name, party in job.parties.items():

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
-from protocol.table import Sentinel, Source
+from protocol.table import Grades, Sentinel, Source
 from protocol.table.dates import Periods
 
 ALL_COLUMNS: Final = "*"
@@ -17,9 +17,10 @@ class JobData(Section, Periods):
     """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean.
 
     as_of: the date of a row; partners answer by what they knew then. period, first, last: the grid of points in time.
+    ordered: columns of grades, of whichever party; a value a grade, or "by_name".
     """
 
-    ADDED: ClassVar = ("period", "first", "last")
+    ADDED: ClassVar = ("period", "first", "last", "ordered")
 
     source: Source | None = None
     id: tuple[str, ...] = Field(min_length=1)
@@ -30,6 +31,7 @@ class JobData(Section, Periods):
     amount: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    ordered: Grades = Field({})
 
     @property
     def special(self) -> tuple[str, ...]:

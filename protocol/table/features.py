@@ -4,12 +4,13 @@ Numbers, booleans and decimals become float64, nan where missing; text becomes c
 where missing; a date becomes its hour (if it has one) and its day of the week. Sentinel values count as missing.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
-from protocol.errors import DataError
+from protocol.errors import DataError, nearest
 from protocol.messages import I64
 from protocol.table.loaded import Loaded
 from protocol.table.scan import as_text, quoted, sentinel_texts
@@ -48,7 +49,7 @@ def texts_that_name_rows(loaded: Loaded, names: Sequence[str]) -> tuple[str, ...
 
 def names_rows(column: Column) -> bool:
     """Whether it is text of more than 50 categories, and of more than half as many as rows have one."""
-    many = len(column.categories) > _MANY_CATEGORIES
+    many = len(column.categories) > _MANY_CATEGORIES and not column.ordered
     return many and len(column.categories) > int((column.codes >= 0).sum()) / 2
 
 
@@ -77,10 +78,36 @@ def _varies(column: Column) -> bool:
 
 def _category(loaded: Loaded, name: str, order: I64) -> Column:
     texts = loaded.values(as_text(name)).tolist()
-    categories = sorted(set(texts) - sentinel_texts(loaded.spec.missing) - {None})
+    found, grades = set(texts) - sentinel_texts(loaded.spec.missing) - {None}, loaded.spec.ordered.get(name)
+    categories = _in_order(found, grades)
     code_of = {category: code for code, category in enumerate(categories)}
     codes = np.fromiter((code_of.get(t, -1) for t in texts), dtype=np.int32, count=len(texts))
-    return Column(name, "category", codes=codes[order], categories=tuple(categories))
+    return Column(name, "category", codes=codes[order], categories=tuple(categories), ordered=grades is not None)
+
+
+def _in_order(found: set[str], grades: Literal["by_name"] | tuple[str, ...] | None) -> list[str]:
+    """The categories of a column. Grades are listed, or sorted with the numbers in their names as numbers."""
+    if grades is None:
+        return sorted(found)
+    return sorted(found, key=_natural) if grades == "by_name" else list(grades)
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """By what a grade is sorted: words and numbers alternate, so that "B2" stands before "B10"."""
+    words = re.split(r"([0-9]+)", name)
+    return [int(word) if k % 2 else word for k, word in enumerate(words)], name
+
+
+def require_graded(loaded: Loaded, column: Column) -> None:
+    """Raises: DataError: a column of grades holds a value that is not listed."""
+    grades = loaded.spec.ordered.get(column.name)
+    if grades is None or grades == "by_name":
+        return
+    named = sentinel_texts(loaded.spec.missing) | set(grades)
+    strange = sorted(t for t in set(loaded.values(as_text(column.name)).tolist()) if t is not None and t not in named)
+    if strange:
+        thing = f"holds {strange[0]!r}, which is not among its ordered values{nearest(strange[0], list(grades))}"
+        raise loaded.wrong(column.name, thing, "list it under ordered, or under missing")
 
 
 def _date_parts(loaded: Loaded, name: str, order: I64) -> list[Column]:

@@ -21,7 +21,7 @@ class Loaded:
         self.base, self.spec, self.party, self.name = base, spec, party, source.path.name
         self.scan = Scan(base, source, spec.id, spec.missing, party)
         self.types = self.scan.types
-        self._listed = () if spec.categorical == "auto" else spec.categorical
+        self._listed = (*(() if spec.categorical == "auto" else spec.categorical), *spec.ordered)
 
     def load(self, needed: Sequence[str]) -> None:
         """Put the columns needed into memory, in the order of the file. Raises: DataError: unreadable, or no rows."""

@@ -15,6 +15,7 @@ from protocol.table.features import (
     features_of,
     names_of_features,
     names_rows,
+    require_graded,
     require_usable,
     texts_that_name_rows,
 )
@@ -149,6 +150,8 @@ def _features(
     columns = tuple(made for name in wanted for made in features_of(loaded, name, order))
     if not to_train:
         return columns, ()
+    for column in columns:
+        require_graded(loaded, column)
     unique = tuple(column.name for column in columns if names_rows(column))
     columns = tuple(emptied(column) if column.name in unique else column for column in columns)
     require_usable(loaded, columns, unique)

@@ -15,13 +15,17 @@ Texts = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Column:
-    """One feature. numbers: shape (n,), nan = missing; or codes: shape (n,), -1 = missing, into categories."""
+    """One feature. numbers: shape (n,), nan = missing; or codes: shape (n,), -1 = missing, into categories.
+
+    ordered: whether the categories are grades, lowest first.
+    """
 
     name: str
     kind: Literal["number", "category"]
     numbers: F64 = field(default_factory=lambda: np.empty(0), repr=False)
     codes: I32 = field(default_factory=lambda: np.empty(0, dtype=np.int32), repr=False)
     categories: tuple[str, ...] = field(default=(), repr=False)
+    ordered: bool = False
 
     def rows(self, chosen: npt.NDArray[np.bool_]) -> "Column":
         """The column over some of its rows."""

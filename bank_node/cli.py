@@ -135,7 +135,7 @@ def _score_parts(
     config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str], watch: WatchList | None
 ) -> int:
     """Score a file of any length; the number of rows."""
-    with open_rows(config, folder.model, data, out.parent) as rows, TALK.progress() as progress:
+    with open_rows(config, folder, data, out.parent) as rows, TALK.progress() as progress:
         with connected(config, progress) as node:
             node.score_file(folder, rows, out, without, watch)
         return rows.rows
@@ -143,7 +143,7 @@ def _score_parts(
 
 def _score_at_once(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
     """Score rows whose dates are sent to the partners, which takes them all in memory; the number of rows."""
-    table = read_rows(config, folder.model, data)
+    table = read_rows(config, folder, data)
     with TALK.progress() as progress, connected(config, progress) as node:
         node.score(folder, table, without).write(out)
     return table.rows

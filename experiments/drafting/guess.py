@@ -15,6 +15,7 @@ import duckdb
 from protocol.errors import DataError
 from protocol.table import Sentinel, Source
 from protocol.table.one_file import kind_of
+from protocol.table.opening import made_plain
 from protocol.table.scan import Scan, is_date, is_number, quoted, text
 
 ID_NAME: Final = re.compile(r"(^|[_ ])(id|key|uuid|number|no|nr)$|id$|编号|客户号|证件", re.IGNORECASE)
@@ -68,9 +69,9 @@ class Guess:
 def guess(path: Path) -> Guess:
     """Look at a table. Raises: UsageError, DataError: there is no such table, id or label in it."""
     source = Source(kind=kind_of(path), path=path)
-    with duckdb.connect() as base:
-        texts = _texts_that_mean_missing(base, source)
-        scan = Scan(base, source, (), ("", *texts), "table")
+    with made_plain(source, "table") as plain, duckdb.connect() as base:
+        texts = _texts_that_mean_missing(base, plain)
+        scan = Scan(base, plain, (), ("", *texts), "table")
         try:
             base.execute(f"CREATE TABLE t AS SELECT * FROM {scan.relation}")
         except duckdb.Error as error:

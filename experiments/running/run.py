@@ -96,7 +96,7 @@ def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, 
     warnings = [_named(w, dealt) for w in facts.warnings]
     for name, party in dealt.parties.items():
         if name != facts.label_party:  # the bank's own are there already
-            warnings += [say("run_mostly_unique", party=name, column=repr(c)) for c in party.mostly_unique]
+            warnings += [say("run_mostly_unique", party=name, column=repr(c)) for c in party.described.mostly_unique]
     parties = {name: _completed_party(party, dealt, name) for name, party in facts.data.parties.items()}
     update = {"parties": parties, "unused": list(dealt.unused), "unverified": list(dealt.unverified)}
     nodes = {partner: place.facts() for partner, place in places.items()}
@@ -118,7 +118,7 @@ def _named(warning: Text, dealt: Dealt) -> Text:
 def _completed_party(party: PartyFacts, dealt: Dealt, name: str) -> PartyFacts:
     """A partner tells the bank neither names of columns nor its missing-value codes; whoever dealt knows them."""
     names = dealt.features(name) if party.dropped else []
-    unique = dealt.parties[name].mostly_unique if party.dropped else ()
+    unique = dealt.parties[name].described.mostly_unique if party.dropped else ()
     known = {f"column {k + 1}": feature for k, feature in enumerate(names)}
     return party.model_copy(
         update={

@@ -8,15 +8,17 @@ from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
 from protocol.table import Sentinel, Source
 from protocol.table.dates import Periods
+from protocol.table.ids import IdCase, IdRule
 
 
 class JobData(Section, Periods):
     """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean.
 
     as_of: the date of a row; partners answer by what they knew then. period, first, last: the grid of points in time.
+    numbers, label_bad, label_good, id_case, id_pad: as a node reads its table (protocol/table/spec.py).
     """
 
-    ADDED: ClassVar = ("period", "first", "last")
+    ADDED: ClassVar = ("period", "first", "last", "numbers", "label_bad", "label_good", "id_case", "id_pad")
 
     source: Source | None = None
     id: tuple[str, ...] = Field(min_length=1)
@@ -27,6 +29,16 @@ class JobData(Section, Periods):
     amount: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    numbers: Literal["auto", "strict"] = "auto"
+    label_bad: tuple[Sentinel, ...] = ()
+    label_good: tuple[Sentinel, ...] = ()
+    id_case: IdCase = "fold"
+    id_pad: int = Field(0, ge=0, le=64)
+
+    @property
+    def id_rule(self) -> IdRule:
+        """How ids are made alike at every party."""
+        return IdRule(self.id_case, self.id_pad)
 
     @property
     def special(self) -> tuple[str, ...]:

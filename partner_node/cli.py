@@ -51,6 +51,8 @@ def serve(config: Config = HERE) -> dict[str, Any]:
         signal.signal(number, lambda *_: stopped.set())
     with PartnerService(settings) as service:
         server = serve_grpc(settings.listen, identity, service.serve, peers=[settings.bank], health=settings.health)
+        for line in service.reading:
+            TALK.say(line)
         TALK.say(f"{settings.party} answers {settings.bank} on {settings.listen}")
         stopped.wait()
         server.stop(grace_s=2.0)

@@ -69,6 +69,7 @@ def _own_facts(training: Training) -> PartyFacts:
         dropped=list(dropped),
         reasons={c: "mostly unique" if c in table.mostly_unique else "one bin" for c in dropped},
         sentinels=table.sentinels,
+        reading=notes.reading_facts(table.reading),
     )
 
 

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from bank_node.algorithms.scorers import AllAnswers, scorer_of, told_at
 from bank_node.config import BankConfig
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
+from bank_node.scoring.met import Met
 from bank_node.scoring.rows import source_of
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
@@ -30,7 +31,7 @@ class Scored:
     """Rows in order of id, their prediction, and the parties whose columns each score rests on.
 
     score: shape (n,), or a probability a class, shape (n, classes). pd: calibrated probabilities of default, shape
-    (n,), where the model was calibrated. points: of a scorecard, shape (n,).
+    (n,), where the model was calibrated. points: of a scorecard, shape (n,). met: what was met in the rows.
     """
 
     ids: list[bytes]
@@ -38,6 +39,7 @@ class Scored:
     parties_used: list[str]
     pd: F64 | None = None
     points: F64 | None = None
+    met: Met | None = None
 
     def write(self, path: Path) -> None:
         """id, score, parties_used, and probabilities of classes or of default; floats written exactly."""
@@ -138,7 +140,9 @@ def score(
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     used = parties_used(config.party, places, table.rows)
     margin = scorer.margins(config.party, columns, told, table.rows)
-    return scored_of(folder, table.written_ids, margin, used)
+    met = Met(folder)
+    met.add(table.columns, table.rows, places)
+    return replace(scored_of(folder, table.written_ids, margin, used), met=met)
 
 
 def answers_of(

@@ -43,6 +43,11 @@ class PartnerService:
         """The reply to one envelope of an authenticated peer."""
         return self._sessions.serve(peer, envelope)
 
+    @property
+    def reading(self) -> list[str]:
+        """How the table was read, for this node's own console."""
+        return self._node.reading
+
     def rest(self) -> None:
         """Let another process serve, until `wake`."""
         self._ledger.rest()

@@ -50,6 +50,7 @@ def sentences(found: Preview) -> Iterator[str]:
         f"score releases: {releases['planned']} of {releases['limit']} "
         "(a training of boosted trees releases none, a glm one a step at most; scoring by a model, one)"
     )
+    yield from (f"reading: {note}" for note in found.reading)
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)
 

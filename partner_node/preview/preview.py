@@ -73,7 +73,10 @@ class Clause(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """All that a partner should know of a job. refused: why it would end, in sentences. notes: what was assumed."""
+    """All that a partner should know of a job. refused: why it would end, in sentences. notes: what was assumed.
+
+    reading: what of its own table was read otherwise than it is written, or dropped.
+    """
 
     job: str
     name: str
@@ -91,6 +94,7 @@ class Preview(msgspec.Struct, frozen=True):
     score_releases: dict[str, int]
     clauses: list[Clause]
     refused: list[str]
+    reading: list[str]
     notes: list[str]
     exit_code: int
 
@@ -154,7 +158,8 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         equations=equations, information=_information(case, splits_asked(case.plan, sizes)),
         score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
         clauses=_clauses(config, job),
-        refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
+        refused=refused, reading=[note.text for note in case.table.reading],
+        notes=_notes(case, unaligned), exit_code=codes[0],
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ date without an hour the days before the row's as-of date, or before the newest 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +18,11 @@ from protocol.messages import I64
 from protocol.table.cells import category_in, moments_in, part_in, parts_of
 from protocol.table.loaded import Loaded
 from protocol.table.notes import Note, note_of
+from protocol.table.scan import quoted
 from protocol.table.table import Column
 
 _MANY_CATEGORIES: Final = 50
+_COLUMNS_AT_ONCE: Final = 100
 
 
 def features_of(loaded: Loaded, name: str, order: I64) -> list[Column]:
@@ -68,6 +71,24 @@ def notes_on_features(columns: Sequence[Column], unique: Sequence[str]) -> list[
             notes.append(Note(column.name, "empty", rows))
         elif not _varies(column):
             notes.append(Note(column.name, "constant", rows))
+    return notes
+
+
+def notes_on_numbers(loaded: Loaded, names: Sequence[str]) -> list[Note]:
+    """Columns of numbers that no model can use, by what the file says of them, some columns at a time."""
+    notes = []
+    codes = ", ".join(repr(s) for s in loaded.spec.missing if not isinstance(s, str) and isfinite(s))
+    for some in (names[k : k + _COLUMNS_AT_ONCE] for k in range(0, len(names), _COLUMNS_AT_ONCE)):
+        parts = []
+        for number in (f"CAST({quoted(name)} AS DOUBLE)" for name in some):
+            there = f"FILTER (isfinite({number}){f' AND {number} NOT IN ({codes})' if codes else ''})"
+            parts.append(f"count(*) {there}, min({number}) {there} = max({number}) {there}")
+        (found,) = loaded.base.sql(f"SELECT {', '.join(parts)} FROM {loaded.scan.relation}").fetchall()
+        for name, present, alike in zip(some, found[::2], found[1::2], strict=True):
+            if not present:
+                notes.append(Note(name, "empty", loaded.rows))
+            elif alike and present == loaded.rows:
+                notes.append(Note(name, "constant", loaded.rows))
     return notes
 
 

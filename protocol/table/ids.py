@@ -10,6 +10,7 @@ form, so that no seeded draw depends on the order of a file.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -26,6 +27,8 @@ _FEWEST: Final = 20
 _EXACT: Final = 2**53
 """Below, a double tells any two whole numbers apart."""
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+_LETTER: Final = re.compile("[A-Za-z]")
+_DIGIT: Final = re.compile("[0-9]")
 _EXPONENT: Final = re.compile(r"[+-]?[0-9](\.[0-9]+)?[eE]\+?[0-9]+")
 _POINTED: Final = re.compile(r"[0-9]{16,}\.0+")
 _WHOLE: Final = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
@@ -48,7 +51,7 @@ class IdRule:
     def apply(self, value: str) -> str:
         """One id column's value, alike at both parties."""
         if self.case == "fold" and not value.isdecimal():
-            value = "".join(value.translate(_INVISIBLE).casefold().split()) or value
+            value = "".join(value.translate(_INVISIBLE).casefold().upper().split()) or value
         return value.zfill(self.pad) if value.isdecimal() else value
 
 
@@ -93,12 +96,16 @@ def exponents(column: Sequence[Any]) -> list[int]:
 def made_alike(column: Sequence[Any], rule: IdRule) -> tuple[int, int]:
     """How many ids of a column a rule changes: by width, blanks or the case of letters; and by zeros before digits.
 
-    Where all letters of a column are of one case, their case is not counted: nothing was made alike.
+    Where ids of one pattern of letters and digits are all of one case, it is not counted: nothing was made alike.
     """
     folding = IdRule(rule.case)
     texts = [v for v in map(str, column) if not v.isdecimal()]
-    upper = sum(v != v.lower() for v in texts) if rule.case == "fold" else 0
-    both = upper if any(v != v.upper() for v in texts) else 0
+    upper, lower = Counter[str](), set[str]()
+    for text in texts if rule.case == "fold" else ():
+        pattern = _DIGIT.sub("0", _LETTER.sub("a", text))
+        upper[pattern] += text != text.lower()
+        lower |= {pattern} if text != text.upper() else set()
+    both = sum(count for pattern, count in upper.items() if pattern in lower)
     plain = [unicodedata.normalize("NFKC", v) for v in texts]
     wide = sum(p != v or (rule.case == "fold" and len(p.split()) > 1) for p, v in zip(plain, texts, strict=True))
     padded = sum(

@@ -1,6 +1,6 @@
 """Notes on a table: what was read otherwise than it is written, or dropped. They stay with the table's own party."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -35,6 +35,11 @@ SENTENCES: Final[dict[Rule, str]] = {
 }
 
 
+DOUBTFUL: Final[tuple[Rule, ...]] = ("id_exponent", "id_rounded")
+"""Rules of notes that say that something is likely wrong."""
+_MOST_LINES: Final = 40
+
+
 class Note(msgspec.Struct, frozen=True):
     """One thing that was read otherwise than it is written, or dropped. column: "" for the file. rows: concerned.
 
@@ -55,6 +60,13 @@ class Note(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """In English."""
         return SENTENCES[self.rule].format(**self.values)
+
+
+def lines_of(party: str, notes: Sequence[Note], more: str) -> list[str]:
+    """What a console says of a party's notes. more: where the rest stands, if there are many."""
+    said = [f"{party}: {note.text}" for note in notes[:_MOST_LINES]]
+    rest = len(notes) - len(said)
+    return [*said, *([f"{party}: and {rest} more columns were read otherwise or dropped: {more}"] if rest else [])]
 
 
 def note_of(column: str, read: ReadAs, missing: Mapping[str, int], rows: int, dated: bool) -> Note | None:

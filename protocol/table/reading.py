@@ -19,6 +19,7 @@ from protocol.table.features import (
     names_rows,
     notes_on,
     notes_on_features,
+    notes_on_numbers,
     require_usable,
 )
 from protocol.table.ids import AS_WRITTEN, IdRule, id_order, normalise_ids
@@ -64,7 +65,7 @@ class Described:
 
 
 def describe(source: Source, spec: TableSpec, party: str) -> Described:
-    """What `read_table` would make of spec.columns. Only columns of text and dates, and ids, are read."""
+    """What `read_table` would make of spec.columns. Of columns of numbers only their range is read."""
     columns = spec.columns or ()
     with made_plain(source, party) as plain, duckdb.connect() as base:
         loaded = Loaded(base, plain, spec, party)
@@ -74,8 +75,9 @@ def describe(source: Source, spec: TableSpec, party: str) -> Described:
         made = [column for name in texts for column in features_of(loaded, name, order)]
         unique = tuple(column.name for column in made if names_rows(column))
         features = tuple(f for name in columns for f in (names_of_features(loaded, name) if name in texts else [name]))
+        numbers = [c for c in columns if c not in loaded.texts]
         notes = (*notes_on_ids(loaded), *notes_on(loaded, texts), *notes_on_features(made, unique))
-        return Described(features, unique, notes)
+        return Described(features, unique, (*notes, *notes_on_numbers(loaded, numbers)))
 
 
 def file_sha256(path: Path, party: str) -> str:

@@ -40,8 +40,7 @@ def refused(tmp_path, content, name="t.csv"):
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 def test_separators_line_ends_and_byte_order_marks(tmp_path, separator, end, mark):
     table = read(tmp_path, mark + (end.join(lines(separator)) + end).encode())
-    assert table.ids[:2] == [b"c000", b"c001"]
-    assert table.written_ids[:2] == [b"C000", b"C001"]
+    assert table.ids[:2] == [b"C000", b"C001"]
     assert table.columns[0].numbers.tolist() == [row[2] for row in ROWS]
     assert table.columns[1].categories == ("k0", "k1", "k2")
 
@@ -252,5 +251,5 @@ def test_parquet_columns_of_any_type(tmp_path):
     spec = TableSpec(id=("id",), label="label", columns=("age", "kind", "m", "l", "b", "t", "bits", "n"))
     table = read_table(Source(kind="parquet", path=tmp_path / "t.parquet"), spec, "bank")
     assert {c.name: len(c.categories) for c in table.columns if c.kind == "category"} == {
-        "kind": 3, "m": 3, "l": 2, "b": 1, "t": 3, "bits": 4, "n": 0,
-    }  # fmt: skip
+        "kind": 3, "m": 3, "l": 2, "b": 1, "t": 3, "n": 0,
+    }  # fmt: skip  # bits are written as text of digits, and read as numbers

@@ -134,7 +134,8 @@ def test_a_wide_or_dated_id_keeps_every_digit(tmp_path):
 
 def test_ids_of_several_columns_are_joined_and_escaped(tmp_path):
     table = csv_table(tmp_path, "a,b,x\n1,p|q,1\n01,r,2\n", id=("a", "b"))
-    assert table.ids == [b"01|r", b"1|p\\|q"]
+    assert table.written_ids == [b"01|r", b"1|p\\|q"]
+    assert table.ids == [b"01|R", b"1|P\\|Q"]
     assert [column.name for column in table.columns] == ["x"]
 
 

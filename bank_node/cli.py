@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -90,7 +89,7 @@ def train(
 class _StrictByDefault(TyperCommand):
     """`--strict` may stand without a share, which Typer's options cannot."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give a bare `--strict` its share."""
         given = []
         for option, following in zip(args, [*args[1:], "--"], strict=True):

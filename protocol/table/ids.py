@@ -29,7 +29,7 @@ _EXACT: Final = 2**53
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _LETTER: Final = re.compile("[A-Za-z]")
 _DIGIT: Final = re.compile("[0-9]")
-_EXPONENT: Final = re.compile(r"[+-]?[0-9](\.[0-9]+)?[eE]\+?[0-9]+")
+_EXPONENT: Final = re.compile(r"[+-]?[0-9](\.[0-9]+)?[eE]\+[0-9]+")
 _POINTED: Final = re.compile(r"[0-9]{16,}\.0+")
 _WHOLE: Final = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
 """A whole number with a decimal point. A number padded with zeros is not one: it is text."""

@@ -11,6 +11,7 @@ from partner_node.kept.bins import kept_bins
 from partner_node.node.agreement import Agreement
 from partner_node.node.holdings import Holdings
 from protocol.algorithms.binning import Cutting
+from protocol.errors import DataError
 from protocol.he.streams import digest
 
 
@@ -18,6 +19,13 @@ def as_told(config: PartnerConfig, table: BinnedTable) -> BinnedTable:
     """The table with what the settings say: names and bins that the bank is told, and how columns are prepared."""
     policy = config.policy
     return replace(table, told_as=policy.names, told_bins=frozenset(policy.tell_bins), prepare=config.data.prepare)
+
+
+def require_rows(party: str, rows: int, min_rows: int) -> None:
+    """Raises: DataError: a table has not rows enough for two bins."""
+    if rows < 2 * min_rows:
+        thing = f"its table has {rows:,} rows; a bin needs {min_rows}, and a column two bins"
+        raise DataError(party, thing, "give a table with more rows, or agree on a smaller min_rows_per_bin")
 
 
 class Bins:
@@ -36,6 +44,7 @@ class Bins:
 
     def _cut(self, cutting: Cutting, min_rows: int) -> BinnedTable:
         own, data = self._own, self._own.config.data
+        require_rows(own.config.party, own.table.rows, min_rows)
         make = partial(bin_table, own.config.party, own.table.columns, cutting, min_rows, data.monotone)
         if own.cache is None:
             return make()

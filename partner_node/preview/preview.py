@@ -10,7 +10,7 @@ import numpy as np
 from partner_node.algorithms.alignment import dated_records
 from partner_node.algorithms.binning import BinnedTable, bin_table
 from partner_node.config import PartnerConfig
-from partner_node.node.bins import as_told
+from partner_node.node.bins import as_told, require_rows
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import APPROVALS, Approvals
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
@@ -142,6 +142,7 @@ def _aligned_rows(aligned: PartnerAlignment) -> tuple[int, int]:
 
 def _binned(config: PartnerConfig, table: Table, cutting: Cutting, min_rows: int) -> BinnedTable:
     """The table as the node would bin it, with all that it would tell."""
+    require_rows(config.party, table.rows, min_rows)
     return as_told(config, bin_table(config.party, table.columns, cutting, min_rows, config.data.monotone))
 
 

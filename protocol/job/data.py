@@ -47,7 +47,9 @@ class JobData(Section, Periods):
 
 
 class JobParty(Section):
-    """[parties.X]: its columns. coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
+    """[parties.X]: its columns; the bank may have none but ids and labels.
+
+    coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
 
     source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
     is told, the bank learns which of its column numbers have one. names: what a report calls a column; a partner's
@@ -57,7 +59,7 @@ class JobParty(Section):
 
     ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins", "prepare")
 
-    columns: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = ()
     coverage: float = Field(default=1.0, gt=0, le=1)
     strangers: float = Field(default=0.0, ge=0, le=10)
     source: Source | None = None

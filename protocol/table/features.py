@@ -104,8 +104,9 @@ def emptied(column: Column) -> Column:
 
 
 def require_usable(loaded: Loaded, columns: Sequence[Column], unique: Sequence[str]) -> None:
-    """Raises: DataError: no column varies. unique: columns that were emptied."""
-    if any(_varies(column) for column in columns):
+    """Raises: DataError: no column varies, of any there are; a bank may have labels alone. unique: emptied columns."""
+    labels_alone = not columns and loaded.spec.label
+    if labels_alone or any(_varies(column) for column in columns):
         return
     why, remedy = "", "give a column that varies"
     if unique:

@@ -104,7 +104,7 @@ def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) 
     dated = as_of(loaded) if spec.as_of else None
     ids = _ids(loaded, given, dated, spec.id_rule)
     order = id_order(ids)
-    columns, unique = _features(loaded, wanted, order, to_train)
+    columns, unique, useless = _features(loaded, wanted, order, to_train)
     label = label_of(loaded, order) if spec.label else None
     notes = (*notes_on_ids(loaded), *notes_on_label(loaded, label), *notes_on(loaded, (*wanted, *segments)))
     return Table(
@@ -125,7 +125,7 @@ def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) 
         order=order,
         sentinels=loaded.scan.sentinels(wanted),
         mostly_unique=unique,
-        reading=(*notes, *(notes_on_features(columns, unique) if to_train else ())),
+        reading=(*notes, *useless),
         read_as={name: loaded.read(name).read for name in (*wanted, *spec.further_numbers) if name in loaded.texts},
         unused=tuple(c for c in loaded.types if c not in (*spec.special, *wanted, *segments)),
         sha256=sha256,
@@ -166,12 +166,13 @@ def _entities(loaded: Loaded, given: Sequence[Sequence[Any]], order: I64) -> lis
 
 def _features(
     loaded: Loaded, wanted: Sequence[str], order: I64, to_train: bool
-) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """The features; of a table to train on, those that name rows are emptied, and named."""
+) -> tuple[tuple[Column, ...], tuple[str, ...], list[Note]]:
+    """The features; of a table to train on, those that name rows are emptied, and named; and what is said of them."""
     columns = tuple(made for name in wanted for made in features_of(loaded, name, order))
     if not to_train:
-        return columns, ()
+        return columns, (), []
     unique = tuple(column.name for column in columns if names_rows(column))
+    notes = notes_on_features(columns, unique)
     columns = tuple(emptied(column) if column.name in unique else column for column in columns)
     require_usable(loaded, columns, unique)
-    return columns, unique
+    return columns, unique, notes

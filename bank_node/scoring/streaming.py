@@ -46,6 +46,7 @@ def score_rows(
     if asked:
         standing = Standing(config, Table(config.party, [], ()), exchange, progress)
         alignments, answers = answers_of(folder, standing, asked, partial(standing.align_rows, rows=rows))
+    nowhere = np.full(PART, -1, dtype=np.int64)
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")
         for first, count in rows.parts(PART):
@@ -57,7 +58,7 @@ def score_rows(
             columns = {column.name: column for column in part.columns}
             margin = scorer.margins(config.party, columns, told, count)
             scored = scored_of(folder, part.ids, margin, parties_used(config.party, places, count))
-            met.add(part.columns, count, places)
+            met.add(part.columns, count, {p: places.get(p, nowhere[:count]) for p in asked})
             if watch is not None:
                 watch.add(part.ids, scored.score, part.amount, columns, told)
             if not first:

@@ -69,6 +69,7 @@ def describe(source: Source, spec: TableSpec, party: str) -> Described:
     columns = spec.columns or ()
     with made_plain(source, party) as plain, duckdb.connect() as base:
         loaded = Loaded(base, plain, spec, party)
+        _require_columns(loaded, ())
         texts = [c for c in columns if c in loaded.texts]
         loaded.load((*spec.id, *([spec.as_of] if spec.as_of else []), *texts))
         order = np.arange(loaded.rows)

@@ -33,6 +33,7 @@ MARKERS: Final = frozenset(
 """Words for "no value", tidied and in lower case."""
 _DASHES: Final = str.maketrans(dict.fromkeys("−‐‑‒–—―﹣", "-"))
 _CURRENCY: Final = r"(?:[¥$€£₩₹₽]|元|圆|人民币|(?i:CNY|RMB|USD|EUR|GBP|HKD|JPY))"
+_USUAL: Final = re.compile(r"[+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?")
 _AMOUNT: Final = re.compile(
     rf"(?P<before>[+-]?) ?{_CURRENCY}? ?(?P<sign>[+-]?)(?P<digits>[\d.,' ’e+-]+?) ?{_CURRENCY}?"
 )
@@ -77,7 +78,7 @@ CATEGORY: Final = ReadAs("category")
 
 def tidy(text: str) -> str:
     """Half-width characters, one minus, and no blanks around."""
-    return unicodedata.normalize("NFKC", text).translate(_DASHES).strip()
+    return text.strip() if text.isascii() else unicodedata.normalize("NFKC", text).translate(_DASHES).strip()
 
 
 def is_marker(text: str) -> bool:
@@ -87,6 +88,8 @@ def is_marker(text: str) -> bool:
 
 def number_of(text: str, form: ReadAs) -> float | None:
     """The number that a text stands for in a form of writing; None if it is none."""
+    if form.decimal == "." and not form.percent and _USUAL.fullmatch(text):
+        return float(text.replace(",", ""))  # as most numbers are; what follows would give the same, ten times slower
     value = tidy(text)
     bracketed = len(value) > 2 and value[0] == "(" and value[-1] == ")"
     value = value[1:-1].strip() if bracketed else value

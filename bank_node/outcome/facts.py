@@ -71,6 +71,7 @@ def _own_facts(training: Training) -> PartyFacts:
         dropped=list(dropped),
         reasons=dict(dropped),
         sentinels=table.sentinels,
+        reading=notes.reading_facts(table.reading),
     )
 
 

@@ -90,11 +90,12 @@ def bin_own(table: Table, cutting: Cutting, fitted: npt.NDArray[np.bool_]) -> Ba
     """The bank's columns, binned over the rows that are fitted on; a column left with one bin is dropped."""
     rules = [fit_rule(column.rows(fitted), cutting, 1) for column in table.columns]
     kept = [j for j, rule in enumerate(rules) if rule.ordinary + rule.missing >= 2]
-    if not kept:
+    if not kept and table.columns:
         raise DataError(
             table.party, "has no usable column: each is constant on the rows trained on", "give more columns"
         )
-    bins = np.stack([apply_rule(rules[j], table.columns[j]) for j in kept], axis=1)
+    each = [apply_rule(rules[j], table.columns[j]) for j in kept]
+    bins = np.stack(each, axis=1) if each else np.zeros((table.rows, 0), dtype=np.uint8)
     return BankColumns(
         tuple(table.columns[j].name for j in kept), tuple(rules[j] for j in kept), np.ascontiguousarray(bins)
     )

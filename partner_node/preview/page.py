@@ -54,6 +54,7 @@ def sentences(found: Preview) -> Iterator[str]:
         "(a training of boosted trees releases none, a glm one a step at most; scoring by a model, one)"
     )
     yield from (f"an approval would fix: {line}" for line in found.fixes)
+    yield from (f"reading: {note}" for note in found.reading)
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)
 

@@ -82,6 +82,7 @@ class Preview(msgspec.Struct, frozen=True):
 
     fixes: what an approval would fix, in sentences; empty where the job cannot be approved. refused: why it would end,
     in sentences. notes: what was assumed.
+    reading: what of its own table was read otherwise than it is written, or dropped.
     """
 
     job: str
@@ -101,6 +102,7 @@ class Preview(msgspec.Struct, frozen=True):
     score_releases: dict[str, int]
     clauses: list[Clause]
     refused: list[str]
+    reading: list[str]
     notes: list[str]
     exit_code: int
 
@@ -178,7 +180,8 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         equations=equations, information=_information(case, splits_asked(case.plan, sizes)),
         score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
         clauses=_clauses(config, job),
-        refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
+        refused=refused, reading=[note.text for note in case.table.reading],
+        notes=_notes(case, unaligned), exit_code=codes[0],
     )  # fmt: skip
 
 

@@ -18,13 +18,15 @@ def require_columns(job: "Job") -> None:
     _require_label_alone(job)
     owner: dict[str, str] = {}
     for name, party in job.parties.items():
+        if not party.columns and name != job.bank:
+            raise ValueError(f"{name} has no columns, and a partner needs one; only {job.bank} may hold labels alone")
         for column in party.columns:
-            if column in job.special:
+            dealt = party.source is None
+            if column in (job.special if dealt or name == job.bank else _naming(job, name)):
                 thing = "id, label, time, as_of, weight, amount, split, event, vintage or offset"
                 raise ValueError(f"column {column!r} of {name} is {thing}, no feature")
             if column == ALL_COLUMNS:  # of every party's own table, which are different columns
                 continue
-            dealt = party.source is None
             if dealt and owner.setdefault(column, name) != name:
                 raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
             if party.columns.count(column) > 1:
@@ -34,6 +36,12 @@ def require_columns(job: "Job") -> None:
             raise ValueError(f"report.segments has {column!r}, which is a partner's, or the id, label or the like")
         if job.report.segments.count(column) > 1:
             raise ValueError(f"report.segments has {column!r} twice")
+
+
+def _naming(job: "Job", name: str) -> tuple[str, ...]:
+    """The columns by which a party's own table names its rows; all other names are free there, also the label's."""
+    party = job.parties[name]
+    return (*(party.id or job.data.id), *([party.as_of or job.data.as_of] if job.data.as_of else []))
 
 
 def _require_label_alone(job: "Job") -> None:

@@ -25,6 +25,13 @@ def test_grades_by_name_sort_numbers_as_numbers(tmp_path):
     assert read(tmp_path, ["10", "9", "1"], "by_name").categories == ("1", "9", "10")
 
 
+@pytest.mark.parametrize("grades", [["5%", "10%", "20%"], ["2024-01", "2024-02", "2024-10"], ["$1,000", "$2,000", "-"]])
+def test_grades_that_would_be_read_as_numbers_or_dates_stay_grades(tmp_path, grades):
+    column = read(tmp_path, [f'"{grade}"' for grade in grades], tuple(grades))
+    assert (column.kind, column.categories, column.ordered) == ("category", tuple(grades), True)
+    assert column.codes.tolist() == [0, 1, 2]
+
+
 def test_a_value_that_is_not_listed_is_refused_in_training_and_missing_in_scoring(tmp_path):
     with pytest.raises(DataError, match="'C1', which is not among its ordered values"):
         read(tmp_path, ["A1", "B1", "C1"], ("A1", "B1"))

@@ -30,7 +30,7 @@ class Scores:
         kept = own.pools.find(query.pool, contract)
         revoked = {query.pool, "all"} & set(config.policy.revoked_pools)
         if revoked or set(kept.columns) & set(config.policy.revoked_columns):
-            raise RefusedError(config.party, "has revoked the model", "train another one")
+            raise RefusedError(config.party, "has revoked the model", "train another one", "revoked")
         self._agreement.approved(kept.job)
         if kept.terms is not None:
             self._agreement.approved_by_file(kept.job)

@@ -187,7 +187,8 @@ class Budgets:
         if row is None:
             raise IntegrityError(bank, f"asks for run {number} of a job that it has not opened", "open a run first")
         if not row[0]:
-            raise RefusedError(bank, f"asks for run {number} of a job, which is closed for good", "open a new run")
+            thing = f"asks for run {number} of a job, which is closed for good"
+            raise RefusedError(bank, thing, "open a new run", "run")
         return Run(job, number, self._unwrapped(job, row[0]), row[1])
 
     def _unwrapped(self, job: str, epoch: bytes) -> bytes:
@@ -225,7 +226,8 @@ class Budgets:
         with self.spending():
             spent = self.flood_spent(hint)
             if spent + cost > FLOOD_BUDGET:
-                raise RefusedError(self._party, "the flood budget of its hint is spent", "align again for a new hint")
+                thing = "the flood budget of its hint is spent"
+                raise RefusedError(self._party, thing, "align again for a new hint", "flood")
             self._base.execute("INSERT OR REPLACE INTO flood VALUES (?, ?)", (hint, spent + cost))
             self._enter("flood", hint, cost)
 

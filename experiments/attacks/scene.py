@@ -147,7 +147,7 @@ class Scene:
                 node.train(self.job, self.text, out)
                 for name in ("boosting", "glm"):
                     model = load_model(out / "models" / folder_of(f"{self.job.bank}+{self.partner}") / name)
-                    node.score(model, read_rows(config, model.model, config.data.source.path), set())
+                    node.score(model, read_rows(config, model, config.data.source.path), set())
             except FedwarnError as error:
                 failed = error
         shutil.rmtree(out)

@@ -76,6 +76,28 @@ def _hello(m: Meeting) -> float:
     return m.answers(_changed(m.sent, agreement.Hello, job=OTHER))
 
 
+def _other_clauses(m: Meeting) -> float:
+    """A greeting for the same job under more noise, and then under less: a ruler, and scaled copies of one draw."""
+    assert isinstance(m.sent, agreement.Hello)
+    greetings = [
+        msgspec.structs.replace(m.sent.terms, contract={**m.sent.terms.contract, "histogram_noise": level})
+        for level in (8.0, 16.0)
+    ]
+    return m.answers(*(_changed(m.sent, agreement.Hello, terms=terms) for terms in greetings))
+
+
+def _models_kept(m: Meeting) -> float:
+    """Coefficients that no fit released, kept to be scored by."""
+    assert isinstance(m.sent, glm.KeepTerms)
+    asked = [tuple(value + 10**5 * k for value in m.sent.values) for k in range(TRIES)]
+    return m.answers(*(_changed(m.sent, glm.KeepTerms, values=values) for values in asked))
+
+
+def _twice_kept(m: Meeting) -> float:
+    assert isinstance(m.sent, boosting.Handles)
+    return m.answers(_changed(m.sent, boosting.Handles, splits=m.sent.splits * 100))
+
+
 def _runs(m: Meeting) -> float:
     """The honest opening, and some more."""
     return 1 + m.answers(*(_changed(m.sent, RunOpening, nonce=fresh_key()) for _ in range(TRIES)))
@@ -214,6 +236,8 @@ _RUN = Budgets.run
 LIES: Final[tuple[Lie, ...]] = (
     Lie("agreement.hello", "a job that nobody approved is agreed on", "jobs", _hello,
         _without(Agreement, "approved", lambda self, job: None)),
+    Lie("agreement.hello", "other clauses for a job under way", "greetings", _other_clauses,
+        _without(Agreement, "_pin", lambda self, job, contract, approval, scoring: None), after=True),
     Lie("run.opening", "runs opened under one approval", "runs", _runs,
         _without(Agreement, "_uses", lambda self, job: None), float(USES), True),
     Lie("binning.layout_query", "ways of binning that the approved file does not have", "layouts", _layouts,
@@ -244,6 +268,8 @@ LIES: Final[tuple[Lie, ...]] = (
         _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), -1.0),
     Lie("glm.coefficients", "scores of six decimals", "releases", _more_decimals,
         lambda: mock.patch.object(GlmAnswerer, "_scores", return_value=np.zeros(1, np.int64))),
+    Lie("glm.keep", "models that no fit gave, to be scored by", "models", _models_kept,
+        _without(GlmAnswerer, "_require_few_models", lambda self, message: None), 1.0),
     Lie("glm.keep", "a model that shows one column", "models", _single_column,
         _without(partner_glm, "require_shown", lambda *_: None)),
     Lie("scoring.query", "a revoked pool is scored by", "answers", _revoked,

@@ -146,7 +146,8 @@ class BoostingAnswerer:
         checked = self.evaluator.check(query.body, query.vector_labels, query.columns)
         nodes = _by_node(query, checked)
         contexts = [self._context(label, names) for label, names in nodes]
-        asked = msgspec.json.encode((query.layout, query.columns, query.packed, query.g, query.h))
+        level = self.contract.histogram_noise
+        asked = msgspec.json.encode((query.layout, query.columns, query.packed, query.g, query.h, level))
         requests = [digest(asked, context, *names) for context, (_, names) in zip(contexts, nodes, strict=True)]
         fields = [(bounds.bits, bounds.sigma(self.contract.histogram_noise)) for bounds in (query.g, query.h)]
         self.spend(run, checked, query.labels, requests, 2, self.bits_of(query.columns, fields))
@@ -313,7 +314,11 @@ class BoostingAnswerer:
 
     def _keep(self, handles: Handles) -> Kept:
         """Store a pool of splits that were told, by values, so that other tables can be scored by it."""
-        run = self.budgets.run(self.state.bank, self.state.data, handles.job, handles.run)
+        run = self.run
+        if (handles.job, handles.run) != (run.job, run.number):
+            raise self._wrong("keeps splits of a run it has not opened", "open it")
+        if len(set(handles.splits)) != len(handles.splits):
+            raise self._wrong("names one split twice", SAME_VERSION)
         self._count_new()
         if not all(split.exists(self.table.shapes) and self._was_told(split) for split in handles.splits):
             raise self._wrong("names a split that it was never told", SAME_VERSION)

@@ -153,6 +153,7 @@ class GlmAnswerer:
     masks: Masks
     singly: bool = True
     planned: Planned | None = None
+    fits: int | None = None
     keys: RowKeys | None = field(default=None, repr=False)
 
     @cached_property
@@ -303,8 +304,28 @@ class GlmAnswerer:
         self._require_coefficients(message.values)
         if any(message.values):  # a model that makes nothing of this partner asks nothing of it either
             self._require_shown(message.values)
+        if not message.group and not self.singly:
+            raise refuse(
+                self.layout.party, "masked_scores", "a model kept without masks would be scored by singly",
+                "name the masks of the other partners",
+            )  # fmt: skip
         among = self.masks.kept(message.group).names if message.group else ()
+        if any(message.values):
+            self._require_few_models(message)
         return self.layout.kept(self.keep(KeptTerms(tuple(self.terms), message.values, among)))
+
+    def _require_few_models(self, message: KeepTerms) -> None:
+        """A run keeps as many models of a partner's terms as its file plans fits. Raises: RefusedError."""
+        if self.fits is None:
+            return
+        run, state = self.layout.run, self.state
+        text = digest(self.design.encode(), msgspec.json.encode((message.values, message.group))).hex()
+        places = [f"kept/{run.job}/{run.number}/{k}" for k in range(self.fits)]
+        if not any(self.layout.budgets.pinned(state.bank, state.data, one, text.encode()) for one in places):
+            raise refuse(
+                self.layout.party, "approve", f"the job's approved file plans {self.fits} linear models of a run, and "
+                "more are to be kept", "run the job as it was approved",
+            )  # fmt: skip
 
     def _require_coefficients(self, values: Sequence[int]) -> None:
         if len(values) != len(self.terms) or any(abs(v) > LARGEST_COEFFICIENT for v in values):

@@ -73,9 +73,7 @@ class Pools:
         """
         pool = self._read(name)
         if pool.contract != contract.digest:
-            raise RefusedError(
-                self._party, "the model was trained under another contract than holds now", "train it again", "contract"
-            )
+            raise under_another_contract(self._party)
         return pool
 
     def _read(self, name: str) -> Pool:
@@ -98,6 +96,13 @@ class Pools:
 
     def _file(self, name: str) -> Path:
         return file_named(self._folder, name, ".json", self._party)
+
+
+def under_another_contract(party: str) -> RefusedError:
+    """The clauses that hold now are not those of the training."""
+    return RefusedError(
+        party, "the model was trained under another contract than holds now", "train it again", "contract"
+    )
 
 
 def changed_table(party: str, how: str) -> DataError:

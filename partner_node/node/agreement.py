@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from partner_node.kept.pools import under_another_contract
 from partner_node.node.holdings import Holdings
 from partner_node.policy.policy import CLAUSE, Approval, not_in_force
 from protocol.algorithms import agreement
@@ -44,6 +45,8 @@ class Agreement:
         approval = self.approved(job) if hello.job or hello.pool else None
         if approval:
             self._require_clauses(approval, contract)
+        if job:
+            self._pin(job, contract, approval, scoring=bool(hello.pool))
         clauses = {name: float(value) for name, value in contract.model_dump().items()}
         write_whole(self._file, msgspec.json.encode(Agreed(clauses, job)))
         return agreement.Welcome(
@@ -90,6 +93,11 @@ class Agreement:
         """Raises: PeerError: the bank opens another job than it has greeted for."""
         if job != self.job:
             raise PeerError(self._own.config.bank, "opens another job than it agreed on", "run the job again")
+
+    def require_under_way(self, job: str) -> None:
+        """Raises: PeerError: what is asked is of another job than the bank has greeted for."""
+        if job != self.job:
+            raise PeerError(self._own.config.bank, "asks under another job than it agreed on", "greet for it first")
 
     def open_run(self, opening: RunOpening) -> RunOpened:
         """Give the run a number, and draw the epoch of its noise; asked again, the same. Raises: RefusedError."""
@@ -161,6 +169,23 @@ class Agreement:
                     f"set {name} = {approved.clauses[name]:g} under [contract] of the bank's node.toml, "
                     f"or ask {party} to approve the job again",
                 )  # fmt: skip
+
+    def _pin(self, job: str, contract: Contract, approval: Approval | None, scoring: bool) -> None:
+        """Hold a job to the clauses of its first greeting since it was approved.
+
+        Other ones, told in turn, would be a ruler, since what one refuses and the next does not is a count; and they
+        would scale the noise of one question. Raises: RefusedError.
+        """
+        own, config = self._own, self._own.config
+        place = f"contract/{job}/{config.contract.digest}/{approval.approved if approval else ''}"
+        if own.budgets.pinned(config.bank, config.policy.account, place, contract.digest.encode()):
+            return
+        if scoring:
+            raise under_another_contract(config.party)
+        raise refuse(
+            config.party, CLAUSE, "the job was greeted for under other clauses before, and keeps those",
+            f"set [contract] of the bank's node.toml as it was, or ask {config.party} to approve the job again",
+        )  # fmt: skip
 
     def not_as_approved(self, thing: str) -> RefusedError:
         """The bank asks for what the approved file does not have."""

@@ -49,9 +49,9 @@ class Designs:
         """Lay columns out as whole numbers, and give the result a name. Raises: RefusedError, IntegrityError."""
         own, plan = self._own, self._agreement.approved_by_file(self._agreement.job).workload
         require_columns(own.config.party, self._agreement.contract, message.columns)
-        if not any(len(message.columns) <= model.columns for model in plan.models):
+        if message.model >= len(plan.models) or len(message.columns) > plan.models[message.model].columns:
             raise self._agreement.not_as_approved(f"plans no linear model of {len(message.columns)} columns")
-        layout = self._layouts.answerer(message.layout)
+        layout = self._layouts.in_job(message.layout)
         self._fix_encodings(message, layout.run)
         terms = terms_of(own.config.bank, own.config.party, layout.table, own.table.columns, message.columns)
         text = msgspec.json.encode(terms)
@@ -93,9 +93,11 @@ class Designs:
                 raise IntegrityError(self._own.config.bank, "asks before it has a hint", "run the job again")
             self._answerers[name] = self._build(name, kept)
         answerer = self._answerers[name]
-        answerer.layout = self._layouts.answerer(answerer.layout_name)
+        answerer.layout = self._layouts.in_job(answerer.layout_name)
         answerer.singly = self._tells_singly()
         answerer.planned = self._planned()
+        plan = self._agreement.plan
+        answerer.fits = sum(model.fits for model in plan.models if model.columns) if plan else None
         return answerer
 
     def _planned(self) -> Planned | None:

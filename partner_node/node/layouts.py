@@ -73,6 +73,11 @@ class Layouts:
         """Open a job, and remember it: after a restart, a training goes on in its middle."""
         self._agreement.require_job(opening.job)
         plan, facts = self._agreement.plan, self._facts(opening.layout)
+        own_name = digest(
+            b"fedwarn.v1 layout", facts["alignment"].encode(), self._bins.of(_cutting(facts)).digest
+        ).hex()
+        if own_name != opening.layout:
+            raise IntegrityError(self._own.config.bank, "opens a layout of another job's columns", "lay them out anew")
         if plan and not plan.admits(_cutting(facts), opening.equations):
             raise self._agreement.not_as_approved(f"does not plan {opening.equations} equations for one model")
         answerer = self.answerer(opening.layout)
@@ -87,7 +92,7 @@ class Layouts:
         plan = self._agreement.plan
         if plan and not any(model.bin_tables for model in plan.models):
             raise self._agreement.not_as_approved("counts no bins")
-        return count_bins(self.answerer(query.layout), query)
+        return count_bins(self.in_job(query.layout), query)
 
     def note(self, told: InformationValues) -> Noted:
         """Keep what the bank says of our columns, for whoever runs this node to read."""
@@ -116,6 +121,24 @@ class Layouts:
                 raise IntegrityError(self._own.config.bank, "asks before it has a hint", ALIGN_ANEW)
             self._answerers[layout] = self._build(layout, facts, keys.read_bytes() if keys.exists() else b"")
         return self._answerers[layout]
+
+    def in_job(self, layout: str) -> BoostingAnswerer:
+        """The same, for what only a run of the job under way may ask, of the columns that it was approved for.
+
+        Raises: IntegrityError: the layout is of other columns or bins. PeerError: its run is of another job.
+        """
+        facts = self._facts(layout)
+        own_name = digest(
+            b"fedwarn.v1 layout", facts["alignment"].encode(), self._bins.of(_cutting(facts)).digest
+        ).hex()
+        if own_name != layout:
+            raise IntegrityError(
+                self._own.config.bank, "asks of a layout of another job's columns", "lay them out anew"
+            )
+        answerer = self.answerer(layout)
+        if answerer.state.run is not None:
+            self._agreement.require_under_way(answerer.state.run.job)
+        return answerer
 
     def under(self, contract: Contract) -> None:
         """Other clauses hold from now on."""

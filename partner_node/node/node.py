@@ -82,7 +82,7 @@ class PartnerNode:
             case alignment.Matched() | alignment.Positions() | alignment.Dated():
                 return self._alignments.answerer
             case boosting.SumsQuery() | boosting.SplitQuery() | boosting.NodeSplitQuery() | boosting.Handles():
-                return self._layouts.answerer(message.layout)
+                return self._layouts.in_job(message.layout)
             case glm.CrossQuery() | glm.Coefficients() | glm.MaskedCoefficients() | glm.KeepTerms():
                 return self._designs.answerer(message.design)
         return None

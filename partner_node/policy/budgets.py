@@ -376,6 +376,14 @@ class Budgets:
                     "encode every column once a run",
                 )  # fmt: skip
 
+    def pinned(self, bank: str, account: str, place: str, value: bytes) -> bool:
+        """Whether this value, and no other, stands at a place; the first one that is named stays."""
+        with self.spending():
+            self._base.execute("INSERT OR IGNORE INTO encodings VALUES (?, ?, ?, ?)", (bank, account, place, value))
+            query = "SELECT value FROM encodings WHERE bank = ? AND account = ? AND place = ?"
+            (known,) = self._base.execute(query, (bank, account, place)).fetchone()
+        return bool(known == value)
+
     # -- splits --------------------------------------------------------------------------------------------------
 
     def reveal(self, bank: str, data: str, binning: bytes, alignment: str, split: Split, rows: bytes) -> None:

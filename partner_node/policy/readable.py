@@ -122,6 +122,7 @@ def readable(columns: Sequence[Entropy], bits: Bits, rows: int, elsewhere: float
     base = {c.column: min(c.whole, c.told + own[c.column] / n) for c in columns}
     left = {c.column: c.whole - base[c.column] for c in columns}
     more = sum(min(amount / n, sum(left.get(j, 0.0) for j in pool)) for pool, amount in pools)
+    more = min(more, sum(left.get(j, 0.0) for j in frozenset().union(*(pool for pool, amount in pools if amount))))
     share = min(1.0, (sum(base.values()) + more) / total)
     pooled = {j: sum(amount for pool, amount in pools if j in pool) / n for j in every}
     return Readable(share, {c.column: _share_of(c, base[c.column] + pooled[c.column]) for c in columns})

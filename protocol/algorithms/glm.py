@@ -177,7 +177,7 @@ class CrossQuery(Message, frozen=True):
 
     design: Digest
     label: Label
-    vectors: Annotated[int, Meta(ge=0, le=1 << 12)]
+    vectors: Annotated[int, Meta(ge=1, le=1 << 12)]
     sum_log2: SumLog2
     body: IntegerBody
     weight_sum_log2: SumLog2 = 0

@@ -54,7 +54,7 @@ def test_both_languages_have_the_same_placeholders() -> None:
     for key, sentence in messages.catalogue().items():
         assert set(sentence) == set(messages.LANGUAGES), key
         fields = [{name for _, name, _, _ in Formatter().parse(sentence[lang]) if name} for lang in messages.LANGUAGES]
-        assert fields[0] == fields[1], key
+        assert fields[0] - {"s"} == fields[1] - {"s"}, key  # Chinese has no plural
 
 
 def test_every_sentence_of_the_catalogue_is_used() -> None:
@@ -64,7 +64,7 @@ def test_every_sentence_of_the_catalogue_is_used() -> None:
     ]
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     built = re.compile(
-        r"^(metric|name|phase|figure|short|verdict|tag|bands_by|bar|watch|left_out|security|impute|level|clip|transform|scale)_"
+        r"^(metric|name|phase|figure|short|verdict|tag|bands_by|bar|watch|left_out|security|impute|level|clip|reading|transform|scale)_"
     )
     unused = [
         key

@@ -132,7 +132,7 @@ def test_scores_are_the_nodes_own_bit_for_bit_whatever_the_order_and_form_of_the
     turned = np.random.default_rng(1).permutation(400)
     np.testing.assert_array_equal(model.predict_proba(frame.drop(columns="bad").iloc[turned]), proba[turned])
     with federation.node(federation.config) as node:
-        scored = node.score(model.fitted_.model, read_rows(federation.config, model.model_, path), set())
+        scored = node.score(model.fitted_.model, read_rows(federation.config, model.fitted_.model, path), set())
     by_id = dict(zip((i.decode() for i in scored.ids), scored.score.tolist(), strict=True))
     assert [by_id[name] for name in test["id"]] == proba[:, 1].tolist()
     np.testing.assert_array_equal(model.predict(test), proba[:, 1] > 0.5)

@@ -15,7 +15,7 @@ from partner_node.config import load_config
 from partner_node.node.carried import CACHE, Carried, CarriedPartner
 from partner_node.node.service import PartnerService
 from protocol.job import load_job
-from protocol.messages import Refusal
+from protocol.messages import Refusal, decode, encode
 from protocol.transport.in_process import InProcess
 from protocol.wire.envelope import Envelope, Serve
 from tests.e2e.tables import scenario
@@ -119,7 +119,8 @@ def test_another_message_under_the_number_of_the_last_is_refused_by_any_worker(c
     _, workers, _ = carried
     partner = workers["telecom"]
     envelope, _, _ = partner.last
-    changed = Envelope(envelope.session, envelope.sequence, envelope.kind, envelope.body + b"\0")
+    other = msgspec.structs.replace(decode(envelope.kind, envelope.body), job="f" * 64)
+    changed = Envelope(envelope.session, envelope.sequence, envelope.kind, encode(other))
     reply = partner.by_another(changed)
     assert reply.kind == Refusal.KIND
     assert b"another message under the number of its last one" in reply.body

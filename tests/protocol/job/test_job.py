@@ -147,7 +147,7 @@ REFUSED = {
     "no partner": (changed("parties", to={"bank": {"columns": ["own"]}}), "0 partners, and 1 to 40"),
     "forty-one": (changed("parties", to={p: {"columns": [p]} for p in MANY}),
             "41 partners, and 1 to 40"),
-    "no columns": (changed("parties", "bureau", "columns", to=[]), "the key 'parties.bureau.columns'"),
+    "no columns": (changed("parties", "bureau", "columns", to=[]), "bureau has no columns"),
     "no split column": (changed("split", "kind", to="column"), "needs split.column"),
     "no time": (lambda job: (job["data"].pop("time"), job["split"].update(kind="time")), "needs data.time"),
     "nothing to train on": (changed("split", "validation", to=0.8), "leave no rows to train on"),

@@ -4,11 +4,12 @@ All of it outlives a run. An alignment serves every job on the same table, a hin
 the same alignment and binning, and a revealed split is never asked again.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.config import BankConfig
 from bank_node.scoring.rows import Rows
-from bank_node.standing.books import compare, enter_greeting, seen
+from bank_node.standing.books import compare, seen, sign_greeting
 from bank_node.standing.hints import Hints
 from bank_node.standing.known import load_known
 from protocol.algorithms import agreement
@@ -28,7 +29,7 @@ from protocol.algorithms.boosting import Splits
 from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
-from protocol.errors import ALIGN_ANEW, DataError, IntegrityError
+from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, TransportError
 from protocol.he.engines import integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT
@@ -38,6 +39,7 @@ from protocol.role import Exchange, ask, drive
 from protocol.table import Table
 from protocol.table.dates import coded, grid_keys
 
+LOG: Final = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 """Told a phase, how much of it is done, and how much there is."""
 
@@ -55,7 +57,7 @@ class Standing:
 
     def __post_init__(self) -> None:
         require(self.config.engine, self.config.party)
-        config, self._kit_key = self.config, b""
+        config, self._master = self.config, b""
         own_folder(config.state)
         self._hints = Hints(config.state / "hints", config.party, config.engine, self.progress)
 
@@ -67,14 +69,27 @@ class Standing:
 
     def seal_under(self, master: bytes) -> None:
         """Seal all that follows under the keys of one run. master: drawn for it alone."""
-        self._kit_key = derive(master, "engine", self.config.engine.encode())
+        self._master = master
+
+    @property
+    def _kit_key(self) -> bytes:
+        """The key from which this engine's sealing keys are derived; an empty master would make them guessable."""
+        if not self._master:
+            raise ValueError("nothing is sealed before a run has its master")
+        return derive(self._master, "engine", self.config.engine.encode())
 
     def agree(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
-        """The first exchange with each partner. job: digest of what is about to be run; pools: to be scored by.
+        """The first exchange with each partner, and with an empty job the last one of a run.
 
-        Raises: PeerError: the nodes are not set alike. RefusedError: a partner has not approved the job.
+        Args:
+            job: digest of what is about to be run.
+            pools: to be scored by.
+
+        Raises:
+            PeerError: the nodes are not set alike.
+            RefusedError: a partner has not approved the job, or a state folder is an older copy.
         """
-        books = enter_greeting(self.config, partners, job)
+        books = sign_greeting(self.config)
         hellos = {
             p: Hello(terms=self.terms, job=job, pool=(pools or {}).get(p, ""), books=books, yours=seen(self.config, p))
             for p in partners
@@ -83,6 +98,17 @@ class Standing:
             self.contracts[party] = agreement.agree(self.terms, welcome.terms)
             self.welcomes[party] = welcome
         compare(self.config, {p: self.welcomes[p] for p in partners})
+
+    def take_leave(self, partners: Sequence[str]) -> None:
+        """Greet once more after a run, for no job: each side then holds the other's state as the run has left it.
+
+        A copy of a state folder from before or during the run is noticed only by a later signed state. The run is
+        whole without it: a partner that is gone by then is logged, and no error.
+        """
+        try:
+            self.agree(partners, "")
+        except TransportError as error:
+            LOG.warning("%s was not greeted after the run: %s", error.party, error)
 
     def align(self, partners: Sequence[str], anew: bool = False) -> dict[str, BankAlignment]:
         """The alignments with these partners; kept ones of the same two tables are used again.

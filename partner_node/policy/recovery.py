@@ -23,7 +23,7 @@ from partner_node.config import PartnerConfig
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import Approvals
 from partner_node.policy.readable import Bits
-from protocol.algorithms.agreement import Hello, Welcome
+from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.runs import RunOpened
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.errors import IntegrityError, UsageError
@@ -62,7 +62,6 @@ class _Fields(msgspec.Struct, frozen=True):
     pool: Text = ""
     information_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
     books: _State | None = None
-    yours: _State | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,8 @@ class _Passed:
 
     @property
     def counter(self) -> int:
-        """How far this node's books were."""
-        state = {Hello.KIND: self.fields.yours, Welcome.KIND: self.fields.books}.get(self.kind)
-        return state.counter if state else 0
+        """How far this node's books were, as it showed them: the receipt has what passed before."""
+        return self.fields.books.counter if self.kind == Welcome.KIND and self.fields.books else 0
 
 
 def recover(

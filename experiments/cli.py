@@ -83,7 +83,7 @@ def scenario(
     path = out or Path(f"{table.name.split('.')[0]}.toml")
     found = new_scenario(table, path)
     parties = {party: len(columns) for party, columns in found.parties.items()}
-    TALK.out.print(f"{path}: label {found.label!r}, columns by party {parties}", soft_wrap=True, markup=False)
+    TALK.out.print(f"{path}: label {found.label!r}, columns by party {parties}", soft_wrap=True)
     return {"scenario": str(path), "label": found.label, "id": list(found.id), "parties": parties}
 
 
@@ -158,3 +158,4 @@ verbs.command(name="sweep")(lab_verbs.sweep_)
 verbs.command(name="frontier")(lab_verbs.frontier_)
 verbs.command(name="index")(lab_verbs.index_)
 verbs.command(name="value")(lab_verbs.value_)
+verbs.command(name="attack")(lab_verbs.attack_)

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
+from bank_node.evaluation.headline import dimmed
 from bank_node.evaluation.intervals import Uplift
+from experiments.attacks.yields import as_values, yield_table
 from experiments.pages.index import index_page
 from experiments.sweeps.document import SweepResult
 from experiments.sweeps.frontier import KNOBS, Frontier, frontier
@@ -15,7 +18,7 @@ from experiments.sweeps.plan import load_sweep
 from experiments.sweeps.sweep import Manner, sweep
 from experiments.value.document import Value
 from experiments.value.value import value
-from protocol.errors import UsageError
+from protocol.errors import IntegrityError, UsageError
 from protocol.node.command import TALK
 from protocol.node.files import write_whole
 
@@ -135,12 +138,28 @@ def _value_table(found: Value) -> Table:
     return table
 
 
-def _worded(metric: str, change: Uplift) -> str:
+def _worded(metric: str, change: Uplift) -> Text:
     form = "+,.4g" if metric == "money" else "+.4f"
     value, low, high = (format(number, form).replace("-", "−") for number in (change.value, change.low, change.high))
-    return f"{value}\n[dim]{low} to {high}[/]"
+    return dimmed(value, f"{low} to {high}")
 
 
 def _told(result: SweepResult) -> str:
     done, failed = result.count("done"), result.count("failed")
     return f"{done} of {len(result.runs)} runs done" + (f", {failed} failed (--retry-failed)" if failed else "")
+
+
+def attack_(
+    run: Annotated[
+        Path | None, typer.Argument(help="The folder of a finished `fedwarn run`; without, a made-up table.")
+    ] = None,
+) -> dict[str, Any]:
+    """Lie to both sides at every kind of message, and say what each lie gains, its bound, and a control."""
+    rows = yield_table(run.resolve() if run else None)
+    told = Table("lies", "message", "attack", "unit", "gained", "bound", "guard off", box=SIMPLE_HEAD)
+    for row in rows:
+        figures = (f"{value:g}" for value in (round(row.gained, 3), row.bound, round(row.control, 3)))
+        told.add_row(row.side, row.kind, row.attack, row.unit, *figures)
+    TALK.out.print(told, highlight=False)
+    failed = [row for row in rows if not row.holds]
+    return {"rows": as_values(rows), "exit_code": IntegrityError.exit_code if failed else 0}

@@ -55,7 +55,7 @@ def serve(config: Config = HERE) -> dict[str, Any]:
     with PartnerService(settings) as service:
         server = serve_grpc(
             settings.listen, identity, service.serve, peers=[settings.bank], bound=service.most_bytes,
-            health=settings.health,
+            unread=service.unread, health=settings.health,
         )  # fmt: skip
         TALK.say(f"{settings.party} answers {settings.bank} on {settings.listen}")
         stopped.wait()
@@ -117,7 +117,7 @@ def approve(
 def _say(lines: Iterable[str]) -> None:
     """Print lines on stdout as they are: a terminal wraps them, and a pipe gets them whole."""
     for line in lines:
-        TALK.out.print(line, soft_wrap=True, highlight=False, markup=False)
+        TALK.out.print(line, soft_wrap=True, highlight=False)
 
 
 @verbs.command()

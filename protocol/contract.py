@@ -29,8 +29,8 @@ class Contract(WithAddedKeys):
     min_glm_columns, max_glm_columns: of a partner in a generalised linear model; fewer would show single columns in its
     partial scores. score_decimals: to which these are rounded.
     masked_scores: whether partners that share one order of rows hide their partial scores in the sum of all partners'.
-    max_readable_share: share of the entropy of the partner's bins that a bank could read at worst; 1: what the approved
-    job needs.
+    max_readable_share: share of the entropy of the partner's bins that a bank could read at worst, in (0, 1]. 1 stands
+    for an absent clause: the bank may read what the approved job needs, which the job's equations and releases limit.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
 

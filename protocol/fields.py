@@ -4,6 +4,7 @@ Names and sentences are printable text of one line; identifiers are digests in h
 lead out of a folder; numbers have ranges; arrays have declared axes, lengths and values.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
@@ -31,6 +32,8 @@ Keys = Annotated[bytes, Meta(max_length=1 << 28)]
 _UNSHOWN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Control, format (bidirectional marks among them), surrogate, private, unassigned; line and paragraph separators."""
 _MARKUP: Final = "<>"
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula; some read the full-width forms as well."""
 
 
 def printable(text: str) -> bool:
@@ -43,7 +46,20 @@ def as_shown(text: str, most: int = 1000) -> str:
     shown = "".join(
         letter if unicodedata.category(letter) not in _UNSHOWN else f"\\u{{{ord(letter):x}}}" for letter in text[:most]
     )
-    return shown if len(text) <= most else f"{shown}..."
+    return shown if max(len(text), len(shown)) <= most else f"{shown[:most]}..."
+
+
+def as_cell(text: str) -> str:
+    """A text of a peer's as a cell of a CSV file: no spreadsheet takes it for a formula."""
+    shown = as_shown(text, 10_000)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def as_shown_in_json(line: str) -> str:
+    """The same JSON, in which characters that cannot be shown are escaped."""
+    if printable(line):
+        return line
+    return "".join(letter if printable(letter) else json.dumps(letter)[1:-1] for letter in line)
 
 
 def require_names(*names: str) -> None:

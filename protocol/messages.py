@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from protocol.fields import NameOrNone, Sentence, as_shown, require_printable
+from protocol.fields import NameOrNone, Sentence, as_shown, as_shown_in_json, require_printable
 
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
@@ -25,6 +25,7 @@ MOST_AXES: Final = 4
 MOST_EMPTY: Final = 1 << 24
 """Length of an axis of an array without data: the hint of an engine that needs none has a row a bin."""
 MOST_FIELDS: Final = 16_000
+"""Bytes of what the ledger keeps of a message's fields, in UTF-8."""
 MOST_BYTES: Final = 1 << 16
 """Of a body without arrays, unless its declaration says otherwise."""
 Bound = int | Callable[[int], int]
@@ -96,19 +97,24 @@ class Refusal(Message, frozen=True):
 
 
 class Malformed(ValueError):
-    """The bytes are not a message of the stated kind. Holds no content."""
+    """The bytes are not a message of the stated kind. Holds no content. rule: what they break."""
+
+    def __init__(self, *args: object, rule: str = "codec") -> None:
+        super().__init__(*args)
+        self.rule = rule
 
 
 def cleartext(message: Message) -> str:
     """What a message says in clear, as one line of JSON: for the ledger, and for whoever looks into it later.
 
-    Arrays are told by dtype and shape, bytes by their number and SHA-256. A line of more than `MOST_FIELDS` characters
-    is cut, and ends with the SHA-256 of the whole.
+    Arrays are told by dtype and shape, bytes by their number and SHA-256. A line of more than `MOST_FIELDS` bytes is
+    cut, and ends with the SHA-256 of the whole. Characters that cannot be shown are escaped as JSON escapes them.
     """
-    line = msgspec.json.encode(_told(message)).decode()
-    if len(line) <= MOST_FIELDS:
-        return line
-    return line[:MOST_FIELDS] + f"... sha256 {hashlib.sha256(line.encode()).hexdigest()}"
+    whole = msgspec.json.encode(_told(message))
+    line = as_shown_in_json(whole[:MOST_FIELDS].decode(errors="ignore")).encode()
+    if max(len(whole), len(line)) <= MOST_FIELDS:
+        return line.decode()
+    return f"{line[:MOST_FIELDS].decode(errors='ignore')}... sha256 {hashlib.sha256(whole).hexdigest()}"
 
 
 def _told(value: object) -> object:
@@ -136,6 +142,12 @@ def most_bytes(kind: str, rows: int) -> int:
         raise Malformed(f"unknown message kind {as_shown(kind, 40)!r}")
     bound = CATALOGUE[kind].BOUND
     return bound if isinstance(bound, int) else bound(rows)
+
+
+def require_size(kind: str, size: int, most: int) -> None:
+    """Raises: Malformed: a body of this kind has more than so many bytes."""
+    if size > most:
+        raise Malformed(f"a {kind} of {size} bytes, where {most} are the most", rule="size")
 
 
 def encode(message: Message) -> bytes:

@@ -10,15 +10,19 @@ moved to another worker, and resumed.
 """
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from protocol.errors import BY_CODE, IntegrityError, PeerError
+from protocol.fields import as_shown
 from protocol.messages import Message, Refusal
 
 Requests = Mapping[str, Message]
 Replies = Mapping[str, Message]
 Exchange = Callable[[Requests], Replies]
 """A transport, as a script's driver sees it: one request to each named party, one reply from each."""
+
+MOST_SHOWN: Final = 500
+"""Characters of a sentence that a peer wrote; more of it would hide what this node says itself."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -70,7 +74,8 @@ def drive(script: Script[T], exchange: Exchange) -> T:
 
 def _of_type(party: str, reply: Message, expected: type[M]) -> M:
     if isinstance(reply, Refusal):
-        raise BY_CODE.get(reply.code, PeerError)(reply.party, reply.thing, reply.remedy, reply.rule)
+        shown = (as_shown(text, MOST_SHOWN) for text in (reply.party, reply.thing, reply.remedy, reply.rule))
+        raise BY_CODE.get(reply.code, PeerError)(*shown)
     if not isinstance(reply, expected):
         raise PeerError(
             party,

@@ -53,7 +53,7 @@ class Workspace:
         self.asked_partners = tuple(p for p in self.partners if self.columns.partners[p.name].places)
         self._all_sampled = bool(self.sampled.all())
         self._own = np.ascontiguousarray(self.bins[:, list(self.columns.bank.places)])
-        require_bins(self._own, self.columns.bank.offsets)
+        require_bins(self._own, self.columns.bank.offsets, self.sampled)
 
     def root(self, fit: I64, rows: I64) -> Node:
         """The node of all rows."""

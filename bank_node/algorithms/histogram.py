@@ -33,12 +33,15 @@ def sums_per_bin(bins: U8, offsets: I64, rows: Rows, values: I64) -> I64:
     return out
 
 
-def require_bins(bins: U8, offsets: I64) -> None:
-    """Raises: ValueError: a bin lies outside its column. Called once a table, since it reads every bin."""
+def require_bins(bins: U8, offsets: I64, rows: npt.NDArray[np.bool_]) -> None:
+    """Raises: ValueError: a bin of these rows lies outside its column. Called once a tree, since it reads every bin.
+
+    rows: those that are summed; others may have what the training part did not, such as the first missing value.
+    """
     if (
         bins.ndim != 2
         or offsets.shape != (bins.shape[1] + 1,)
-        or (bins.max(axis=0, initial=0) >= np.diff(offsets)).any()
+        or (bins.max(axis=0, initial=0, where=rows[:, None]) >= np.diff(offsets)).any()
     ):
         raise ValueError("a bin lies outside its column")
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from bank_node.evaluation.document import Report, Rung
 from bank_node.evaluation.measures import sensitive_metric
 from bank_node.evaluation.wording import figure, rate_text, signed
+from protocol.fields import as_shown
 
 
 def headline_table(report: Report) -> Table:
@@ -21,7 +23,7 @@ def headline_table(report: Report) -> Table:
     for column in (*(head for name in names for head in (_short(name), "uplift")), "information\nshare"):
         table.add_column(column, justify="right")
     for rung in report.rungs:
-        name = f"{rung.name}\n[dim]{rung.model}[/]" if several_models else rung.name
+        name = dimmed(rung.name, rung.model) if several_models else rung.name
         table.add_row(name, *_cells(rung, names), style="dim" if rung.placebo else None)
     return table
 
@@ -31,7 +33,12 @@ def _title(report: Report) -> str:
     return " · ".join([*marks, report.title.en])
 
 
-def _cells(rung: Rung, names: Sequence[str]) -> list[str]:
+def dimmed(first: str, second: str) -> Text:
+    """A cell of two lines, the second one dim."""
+    return Text.assemble(as_shown(first), "\n", (as_shown(second), "dim"))
+
+
+def _cells(rung: Rung, names: Sequence[str]) -> list[str | Text]:
     shares = [f"{party} {leak.information_share:.2f}" for party, leak in rung.leakage.items()]
     pairs = [cell for name in names for cell in (_value(rung, name), _change(rung, name))]
     return [*pairs, "\n".join(shares)]
@@ -48,8 +55,8 @@ def _value(rung: Rung, name: str) -> str:
     return figure(name, rung.metrics[name].value)
 
 
-def _change(rung: Rung, name: str) -> str:
+def _change(rung: Rung, name: str) -> str | Text:
     change = rung.uplift[name]
     if change.low == change.high == 0:
         return ""
-    return f"{signed(name, change.value)}\n[dim]{signed(name, change.low)} to {signed(name, change.high)}[/]"
+    return dimmed(signed(name, change.value), f"{signed(name, change.low)} to {signed(name, change.high)}")

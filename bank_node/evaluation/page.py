@@ -55,6 +55,7 @@ def render_page(report: Report, scored: Scored) -> str:
             second=sensitive_metric(report.task),
             disclosures=_disclosures(report),
             leaks=_leaks(report),
+            readable=_readable(report),
             linear=[rung for rung in report.rungs if rung.linear],
             scores_summed=any(leak.summed for rung in report.rungs for leak in rung.leakage.values()),
             scores_each=any(rung.linear and len(rung.leakage) > 1 for rung in report.rungs),
@@ -119,6 +120,11 @@ def _leaks(report: Report) -> dict[str, list[Rung]]:
         for party in rung.leakage:
             found[party].append(rung)
     return dict(found)
+
+
+def _readable(report: Report) -> dict[str, float]:
+    """By partner: the share of its bins that a bank which deviates could have read after the last rung."""
+    return {party: max(rung.leakage[party].readable_share for rung in rungs) for party, rungs in _leaks(report).items()}
 
 
 def _disclosures(report: Report) -> list[DisclosureRow]:

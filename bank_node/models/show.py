@@ -94,5 +94,5 @@ def _label(model: ModelFolder, node: TreeNode) -> str:
 def _of_bank(split: BankSplit) -> str:
     if split.among or split.others:
         more = f" and {len(split.among) - _SHOWN} more" if len(split.among) > _SHOWN else ""
-        return f"{split.column} is one of {', '.join(split.among[:_SHOWN])}{more}".replace("[", r"\[")
-    return f"{split.column} {'is there' if split.below is None else f'< {split.below:g}'}".replace("[", r"\[")
+        return f"{split.column} is one of {', '.join(split.among[:_SHOWN])}{more}"
+    return f"{split.column} {'is there' if split.below is None else f'< {split.below:g}'}"

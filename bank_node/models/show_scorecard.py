@@ -1,7 +1,6 @@
 """A scorecard for the eye: points by characteristic and attribute."""
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from bank_node.models.scorecard import Characteristic, Scorecard
@@ -22,13 +21,13 @@ def scorecard_table(card: Scorecard) -> Table:
         table.add_column(name, justify="right")
     for one in card.characteristics:
         for place, attribute in enumerate(one.attributes):
-            names = (escape(one.party), escape(one.name) + _remark(one)) if not place else ("", "")
+            names = (one.party, one.name + _remark(one)) if not place else ("", "")
             figures = (
                 f"{100 * attribute.bad_rate:.1f}%",
                 f"{attribute.woe:+.3f}",
                 f"{attribute.points:.{scale.decimals}f}",
             )
-            table.add_row(*names, escape(attribute.name), *figures)
+            table.add_row(*names, attribute.name, *figures)
     return table
 
 

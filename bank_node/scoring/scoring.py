@@ -155,7 +155,9 @@ def answers_of(
             folder.require_contract(partner, standing.contracts[partner])
         alignments = align(asked)
         script = scorer_of(folder.model).ask(folder.about.pool, alignments, folder.masked)
-        return alignments, drive(script, standing.exchange)
+        answers = drive(script, standing.exchange)
+    standing.part(asked, job="", pools=folder.about.pool)
+    return alignments, answers
 
 
 def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:

@@ -29,7 +29,7 @@ from protocol.algorithms.boosting import Splits
 from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
-from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, TransportError
+from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, RefusedError, TransportError
 from protocol.he.engines import integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT
@@ -99,16 +99,19 @@ class Standing:
             self.welcomes[party] = welcome
         compare(self.config, {p: self.welcomes[p] for p in partners})
 
-    def take_leave(self, partners: Sequence[str]) -> None:
-        """Greet once more after a run, for no job: each side then holds the other's state as the run has left it.
+    def part(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
+        """Greet again at the end: each side then holds the other's state of books as the run has left it.
 
         A copy of a state folder from before or during the run is noticed only by a later signed state. The run is
-        whole without it: a partner that is gone by then is logged, and no error.
+        whole without it: a partner that is gone, or refuses by now, is logged.
+        Raises: as `agree`, of this node alone.
         """
         try:
-            self.agree(partners, "")
-        except TransportError as error:
-            LOG.warning("%s was not greeted after the run: %s", error.party, error)
+            self.agree(partners, job, pools)
+        except (TransportError, RefusedError) as error:
+            if error.party == self.config.party:
+                raise
+            LOG.warning("%s was not greeted at the end of the run: %s", error.party, error)
 
     def align(self, partners: Sequence[str], anew: bool = False) -> dict[str, BankAlignment]:
         """The alignments with these partners; kept ones of the same two tables are used again.

@@ -53,7 +53,7 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     if job.split.folds:
         training.folds = assign_folds(job.split, table, parts == "train", job.task)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)
-    standing.take_leave(partners)
+    standing.part(partners, job.sha256)
     return training
 
 

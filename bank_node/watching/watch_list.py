@@ -1,6 +1,7 @@
 """The watch list: red and amber rows, worst first, each with its reasons. Alerts stay in memory until all are there.
 
-Columns: id, band, score, pd, amount (empty where none is declared), reasons (joined by "; ", strongest first).
+Columns: id, band, score, pd, amount (empty where none is declared), reasons (joined by "; ", strongest first). Reasons
+name partners' columns, so that no spreadsheet takes them for a formula.
 """
 
 import csv
@@ -20,6 +21,7 @@ from bank_node.models.folder import ModelFolder
 from bank_node.watching.explaining import ToldOf, explain
 from bank_node.watching.reasons import reasons_of
 from protocol.errors import DataError, UsageError
+from protocol.fields import as_cell
 from protocol.messages import F64
 from protocol.node.files import writing_whole
 from protocol.table import Column
@@ -51,7 +53,7 @@ class _Alert:
     def line(self) -> tuple[object, ...]:
         """As it is written; floats exactly."""
         amount = "" if np.isnan(self.amount) else self.amount
-        return self.id, BANDS[self.band], self.score, self.pd, amount, self.reasons
+        return self.id, BANDS[self.band], self.score, self.pd, amount, as_cell(self.reasons)
 
 
 class WatchList:

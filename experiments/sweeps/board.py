@@ -43,9 +43,7 @@ class Board:
             self._took[name] = time.monotonic() - self._since[name]
             ended = sum(state in _ENDED for state in self._at.values())
         why = f": {error['thing']}" if error else ""
-        self._console.print(
-            f"{ended}/{len(self._at)} {at} {self._labels[name]}{why}", soft_wrap=True, markup=False, highlight=False
-        )
+        self._console.print(f"{ended}/{len(self._at)} {at} {self._labels[name]}{why}", soft_wrap=True, highlight=False)
 
     def _table(self) -> Table:
         with self._lock:

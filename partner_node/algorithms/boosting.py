@@ -173,7 +173,7 @@ class BoostingAnswerer:
 
     def spend(
         self, run: Run, checked: CheckedQuery[Any], labels: Sequence[Label], requests: Sequence[bytes], each: int,
-        told: Mapping[int, float],
+        told: Mapping[str, float],
     ) -> None:  # fmt: skip
         """Enter questions, and the flooding of their hint, before they are answered: all, or none.
 
@@ -187,30 +187,27 @@ class BoostingAnswerer:
                 self.budgets.spend_flood(checked.hint, checked.cost * len(checked.labels) * len(new) / len(asked))
                 self.tell(Bits({column: bits * len(new) for column, bits in told.items()}))
 
-    def bits_of(self, columns: Sequence[int], fields: Sequence[tuple[int, float]]) -> dict[int, float]:
-        """What the sums of one vector tell at worst of each column, by its number. fields: (bits, sigma) of each."""
-        shapes = self.table.shapes
-        return {shapes[j].number: vector_bits(shapes[j].size, fields) for j in columns}
+    def bits_of(self, columns: Sequence[int], fields: Sequence[tuple[int, float]]) -> dict[str, float]:
+        """What the sums of one vector tell at worst of each column, by its name. fields: (bits, sigma) of each."""
+        return {self.table.names[j]: vector_bits(self.table.shapes[j].size, fields) for j in columns}
 
     def tell(self, told: Bits) -> None:
         """Enter what an answer tells at worst. Raises: RefusedError: the bank could then read too much."""
         self.budgets.add_bits(self.state.bank, self.state.data, told)
-        most, now = self.contract.max_readable_share, self.readable
-        if most < 1 and now.share > most:
+        most = self.contract.max_readable_share
+        if most < 1 and (share := self.readable.share) > most:
             raise refuse(
                 self.party, "max_readable_share",
-                f"a bank that deviates could then read {now.share:.3f} of its bins, and {most:g} is agreed",
-                "train fewer encrypted trees, or agree on more",
+                f"after the answer a bank that deviates could have read a share of {share:.3f} of the bins, "
+                f"and {most:g} is agreed",
+                "train fewer encrypted trees, or agree on a higher clause",
             )  # fmt: skip
 
     @property
     def readable(self) -> Readable:
         """What a bank that deviated from the protocol could have read so far, at most."""
-        meter, shapes = self._information, self.table.shapes
-        columns = [
-            Entropy(shape.number, whole, told)
-            for shape, whole, told in zip(shapes, meter.whole, meter.told, strict=True)
-        ]
+        meter = self._information
+        columns = [Entropy(*one) for one in zip(self.table.names, meter.whole, meter.told, strict=True)]
         bits = self.budgets.bits(self.state.bank, self.state.data)
         return readable(columns, bits, min(self.state.matches, self.state.records), self._other_shares())
 

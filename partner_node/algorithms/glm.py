@@ -214,21 +214,16 @@ class GlmAnswerer:
                     budgets.spend_flood(one.hint, one.cost * len(one.labels))
                 self.layout.tell(Bits(self._bits_of(asked)))
 
-    def _bits_of(self, asked: Sequence["_Vectors"]) -> dict[int, float]:
-        """What sums tell at worst of each column, by its number; a product of two columns tells of both."""
-        told: dict[int, float] = {}
+    def _bits_of(self, asked: Sequence["_Vectors"]) -> dict[str, float]:
+        """What sums tell at worst of each column, by its name; a product of two columns tells of both."""
+        told: dict[str, float] = {}
         factors = product_rows(len(self.terms))
         for one in asked:
             bits = bits_of_sums(one.rows, len(self.terms), one.sum_log2) * len(one.labels)
             for pair, amount in zip(factors[one.rows].tolist(), bits.tolist(), strict=True):
-                for column in {self._number(term) for term in pair if term >= 0}:
+                for column in {self.terms[term].column for term in pair if term >= 0}:
                     told[column] = told.get(column, 0.0) + amount
         return told
-
-    def _number(self, term: int) -> int:
-        """The column of a term, by its number in the table."""
-        table = self.layout.table
-        return table.numbers[table.names.index(self.terms[term].column)]
 
     def _high_bits(self, epoch: bytes, checked: CheckedQuery[Any], rows: I64, sum_log2: int) -> I64:
         """Random bits above those that the sums need, shape (B, len(rows)); none on engines that are not modular."""
@@ -288,7 +283,7 @@ class GlmAnswerer:
                 return
             budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
             self._require_planned(kind, budgets.releases(state.bank, state.data, run, kind))
-            pool = frozenset(self._number(k) for k in range(len(self.terms)))
+            pool = frozenset(term.column for term in self.terms)
             rows = min(state.matches, state.records)
             layout.tell(Bits(pools={pool: rows * release_bits(layout.contract.score_decimals)}))
 

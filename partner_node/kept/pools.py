@@ -75,7 +75,7 @@ class Pools:
         pool = self._read(name)
         if pool.contract != contract.digest:
             raise RefusedError(
-                self._party, "the model was trained under another contract than holds now", "train it again"
+                self._party, "the model was trained under another contract than holds now", "train it again", "contract"
             )
         return pool
 

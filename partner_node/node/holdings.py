@@ -1,9 +1,11 @@
 """What a partner's node holds: settings, table, budgets, approvals, pools, and its key. The desks share it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from partner_node.algorithms.binning import require_named, require_ordered, require_preparable
 from partner_node.algorithms.masks import Masks
@@ -20,6 +22,8 @@ from protocol.he.streams import derive, digest
 from protocol.identity import load_identity
 from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
+
+LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
     naming_key = digest(b"fedwarn.v1 names", seed.encode()) if seed else key
     budgets = open_budgets(config)
     budgets.open_account(config.policy.account, table.sha256)
+    if why := budgets.books.behind:
+        LOG.warning("%s answers nothing but greetings before `recover`: %s", config.party, why)
     return Holdings(
         config=config,
         table=table,

@@ -7,6 +7,7 @@ from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
+from partner_node.policy.readable import Bits, release_bits
 from protocol.algorithms import glm
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.sealing import RowKeys, seal_scores
@@ -30,7 +31,7 @@ class Scores:
         kept = own.pools.find(query.pool, contract)
         revoked = {query.pool, "all"} & set(config.policy.revoked_pools)
         if revoked or set(kept.columns) & set(config.policy.revoked_columns):
-            raise RefusedError(config.party, "has revoked the model", "train another one")
+            raise RefusedError(config.party, "has revoked the model", "train another one", "revoked")
         self._agreement.approved(kept.job)
         if kept.terms is not None:
             self._agreement.approved_by_file(kept.job)
@@ -59,13 +60,22 @@ class Scores:
         self._require_among(query, kept)
         aligned = self._alignments.find(query.alignment)
         values = values_of(kept.terms, own.table.columns, config.party)
-        own.budgets.spend_release(config.bank, query.alignment, query.pool, self._agreement.contract.score_releases)
+        self._spend(query, kept, min(aligned.matches, own.table.rows))
         scores = scores_of(values, kept.coefficients, aligned.order, decimals)
         if not query.group:
             return _sealed(aligned.row_keys, query.pool, glm.TermScores(decimals=decimals, scores=scores))
         mask = f"{self._masks.kept(query.group).subject}/scores"
         hidden = self._masks.hide(query.group, mask, glm.in_units(scores, decimals))
         return glm.MaskedTermScores(scores=hidden)
+
+    def _spend(self, query: ScoringQuery, kept: KeptTerms, rows: int) -> None:
+        """Enter one release, and the bits that it tells at worst; rows: whose scores the bank can read."""
+        own, contract = self._own, self._agreement.contract
+        bank, account = own.config.bank, own.config.policy.account
+        pool = frozenset(term.column for term in kept.terms)
+        with own.budgets.spending():
+            if own.budgets.spend_release(bank, query.alignment, query.pool, contract.score_releases):
+                own.budgets.add_bits(bank, account, Bits(pools={pool: rows * release_bits(contract.score_decimals)}))
 
     def _require_among(self, query: ScoringQuery, kept: KeptTerms) -> None:
         """Raises: RefusedError: the scores would be hidden in the sum of fewer, or other, partners than the model's."""

@@ -5,7 +5,7 @@ from partner_node.config import PartnerConfig
 from partner_node.kept.cache import Cache
 from partner_node.node.node import PartnerNode
 from protocol.ledger import Ledger
-from protocol.messages import Message, most_bytes
+from protocol.messages import Malformed, Message, most_bytes
 from protocol.node.files import machine_told, own_folder
 from protocol.wire.envelope import Envelope, Mark
 from protocol.wire.session import PartnerSessions
@@ -45,6 +45,10 @@ class PartnerService:
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
         """The reply to one envelope of an authenticated peer."""
         return self._sessions.serve(peer, envelope)
+
+    def unread(self, peer: str, head: Envelope, error: Malformed) -> Envelope:
+        """The refusal of an envelope of which a transport read no more than the head."""
+        return self._sessions.unread(peer, head, error)
 
     def most_bytes(self, kind: str) -> int:
         """Bytes of a request at most, by its kind and the rows of this node. Raises: Malformed: no such kind."""

@@ -10,7 +10,7 @@ no new budget. Which files were served under an account is recorded with it.
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -194,7 +194,8 @@ class Budgets:
         if row is None:
             raise IntegrityError(bank, f"asks for run {number} of a job that it has not opened", "open a run first")
         if not row[0]:
-            raise RefusedError(bank, f"asks for run {number} of a job, which is closed for good", "open a new run")
+            thing = f"asks for run {number} of a job, which is closed for good"
+            raise RefusedError(bank, thing, "open a new run", "run")
         return Run(job, number, self._unwrapped(job, row[0]), row[1])
 
     def _unwrapped(self, job: str, epoch: bytes) -> bytes:
@@ -238,7 +239,8 @@ class Budgets:
         with self.spending():
             spent = self.flood_spent(hint)
             if spent + cost > FLOOD_BUDGET:
-                raise RefusedError(self._party, "the flood budget of its hint is spent", "align again for a new hint")
+                thing = "the flood budget of its hint is spent"
+                raise RefusedError(self._party, thing, "align again for a new hint", "flood")
             self._base.execute("INSERT OR REPLACE INTO flood VALUES (?, ?)", (hint, spent + cost))
             self._enter("flood", hint, cost)
 
@@ -335,16 +337,17 @@ class Budgets:
                 "asked", "run the job as it was approved",
             )  # fmt: skip
 
-    def spend_release(self, bank: str, alignment: str, label: str, limit: int) -> None:
+    def spend_release(self, bank: str, alignment: str, label: str, limit: int) -> bool:
         """Enter a vector that scores are made of before it is released; the same one again is free.
 
+        Returns: whether it is a new one.
         Raises: RefusedError: the limit of the alignment would be passed.
         """
         with self.spending():
             query = "SELECT label FROM releases WHERE bank = ? AND alignment = ?"
             released = {row[0] for row in self._base.execute(query, (bank, alignment))}
             if label in released:
-                return
+                return False
             if len(released) + 1 > limit:
                 raise refuse(
                     self._party, "score_releases", f"{len(released)} of {limit} releases on this alignment are spent",
@@ -352,6 +355,7 @@ class Budgets:
                 )  # fmt: skip
             self._base.execute("INSERT INTO releases VALUES (?, ?, ?)", (bank, alignment, label))
             self._enter("release", bank, alignment, label)
+        return True
 
     def admit_mask(self, members: str, label: str, vector: bytes) -> None:
         """One vector (its digest) a label of masks; a repeat is free. Raises: IntegrityError for a second one."""
@@ -367,8 +371,8 @@ class Budgets:
 
     def add_bits(self, bank: str, account: str, told: Bits) -> None:
         """Enter what answers tell at worst, before they are released."""
-        own = [(f"{column}", 0, amount) for column, amount in told.own.items()]
-        pools = [(" ".join(map(str, sorted(pool))), 1, amount) for pool, amount in told.pools.items()]
+        own = [(_names([column]), 0, amount) for column, amount in told.own.items()]
+        pools = [(_names(pool), 1, amount) for pool, amount in told.pools.items()]
         with self.spending():
             self._base.executemany(
                 "INSERT INTO bits VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
@@ -380,9 +384,10 @@ class Budgets:
         """What answers have told at worst, over all binnings, runs and alignments."""
         query = "SELECT columns, pooled, amount FROM bits WHERE bank = ? AND account = ?"
         with self._lock:
-            rows = self._base.execute(query, (bank, account)).fetchall()
-        own = {int(columns): amount for columns, pooled, amount in rows if not pooled}
-        pools = {frozenset(map(int, columns.split())): amount for columns, pooled, amount in rows if pooled}
+            found = self._base.execute(query, (bank, account)).fetchall()
+        rows = [(msgspec.json.decode(columns, type=list[str]), pooled, amount) for columns, pooled, amount in found]
+        own = {columns[0]: amount for columns, pooled, amount in rows if not pooled}
+        pools = {frozenset(columns): amount for columns, pooled, amount in rows if pooled}
         return Bits(own, pools)
 
     def admit_encoding(self, bank: str, account: str, place: str, value: bytes) -> None:
@@ -446,6 +451,11 @@ class Budgets:
     def base(self) -> sqlite3.Connection:
         """The file, for tables that share its transactions."""
         return self._base
+
+
+def _names(columns: Iterable[str]) -> str:
+    """Names of columns as a key of the file, in one order."""
+    return msgspec.json.encode(sorted(columns)).decode()
 
 
 def _today() -> str:

@@ -1,20 +1,37 @@
-"""What a bank that lies could have read at worst, in bits: a bound that holds for any strategy.
+"""A meter, in bits, of what a bank that deviates from the protocol could have read at worst.
 
-A bank chooses its vectors freely, and nobody sees them: rows at powers of two, or at random weights that are decoded by
-exact cover, read single rows. What any strategy can read is bounded by what an answer can say at all:
+The bank chooses its vectors freely, and the partner cannot see them: random weights on few rows,
+decoded by exact cover, read those rows (experiments/attacks/exact_cover.py). An answer cannot tell
+more than its bits, whatever the strategy:
 
-    a vector, of a column of B bins       (B - 1) c + log2(B) / 2 bits, c = P - log2(sigma) - 2.05 with noise of
-                                          deviation sigma, c = P without; P the bits that its query declared
-    a whole-number sum                    P bits a row of M; a product of two columns counts for both
-    a release of scores                   log2(L) bits a row, L the values that a score may take; for any of its
-                                          columns, but for all of them together only once: a pool
-    a split                               its gain in entropy (partner_node/algorithms/information.py)
+    an answered vector, of a column of B bins   (B - 1) c + log2(B) / 2 bits
+    a whole-number sum                          P bits a row of M; a product counts for both columns
+    a release of partial scores                 log2(L) bits a row, L the values a score can take
+    a split                                     its gain in entropy (algorithms/information.py)
 
-The B sums of a vector have B - 1 free values, since they add up to a total that the bank knows; log2(B) / 2 pays for
-the noise's dependence. 2.05 = log2(sqrt(2 pi e)) is the entropy of a Gaussian of deviation 1: what is left of P bits.
+Here P is the number of bits that the query declared, and c = P - log2(sigma) - log2(sqrt(2 pi e))
+with noise of standard deviation sigma, c = P without. The B sums have B - 1 free values, since they
+add up to a total that the bank knows. Their entropy is at most (B - 1) P. Noise that sums to zero
+over B bins has covariance sigma^2 (I - 1/B), so its entropy is (B - 1)(log2(sigma) + 2.047)
+- log2(B) / 2. The difference bounds the mutual information of the answer and the bins. Answers add
+up by the chain rule, also where a query depends on earlier answers.
 
-Column j has entropy H_j over n matched rows. Its own bits, b_j, make at most min(H_j, told_j + b_j / n) of it readable.
-A pool of b bits over columns S adds at most min(b / n, sum over S of what is left of H_j), wherever it is spent.
+Column j has entropy H_j over n matched rows: b_j bits of its own, and a split entropy told_j, make
+at most base_j = min(H_j, told_j + b_j / n) of it readable. A score depends on several columns at
+once, so the b bits of a release form a pool over the set S of its columns: they may be spent on any
+column of S, but only once. `readable` bounds the sum over columns by
+
+    sum_j base_j + sum_S min(b_S / n, sum over j in S of left_j),    left_j = H_j - base_j
+
+and by sum_j H_j. No assignment of the pools passes this bound. Let x_Sj >= 0 be what pool S spends
+on column j, sum_j x_Sj <= b_S / n. Then column j is readable to base_j + min(left_j, sum_S x_Sj),
+and sum_j min(left_j, sum_S x_Sj) <= sum_S sum_j min(left_j, x_Sj)
+<= sum_S min(b_S / n, sum over j in S of left_j). One column is bounded as if every pool that it is
+in were spent on it alone.
+
+Bits of a column, which its name identifies, add up over all binnings, runs, alignments and files of
+one bank and account. Entropies are those of the binning that is asked now: the same bits are a
+smaller share of a finer binning, which has more to read, and each binning has its own figure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +41,17 @@ from typing import Final
 
 from protocol.algorithms.glm import LARGEST_SCORE
 
-NOISE_BITS: Final = 2.05
-"""log2(sqrt(2 pi e)), rounded up in the bank's favour."""
+NOISE_BITS: Final = 2.047
+"""log2(sqrt(2 pi e)) = 2.0471, the entropy of a Gaussian of deviation 1; rounded down, so that the bound holds."""
+
+EVERY_COLUMN: Final = ""
+"""Bits under this name count for every column; recovery enters what a lost state may have told."""
 
 
 def sum_bits(bits: int, sigma: float) -> float:
-    """What one sum of so many bits tells at most, c. sigma: deviation of its noise, 0 for none."""
-    return max(0.0, bits - (log2(sigma) + NOISE_BITS if sigma > 0 else 0.0))
+    """Bits that one sum tells at most, c. bits: declared, P. sigma: deviation of its noise, 0 without noise."""
+    hidden = log2(sigma) + NOISE_BITS if sigma > 0 else 0.0
+    return min(float(bits), max(0.0, bits - hidden))
 
 
 def vector_bits(bins: int, fields: Iterable[tuple[int, float]]) -> float:
@@ -45,10 +66,10 @@ def release_bits(decimals: int) -> float:
 
 @dataclass(frozen=True)
 class Bits:
-    """What was told besides splits. own: bits by column (number in the table). pools: bits by sets of columns."""
+    """What was told besides splits. own: bits by column's name. pools: bits by sets of columns."""
 
-    own: Mapping[int, float] = field(default_factory=dict)
-    pools: Mapping[frozenset[int], float] = field(default_factory=dict)
+    own: Mapping[str, float] = field(default_factory=dict)
+    pools: Mapping[frozenset[str], float] = field(default_factory=dict)
 
     def plus(self, other: "Bits") -> "Bits":
         """Both together."""
@@ -62,37 +83,50 @@ class Bits:
 
 @dataclass(frozen=True)
 class Entropy:
-    """A column's entropy in bits a row, and what splits have told of it. number: of the column in the table."""
+    """One column. whole: its entropy in bits a row. told: the bits a row that splits have told of it."""
 
-    number: int
+    column: str
     whole: float
     told: float
 
 
 @dataclass(frozen=True)
 class Readable:
-    """share: of all columns' entropy; largest: of the column of which most could be read."""
+    """How much of a partner's bins a bank could have read at most, as shares of entropy in [0, 1].
+
+    share: of all columns together. by_column: of each, by its name, as if every pool were spent on it.
+    """
 
     share: float
-    largest: float
+    by_column: Mapping[str, float]
+
+    @property
+    def largest(self) -> float:
+        """The share of the column of which most could be read."""
+        return max(self.by_column.values(), default=0.0)
 
 
 def readable(columns: Sequence[Entropy], bits: Bits, rows: int, elsewhere: float = 0.0) -> Readable:
-    """What a bank could have read at most. rows: matched. elsewhere: information share told of other binnings."""
+    """Bound what a bank could have read; the module proves the bound.
+
+    Args:
+        rows: matched rows, n. The caller takes the smallest of those declared, aligned and on record.
+        elsewhere: information share that splits told of other binnings; it is a pool over all columns.
+    """
     total, n = sum(column.whole for column in columns), max(rows, 1)
     if not total:
-        return Readable(0.0, 0.0)
-    base = {c.number: min(c.whole, c.told + bits.own.get(c.number, 0.0) / n) for c in columns}
-    left = {c.number: c.whole - base[c.number] for c in columns}
-    more = sum(min(b / n, sum(left.get(j, 0.0) for j in pool)) for pool, b in bits.pools.items())
-    share = (sum(base.values()) + min(more, sum(left.values()))) / total + elsewhere
-    largest = max(_with_pools(c, base[c.number], bits, n) for c in columns) + elsewhere
-    return Readable(min(1.0, share), min(1.0, largest))
+        return Readable(0.0, {column.column: 0.0 for column in columns})
+    every = frozenset(column.column for column in columns)
+    pools = [*bits.pools.items(), (every, elsewhere * total * n)]
+    own = {column: bits.own.get(column, 0.0) + bits.own.get(EVERY_COLUMN, 0.0) for column in every}
+    base = {c.column: min(c.whole, c.told + own[c.column] / n) for c in columns}
+    left = {c.column: c.whole - base[c.column] for c in columns}
+    more = sum(min(amount / n, sum(left.get(j, 0.0) for j in pool)) for pool, amount in pools)
+    share = min(1.0, (sum(base.values()) + more) / total)
+    pooled = {j: sum(amount for pool, amount in pools if j in pool) / n for j in every}
+    return Readable(share, {c.column: _share_of(c, base[c.column] + pooled[c.column]) for c in columns})
 
 
-def _with_pools(column: Entropy, base: float, bits: Bits, rows: int) -> float:
-    """Share of one column, as if all pools that it is in were spent on it alone."""
-    if not column.whole:
-        return 0.0
-    pooled = sum(b for pool, b in bits.pools.items() if column.number in pool)
-    return min(1.0, (base + pooled / rows) / column.whole)
+def _share_of(column: Entropy, bits: float) -> float:
+    """Share of a column's entropy that so many bits a row are; a column of one bin has nothing to read."""
+    return min(1.0, bits / column.whole) if column.whole else 0.0

@@ -22,7 +22,7 @@ from msgspec import Meta
 from partner_node.config import PartnerConfig
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import Approvals
-from partner_node.policy.readable import Bits
+from partner_node.policy.readable import EVERY_COLUMN, Bits
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.runs import RunOpened
 from protocol.algorithms.scoring import ScoringQuery
@@ -238,7 +238,7 @@ def _spend_approved(config: PartnerConfig, budgets: Budgets, approvals: Approval
 
 def _spend_bits(config: PartnerConfig, budgets: Budgets) -> None:
     """Let the meter say that a bank that lies could have read everything: what answers told is not in receipts."""
-    budgets.add_bits(config.bank, config.policy.account, Bits(dict.fromkeys(range(1 << 10), _EVERYTHING)))
+    budgets.add_bits(config.bank, config.policy.account, Bits({EVERY_COLUMN: _EVERYTHING}))
 
 
 def _alignments(config: PartnerConfig) -> list[str]:

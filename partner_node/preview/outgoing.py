@@ -22,8 +22,9 @@ from protocol.messages import CATALOGUE, encoded_size
 
 _HEAD: Final = 64
 """Bytes of keys, lengths and types in a message body, or of one item in a list of it."""
-_SENTENCE: Final = 2048
-"""Bytes of terms, or of a refusal's sentence."""
+_TERMS: Final = 2048
+_REFUSED: Final = _HEAD + 4 * (2 * 1000 + 2 * 200)
+"""Bytes of a refusal: thing and remedy, party and clause, at their longest, of letters of four bytes."""
 _WORD: Final = 8
 _CERTIFIED: Final = 4096
 """Bytes of a signed key with its certificate."""
@@ -72,7 +73,7 @@ def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
         *(_entry(kind, "training", count, size, sizes) for kind, count, size in bounds),
         *([_entry("scoring.bits", "each scoring", 1, most_bits, sizes)] if any(splits.values()) else []),
         *(_entry(kind, "each scoring", 1, size, sizes) for kind, size in _scoring(plan, sizes)),
-        _entry("refusal", "in place of an answer", 1, _SENTENCE, sizes),
+        _entry("refusal", "in place of an answer", 1, _REFUSED, sizes),
     ]
 
 
@@ -87,7 +88,7 @@ def splits_asked(plan: Workload, sizes: Sizes) -> dict[Cutting, int]:
 def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Agreement, alignment, layouts and hints."""
     theirs, ours = (max(1, ceil(n / PART)) for n in (sizes.bank_rows, sizes.ids))
-    yield "agreement.welcome", 1, _SENTENCE
+    yield "agreement.welcome", 2, 2 * _TERMS  # at the beginning, and at the end
     yield "alignment.started", 1, 2 * _HEAD
     yield "alignment.twice_blinded", theirs, sizes.bank_rows * POINT_BYTES + theirs * _HEAD
     yield "alignment.own_ids", ours, sizes.ids * TAG_BYTES + ours * _HEAD
@@ -106,6 +107,7 @@ def _layout(table: BinnedTable) -> int:
 
 def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     """Openings, sums, split bits and the handles of every model."""
+    yield "run.opened", 1, 2 * _HEAD
     yield "boosting.opened", len(plan.models), 2 * _HEAD * len(plan.models)
     tables = [(m.counts, _rows_of_matrix(sizes.tables[m.cutting])) for m in plan.models if m.counts]
     if tables:
@@ -120,7 +122,7 @@ def _training(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     if _linear(plan):
         yield from _fitting(_linear(plan), sizes)
     kept = sum(m.fits for m in plan.models)
-    yield "boosting.kept", kept, 2 * _HEAD * kept
+    yield "boosting.kept", kept, 4 * _HEAD * kept
 
 
 def _linear(plan: Workload) -> list[PlannedModel]:

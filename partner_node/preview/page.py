@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from partner_node.preview.preview import Preview
+from partner_node.preview.preview import AtWorst, Preview
 
 
 def tables(found: Preview) -> Iterator[Table]:
@@ -53,9 +53,23 @@ def sentences(found: Preview) -> Iterator[str]:
         f"score releases: {releases['planned']} of {releases['limit']} "
         "(a training of boosted trees releases none, a glm one a step at most; scoring by a model, one)"
     )
+    yield from (line for worst in found.readable for line in _at_worst(worst))
     yield from (f"an approval would fix: {line}" for line in found.fixes)
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)
+
+
+def _at_worst(worst: AtWorst) -> Iterator[str]:
+    """What a bank could read at most of one binning."""
+    yield (
+        f"at worst, at {worst.bins} bins: a bank that deviates from the protocol could read at most {worst.share:.1%} "
+        f"of your bins by all runs of the job and what it asked before (largest column {worst.largest:.1%})"
+    )
+    if worst.full:
+        yield (
+            f"at worst, at {worst.bins} bins: after score release {worst.full} of {worst.releases} such a bank can "
+            "read all columns of a linear model in full"
+        )
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -16,8 +16,10 @@ from partner_node.policy.approving import approval_of, fixed, open_approvals, pr
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import Approval
+from partner_node.policy.readable import Entropy
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
-from partner_node.preview.reach import Bins, Reach, reach
+from partner_node.preview.reach import Bins, Reach, entropy, reach
+from partner_node.preview.worst_case import Plan, first_full_release, planned_readable
 from protocol.algorithms.alignment import PartnerAlignment, load
 from protocol.algorithms.binning import Cutting
 from protocol.contract import Contract
@@ -64,6 +66,21 @@ class Told(msgspec.Struct, frozen=True):
     limit: float
 
 
+class AtWorst(msgspec.Struct, frozen=True):
+    """What a bank that deviates from the protocol could read of one binning, after all runs of the job, at most.
+
+    bins: how its columns are cut. share: of the entropy of all columns' bins. largest: of the column of which most
+    could be read. releases: of partial scores, in all runs. full: the first of them after which all columns of a
+    linear model may be readable; 0: none reaches that far.
+    """
+
+    bins: str
+    share: float
+    largest: float
+    releases: int
+    full: int
+
+
 class Clause(msgspec.Struct, frozen=True):
     """A clause of the contract: ours, the job's, the one that holds, and whose is the stricter ("" if alike)."""
 
@@ -95,6 +112,7 @@ class Preview(msgspec.Struct, frozen=True):
     leaving: list[Leaving]
     equations: Equations
     information: list[Told]
+    readable: list[AtWorst]
     score_releases: dict[str, int]
     clauses: list[Clause]
     refused: list[str]
@@ -165,6 +183,7 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
     config, job = case.config, case.job
     equations, state = _equations(case), _approval(config, job)
     sizes = _sizes(case)
+    information = _information(case, splits_asked(case.plan, sizes))
     refused = [*_settings_that_differ(case), *_budget_that_does_not_fit(config, equations)]
     codes = [PeerError.exit_code if _settings_that_differ(case) else RefusedError.exit_code] if refused else [0]
     return Preview(
@@ -172,7 +191,7 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         fixes=list(fixed(case.approval)) if case.approval else [],
         account=config.policy.account, files=len(case.budgets.files(config.policy.account)),
         rows=case.table.rows, bank_rows=case.bank_rows, columns=_columns(case), leaving=leaving(case.plan, sizes),
-        equations=equations, information=_information(case, splits_asked(case.plan, sizes)),
+        equations=equations, information=information, readable=_readable(case, information),
         score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
         clauses=_clauses(config, job),
         refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
@@ -238,6 +257,33 @@ def _information(case: _Case, asked: dict[Cutting, int]) -> list[Told]:
         out.append(
             Told(cutting.text, found.thresholds, len(told), found.admitted, total, max(total, found.share_after), limit)
         )
+    return out
+
+
+def _worst_plan(case: _Case) -> Plan:
+    """All runs that an approval admits; a bank that deviates declares all matched rows as trained on."""
+    bank, account = case.config.bank, case.config.policy.account
+    rows, runs = min(case.matches, case.table.rows), case.approval.uses if case.approval else 1
+    done = case.budgets.equations(bank, account, f"{case.job.sha256}/")
+    equations = runs * case.plan.equations - done
+    if case.config.policy.equation_budget == "enforced":
+        left = int(case.contract.max_equations_share * rows) - case.budgets.equations(bank, account)
+        equations = min(equations, left)
+    told = case.budgets.bits(bank, account)
+    return Plan(case.plan, case.contract, max(0, equations), runs * case.plan.releases, rows, told)
+
+
+def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:
+    """By binning, in the order of its information."""
+    plan = _worst_plan(case)
+    layouts = [dict(zip(table.names, table.shapes, strict=True)) for table in case.tables.values()]
+    out = []
+    for table, told in zip(case.tables.values(), information, strict=True):
+        columns = zip(table.names, _bins(table), strict=True)
+        entropies = [Entropy(name, entropy(bins), 0.0) for name, bins in columns]
+        worst = planned_readable(plan, layouts, entropies, told.share_after)
+        full = first_full_release(plan, entropies)
+        out.append(AtWorst(told.bins, worst.share, worst.largest, plan.releases, full))
     return out
 
 

@@ -42,7 +42,7 @@ def reach(columns: list[Bins], limit: float, elsewhere: float, asked: int, told:
     limit: max_information_share. elsewhere: share spent on other binnings. asked: thresholds that the job may ask at
     most. told: those revealed already.
     """
-    whole = sum(_entropy(c) for c in columns)
+    whole = sum(entropy(c) for c in columns)
     least = np.sort(np.concatenate([_steps(_told_by(c, least=True), convex=True) for c in columns]))
     most = np.sort(np.concatenate([_steps(_told_by(c, least=False), convex=False) for c in columns]))[::-1]
     room = max(0.0, limit - elsewhere) * whole
@@ -103,7 +103,8 @@ def _bends(told: F64, a: int, b: int, c: int, convex: bool) -> bool:
     return bool(by_way >= direct if convex else by_way <= direct)
 
 
-def _entropy(column: Bins) -> float:
+def entropy(column: Bins) -> float:
+    """The entropy of a column's bins, `missing` among them, in bits a row."""
     counts = np.append(column.ordinary, column.missing)
     return float(_surprise(counts / max(int(counts.sum()), 1)).sum())
 

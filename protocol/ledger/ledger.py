@@ -22,7 +22,6 @@ from typing import Any, BinaryIO, Final, Literal, TypedDict
 import msgspec
 
 from protocol.errors import UsageError
-from protocol.fields import as_shown
 from protocol.messages import Disclosure, Message, cleartext
 from protocol.node.files import write_whole
 from protocol.node.store import open_database, told
@@ -177,8 +176,8 @@ class Ledger(LedgerReader):
     def record_unreadable(self, peer: str, envelope: Envelope, why: str) -> None:
         """Append what arrived and could not be read. Raises: UsageError: the disk is full."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        bare = Envelope(as_shown(envelope.session, 64), envelope.sequence, as_shown(envelope.kind, 64), envelope.body)
-        self._append("received", peer, bare, at, Disclosure("a request that cannot be read", False, why), "")
+        told_of = Disclosure("a request that cannot be read", False, why)
+        self._append("received", peer, envelope.presentable, at, told_of, "")
 
     def _append(
         self, direction: Direction, peer: str, envelope: Envelope, at: str, told_of: Disclosure, fields: str

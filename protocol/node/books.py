@@ -172,7 +172,8 @@ class Books:
             self.base.execute("UPDATE books SET floor = max(floor, ?)", oldest)
 
     def _fall_behind(self, why: str) -> None:
-        LOG.warning("%s answers nothing: %s", self._party, why)
+        # `require_current` raises the same: the console shows it once, and the JSON log has both.
+        LOG.warning("%s answers nothing: %s", self._party, why, extra={"raised": True})
         self.base.execute("UPDATE books SET behind = ? WHERE behind = ''", (why,))
 
     def _compare_anchor(self) -> None:

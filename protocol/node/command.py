@@ -16,15 +16,17 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 try:
     from typer.exceptions import TyperException
@@ -33,13 +35,29 @@ except ImportError:  # before 0.25 typer raises click's, and that is what Flower
 
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.errors import FedwarnError, UsageError
+from protocol.fields import as_shown, as_shown_in_json
 from protocol.node.files import machine_told
 from protocol.node.lifeline import end_with_stdin
 
 EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."
 USAGE: Final = 2
+LOG: Final = logging.getLogger(__name__)
 _WIDEST: Final = 10_000
 """Columns of a table that goes into a file or a pipe."""
+
+
+class PlainConsole(Console):
+    """A console that prints strings as they are: names may come from a peer.
+
+    Nothing in a string is markup, and control characters show as escapes. What has a style is a `Text`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as what is printed; line ends part it as before."""
+        return super().render_str("\n".join(as_shown(line, _WIDEST) for line in text.split("\n")), **options)
 
 
 class Interrupted(FedwarnError):
@@ -62,8 +80,8 @@ class Talk:
     told_to_stop: bool = False
 
     def __post_init__(self) -> None:
-        self.out = Console(quiet=self.as_json)
-        self.err = Console(stderr=True, quiet=self.quiet, highlight=False)
+        self.out = PlainConsole(quiet=self.as_json)
+        self.err = PlainConsole(stderr=True, quiet=self.quiet, highlight=False)
 
     def show(self, table: Table) -> None:
         """A table on stdout, as wide as it needs where there is no terminal to cut it at."""
@@ -72,12 +90,15 @@ class Talk:
         self.out.print(table, width=whole, crop=False)
 
     def say(self, text: str) -> None:
-        """One line of talk."""
-        self.err.print(text, soft_wrap=True)
+        """One line of talk; with `--log-format json` a line of the log, so that stderr is JSON throughout."""
+        if self.log_format == "json":
+            LOG.info(text)
+        else:
+            self.err.print(text, soft_wrap=True)
 
     def progress(self) -> "Bars":
         """Progress bars, or a line a phase where there is no terminal."""
-        return Bars(self.err)
+        return Bars(self.err, self.say, drawn=self.err.is_terminal and self.log_format == "text")
 
 
 TALK: Final = Talk()
@@ -87,25 +108,26 @@ TALK: Final = Talk()
 class Bars:
     """Progress by phase. Use as a context manager, and call with (phase, done, total)."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._said = console, ""
-        columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    def __init__(self, console: Console, say: Callable[[str], None], *, drawn: bool) -> None:
+        self._say, self._drawn, self._said = say, drawn, ""
+        name = TextColumn("{task.description:24}", markup=False)
+        columns = (name, BarColumn(), TextColumn("{task.completed}/{task.total}"))
         self._bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=False)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> "Bars":
-        if self._console.is_terminal:
+        if self._drawn:
             self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
+        if self._drawn:
             self._bars.stop()
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        if not self._console.is_terminal:
+        if not self._drawn:
             if phase != self._said:
-                self._console.print(phase)
+                self._say(phase)
             self._said = phase
             return
         if phase not in self._tasks:
@@ -146,7 +168,7 @@ def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
         with machine_told(name):
             result = typer.main.get_command(verbs).main(args=rest, prog_name=name, standalone_mode=False)
         if TALK.as_json and isinstance(result, dict):
-            print(json.dumps(result, ensure_ascii=False, default=str))
+            print(as_shown_in_json(json.dumps(result, ensure_ascii=False, default=str)))
         if isinstance(result, dict):
             return int(result.get("exit_code", 0))
         if result == Interrupted.exit_code:  # typer has caught Ctrl-C and returns its code
@@ -206,8 +228,16 @@ def _log_as(log_format: str, quiet: bool) -> None:
     if log_format == "json":
         handler.setFormatter(_JsonLines())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_TextLines("%(asctime)s %(levelname)s %(message)s"))
+        handler.addFilter(lambda record: not getattr(record, "raised", False))  # the command ends with that sentence
     logging.basicConfig(handlers=[handler], level=logging.WARNING if quiet else logging.INFO, force=True)
+
+
+class _TextLines(logging.Formatter):
+    """A log line, in which what came from elsewhere cannot begin another one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return as_shown(super().formatMessage(record), _WIDEST)
 
 
 class _JsonLines(logging.Formatter):
@@ -217,7 +247,7 @@ class _JsonLines(logging.Formatter):
         line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return as_shown_in_json(json.dumps(line, ensure_ascii=False))
 
 
 def _tell(error: FedwarnError) -> int:
@@ -225,10 +255,10 @@ def _tell(error: FedwarnError) -> int:
     code: int = getattr(error, "code", error.exit_code)
     with suppress(OSError):  # stderr may be a file on the disk that is full
         if sentence := str(error):
-            print(sentence, file=sys.stderr)
+            print(as_shown(sentence, _WIDEST), file=sys.stderr)
     if TALK.as_json:
         said = {"party": error.party, "thing": error.thing, "remedy": error.remedy, "exit_code": code}
-        print(json.dumps({"error": said}, ensure_ascii=False))
+        print(as_shown_in_json(json.dumps({"error": said}, ensure_ascii=False)))
     return code
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from protocol.errors import FedwarnError
 
@@ -41,7 +42,7 @@ def as_table(findings: Sequence[Finding]) -> Table:
     for name in ("", "party", "check", "found", "remedy"):
         table.add_column(name)
     for f in findings:
-        mark = "[red]✗[/]" if f.code else "[yellow]![/]" if f.warning else "[green]✓[/]"
+        mark = Text("✗", "red") if f.code else Text("!", "yellow") if f.warning else Text("✓", "green")
         table.add_row(mark, f.party, f.check, f.found, f.remedy)
     return table
 

@@ -26,9 +26,10 @@ from protocol.transport.base import FanOut
 from protocol.transport.health import Health
 from protocol.transport.persistent import Patience, Persistent, TooSlow
 from protocol.transport.tls import NotAccepted, meet
-from protocol.wire.chunks import CHUNK_BYTES, join, split
+from protocol.wire.chunks import CHUNK_BYTES, Unread, join, split
 from protocol.wire.envelope import Envelope, Serve
 from protocol.wire.exchange_pb2 import Chunk
+from protocol.wire.session import refused_unread
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -50,7 +51,9 @@ _CLIENT_OPTIONS: Final = (
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 8_000),  # an answer may take minutes: pings tell slow from stopped
     ("grpc.keepalive_timeout_ms", 8_000),
+    ("grpc.http2.ping_timeout_ms", 8_000),  # else a ping that measures bandwidth is waited for a minute
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long one try to connect may take, whatever its name says
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.enable_retries", 0),  # trying again is the session's business
@@ -60,6 +63,8 @@ _CLIENT_OPTIONS: Final = (
 
 Bound = Callable[[str], int]
 """Bytes of a body at most, by its kind. Raises: Malformed: there is no such kind."""
+Refuse = Callable[[str, Envelope, Malformed], Envelope]
+"""The reply to a peer's envelope of which only a head was read."""
 _SAY_S: Final = 5.0
 
 
@@ -96,6 +101,7 @@ def serve_grpc(
     *,
     peers: Collection[str],
     bound: Bound = any_rows,
+    unread: Refuse = refused_unread,
     health: str = "",
     workers: int = 8,
 ) -> GrpcServer:
@@ -103,12 +109,13 @@ def serve_grpc(
 
     Args:
         listen: host:port; port 0 lets the system choose. health: the same for the loopback port, "" for none.
-        serve: usually `PartnerSessions.serve`. bound: of a request, by its kind. workers: requests at a time.
+        serve: usually `PartnerSessions.serve`. bound: of a request, by its kind. unread: usually
+            `PartnerSessions.unread`. workers: requests at a time.
     Raises: UsageError: a port is in use.
     """
     address = parse_address(tls.party, listen)
     server = grpc.server(ThreadPoolExecutor(workers, thread_name_prefix="serve"), options=_SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((_Desk(tls, serve, peers, bound).as_handler(),))
+    server.add_generic_rpc_handlers((_Desk(tls, serve, peers, bound, unread).as_handler(),))
     credentials = grpc.ssl_server_credentials(
         [(tls.key_pem, tls.cert_pem)], root_certificates=tls.ca_pem, require_client_auth=True
     )
@@ -124,8 +131,8 @@ def serve_grpc(
 class _Desk:
     """Answers one call: who is it, what does it say, what is the reply."""
 
-    def __init__(self, tls: TlsMaterial, serve: Serve, peers: Collection[str], bound: Bound) -> None:
-        self._tls, self._serve, self._bound = tls, serve, bound
+    def __init__(self, tls: TlsMaterial, serve: Serve, peers: Collection[str], bound: Bound, unread: Refuse) -> None:
+        self._tls, self._serve, self._bound, self._unread = tls, serve, bound, unread
         self._peers = {dns_label(peer): peer for peer in peers}
 
     def as_handler(self) -> grpc.GenericRpcHandler:
@@ -138,18 +145,29 @@ class _Desk:
     def _deliver(self, chunks: Iterator[Chunk], context: grpc.ServicerContext) -> Iterator[Chunk]:
         try:
             peer = self._peer(context)
-            reply = self._serve(peer, join(chunks, self._bound))
+            reply = self._reply(peer, chunks)
         except grpc.RpcError:  # the peer hung up in mid-request
             return
         except PeerError as error:
+            LOG.warning("%s lets nobody in by this certificate: %s %s", self._tls.party, error.party, error.thing)
             _abort(context, grpc.StatusCode.PERMISSION_DENIED, f"{error.party} {error.thing}")
         except Malformed as error:
-            LOG.warning("%s refuses %s before reading it (rule size): it sent %s", self._tls.party, peer, error)
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except Exception:
             LOG.exception("%s: a bug outside of any session", self._tls.party)
             _abort(context, grpc.StatusCode.ABORTED, "")
         yield from split(reply)
+
+    def _reply(self, peer: str, chunks: Iterator[Chunk]) -> Envelope:
+        """The reply. Raises: Malformed: the request has no head that a reply could repeat."""
+        try:
+            request = join(chunks, self._bound)
+        except Unread as error:
+            refusal = self._unread(peer, error.head, error)
+            if error.head.fault:
+                raise
+            return refusal
+        return self._serve(peer, request)
 
     def _peer(self, context: grpc.ServicerContext) -> str:
         """The name of the party at the other end. Raises: PeerError: it is none that this node expects."""

@@ -21,7 +21,10 @@ _MEETING_S: Final = 5.0
 
 
 class Stalled(TooSlow):
-    """The other side takes connections and answers nothing: its process is stopped, or its machine is."""
+    """The other side answers nothing: its process is stopped, its machine hangs, or packets get lost.
+
+    A node that restarts refuses connections, and is asked again. Silence takes seconds at each try.
+    """
 
 
 class NotAccepted(PeerError):
@@ -112,8 +115,16 @@ def _shake_hands(party: str, address: Address, tls: TlsMaterial) -> Met:
     return met
 
 
+def unreachable(party: str, address: Address) -> Stalled:
+    """The error of a node whose machine does not even take connections."""
+    thing = f"did not answer at {address} within {_MEETING_S:g} s: its machine is down, or packets to it get lost"
+    return Stalled(party, thing, "restore the connection between the two machines, and run again")
+
+
 def _connect(party: str, address: Address) -> socket.socket:
     try:
         return socket.create_connection(address, timeout=_MEETING_S)
+    except TimeoutError:
+        raise unreachable(party, address) from None
     except OSError:
         raise down(party, address) from None

@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from protocol.fields import printable
-from protocol.messages import Malformed
+from protocol.messages import Malformed, require_size
 from protocol.wire.envelope import Envelope
 from protocol.wire.exchange_pb2 import Chunk
 
 CHUNK_BYTES: Final = 1 << 20
-_LONGEST_NAME: Final = 64
+
+
+class Unread(Malformed):
+    """An envelope that was refused before its end. head: what it says it is, without a body."""
+
+    def __init__(self, head: Envelope, error: Malformed) -> None:
+        super().__init__(*error.args, rule=error.rule)
+        self.head = head
 
 
 def split(envelope: Envelope) -> Iterator[Chunk]:
@@ -27,26 +33,34 @@ def split(envelope: Envelope) -> Iterator[Chunk]:
 
 
 def join(chunks: Iterable[Chunk], most_bytes: Callable[[str], int]) -> Envelope:
-    """The envelope in these chunks. most_bytes: of a body, by its kind, known before more than a head is read.
+    """The envelope in these chunks.
 
-    Raises: Malformed: no chunk, a head that is too long, cannot be shown or is not first, a body longer or shorter than
-        declared, or longer than its kind may be.
+    Args:
+        most_bytes: of a body, by its kind; asked before more than the head is read.
+    Raises:
+        Unread: no chunk, a head that is too long, cannot be shown or is not first, a body longer or
+            shorter than declared, or longer than its kind may be.
     """
     stream = iter(chunks)
-    head = next(stream, None)
-    if head is None or not 0 < len(head.session) <= _LONGEST_NAME or not 0 < len(head.kind) <= _LONGEST_NAME:
-        raise Malformed("an envelope without a head")
-    if not (printable(head.session) and printable(head.kind)):
-        raise Malformed("an envelope whose head cannot be shown")
-    most = most_bytes(head.kind)
-    if head.size > most:
-        raise Malformed(f"a {head.kind} of {head.size} bytes, where {most} are the most")
-    parts, size = [head.part], len(head.part)
-    for chunk in stream:
+    first = next(stream, Chunk())
+    head = Envelope(first.session, first.sequence, first.kind, b"")
+    try:
+        if head.fault:
+            raise Malformed(head.fault)
+        require_size(head.kind, first.size, most_bytes(head.kind))
+        return Envelope(head.session, head.sequence, head.kind, _body(first, stream))
+    except Malformed as error:
+        raise Unread(head, error) from None
+
+
+def _body(first: Chunk, rest: Iterable[Chunk]) -> bytes:
+    """The parts of all chunks. Raises: Malformed: they are more or fewer bytes than the first says."""
+    parts, size = [first.part], len(first.part)
+    for chunk in rest:
         size += len(chunk.part)
-        if chunk.session or chunk.kind or chunk.sequence or chunk.size or not chunk.part or size > head.size:
+        if chunk.session or chunk.kind or chunk.sequence or chunk.size or not chunk.part or size > first.size:
             raise Malformed("a chunk out of place")
         parts.append(chunk.part)
-    if size != head.size:
+    if size != first.size:
         raise Malformed("an envelope that is longer or shorter than it says")
-    return Envelope(head.session, head.sequence, head.kind, parts[0] if len(parts) == 1 else b"".join(parts))
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -4,7 +4,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from protocol.fields import as_shown, printable
+
+LONGEST_NAME: Final = 64
+"""Characters of a session or a kind."""
+LAST_SEQUENCE: Final = (1 << 53) - 1
+"""SQLite, JSON and MessagePack hold every number up to this one."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,23 @@ class Envelope:
     def digest(self) -> bytes:
         """SHA-256 of the body, 32 bytes."""
         return hashlib.sha256(self.body).digest()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with its head, or "" if nothing is."""
+        if not (0 < len(self.session) <= LONGEST_NAME and 0 < len(self.kind) <= LONGEST_NAME):
+            return "an envelope without a head"
+        if not (printable(self.session) and printable(self.kind)):
+            return "an envelope whose head cannot be shown"
+        if not 0 <= self.sequence <= LAST_SEQUENCE:
+            return "an envelope without a number"
+        return ""
+
+    @property
+    def presentable(self) -> "Envelope":
+        """The same under a head that can be shown and kept, whatever a peer wrote there."""
+        names = as_shown(self.session, LONGEST_NAME), as_shown(self.kind, LONGEST_NAME)
+        return Envelope(names[0], min(max(self.sequence, 0), LAST_SEQUENCE), names[1], self.body)
 
     @property
     def mark(self) -> "Mark":

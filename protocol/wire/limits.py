@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Final
 
 from protocol.errors import RefusedError
@@ -17,15 +18,15 @@ from protocol.errors import RefusedError
 RATES: Final[Mapping[str, int]] = {
     "agreement.hello": 600,  # a sweep greets before every run
     "checkup.probe": 600,  # a doctor sends a dozen
-    "checkup.formats_query": 60,
+    "checkup.formats_query": 60,  # a doctor sends one
     "alignment.start": 120,  # one a table, or a file to be scored
-    "run.opening": 120,
+    "run.opening": 120,  # one a training
     "binning.layout_query": 600,  # one a way of binning and run
     "binning.hint_query": 120,  # each takes the partner seconds
-    "glm.design": 600,
-    "glm.hint_query": 120,
-    "masks.key_query": 600,
-    "scoring.query": 600,
+    "glm.design": 600,  # one a model and party set
+    "glm.hint_query": 120,  # each takes the partner seconds
+    "masks.key_query": 600,  # one a model where two partners take part
+    "scoring.query": 600,  # one a model and part of a file
 }
 """Requests a minute of one peer; kinds that are not named are bounded by budgets and by their order in a session."""
 MINUTE_S: Final = 60.0
@@ -68,7 +69,10 @@ class Limits:
             if bucket.tokens < 1:
                 wait_s = (1 - bucket.tokens) * MINUTE_S / rate
                 raise RefusedError(
-                    self.party, f"was asked for {kind} more than {rate} times a minute", f"wait {wait_s:.0f} s", "rate"
+                    self.party,
+                    f"was asked for {kind} more than {rate} times a minute",
+                    f"wait {ceil(wait_s)} s",
+                    "rate",
                 )
             bucket.tokens -= 1
 

@@ -20,17 +20,36 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from protocol.errors import FedwarnError, IntegrityError
+from protocol.errors import (
+    DataError,
+    FedwarnError,
+    IntegrityError,
+    PeerError,
+    RefusedError,
+    TransportError,
+    UsageError,
+)
 from protocol.fields import as_shown
 from protocol.he.parameters import MAX_ROWS
-from protocol.messages import Malformed, Message, Refusal, decode, encode, most_bytes
-from protocol.role import Replies, Requests
-from protocol.wire.envelope import Envelope, Envelopes, ExchangeEnvelopes, Mark
+from protocol.messages import Malformed, Message, Refusal, decode, encode, most_bytes, require_size
+from protocol.role import MOST_SHOWN, Replies, Requests
+from protocol.wire.envelope import LONGEST_NAME, Envelope, Envelopes, ExchangeEnvelopes, Mark
 from protocol.wire.limits import PATIENCE, Limits
 
 LOG: Final = logging.getLogger(__name__)
+RAISED: Final = {"raised": True}
+"""Marks a line of the log whose sentence is raised as an error too: a console then shows it once."""
 BUG: Final = 1
 """Exit code of an error that is nobody's fault but ours."""
+_RULES: Final = {
+    UsageError.exit_code: "machine",
+    DataError.exit_code: "data",
+    PeerError.exit_code: "terms",
+    RefusedError.exit_code: "budget",
+    TransportError.exit_code: "transport",
+    IntegrityError.exit_code: "integrity",
+}
+"""What is named of an error that names no rule itself."""
 
 Handle = Callable[[str, Message], Message]
 """A node's roles: the peer's name and its message in, the reply out."""
@@ -76,8 +95,7 @@ class BankSession:
             replies = {party: _opened(party, sent[party], came) for party in sent}
             for party, reply in replies.items():
                 if isinstance(reply, Refusal):
-                    rule = f" (rule {reply.rule})" if reply.rule else ""
-                    LOG.warning("%s refuses %s%s: %s: %s", party, sent[party].kind, rule, reply.party, reply.thing)
+                    LOG.warning("%s refuses %s%s", party, sent[party].kind, _sentence(reply), extra=RAISED)
             for party, envelope in sent.items():
                 del self._pending[party]
                 self._next[party] = (envelope.session, envelope.sequence + 1)
@@ -159,6 +177,8 @@ class PartnerSessions:
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
         """The reply to one envelope of an authenticated peer. Never raises."""
         self._limits.wait(peer)
+        if envelope.fault:
+            return self._refuse_unreadable(peer, envelope.presentable, Malformed(envelope.fault))
         key = (peer, envelope.session)
         with self._lock:
             conversation = self._known.setdefault(key, _Conversation())
@@ -171,6 +191,11 @@ class PartnerSessions:
             with self._lock:
                 conversation.users -= 1
                 self._forget()
+
+    def unread(self, peer: str, head: Envelope, error: Malformed) -> Envelope:
+        """The refusal of what a transport stopped reading: counted, logged and entered as any other."""
+        self._limits.wait(peer)
+        return self._refuse_unreadable(peer, head.presentable, error)
 
     def latest(self) -> tuple[Mark, Envelope] | None:
         """The request answered last, in whatever session, and the reply to it; None before the first."""
@@ -188,31 +213,31 @@ class PartnerSessions:
             if envelope.mark == request:
                 return reply
             if envelope.sequence != request.sequence + 1:
-                return self._refuse(peer, envelope, _refusal(_out_of_order(peer, envelope, request)))
+                return self._answer(peer, envelope, _out_of_order(peer, envelope, request))
         reply = self._answer(peer, envelope)
         conversation.last = (envelope.mark, reply)
         return reply
 
-    def _answer(self, peer: str, envelope: Envelope) -> Envelope:
+    def _answer(self, peer: str, envelope: Envelope, misplaced: IntegrityError | None = None) -> Envelope:
+        """The reply. misplaced: the request is entered like any other, and refused for its place."""
         try:
             message = self._read(envelope)
             self._on_received(peer, envelope, message)
+            if misplaced:
+                raise misplaced
             self._limits.admit(peer, envelope.kind)
             return self._reply(peer, envelope, self._handle(peer, message))
         except FedwarnError as error:
             return self._refuse(peer, envelope, _refusal(error))
         except Malformed as error:
-            self._on_unreadable(peer, envelope, str(error))
-            return self._refuse(peer, envelope, _refusal(_unreadable(peer, error)))
+            return self._refuse_unreadable(peer, envelope, error)
         except Exception:
             LOG.exception("%s: a bug while answering %s of %s", self._party, envelope.kind, peer)
             return self._refuse(peer, envelope, self._bug(envelope))
 
     def _read(self, envelope: Envelope) -> Message:
         """Raises: Malformed: too many bytes for its kind, or no message of it."""
-        most = self._most_bytes(envelope.kind)
-        if len(envelope.body) > most:
-            raise Malformed(f"a {envelope.kind} of {len(envelope.body)} bytes, where {most} are the most")
+        require_size(envelope.kind, len(envelope.body), self._most_bytes(envelope.kind))
         return decode(envelope.kind, envelope.body)
 
     def _reply(self, peer: str, request: Envelope, message: Message) -> Envelope:
@@ -220,10 +245,18 @@ class PartnerSessions:
         self._on_sent(peer, reply, message)
         return reply
 
+    def _refuse_unreadable(self, peer: str, request: Envelope, error: Malformed) -> Envelope:
+        """Enter what cannot be read, and refuse it; if it cannot be entered, then for that reason."""
+        refusal = _refusal(_unreadable(peer, error))
+        try:
+            self._on_unreadable(peer, request, str(error))
+        except FedwarnError as full:
+            refusal = _refusal(full)
+        return self._refuse(peer, request, refusal)
+
     def _refuse(self, peer: str, request: Envelope, refusal: Refusal) -> Envelope:
-        count, rule = self._limits.refused(peer), f" (rule {refusal.rule})" if refusal.rule else ""
-        kind = as_shown(request.kind, 64)
-        LOG.warning("%s refuses %s of %s%s: %s: %s", self._party, kind, peer, rule, refusal.party, refusal.thing)
+        count, kind = self._limits.refused(peer), as_shown(request.kind, LONGEST_NAME)
+        LOG.warning("%s refuses %s of %s%s", self._party, kind, peer, _sentence(refusal))
         if count == PATIENCE:
             LOG.warning("%s slows %s down: it was refused %d times within a minute", self._party, peer, count)
         try:
@@ -233,7 +266,7 @@ class PartnerSessions:
 
     def _bug(self, request: Envelope) -> Refusal:
         thing = f"met an error of its own while answering {as_shown(request.kind, 40)}"
-        return Refusal(code=BUG, party=self._party, thing=thing, remedy="look into its log")
+        return Refusal(code=BUG, party=self._party, thing=thing, remedy="look into its log", rule="bug")
 
     def _forget(self) -> None:
         """Drop the least recently used sessions that nobody is in, down to the limits."""
@@ -251,14 +284,26 @@ def refused(request: Envelope, error: FedwarnError) -> Envelope:
     return Envelope(request.session, request.sequence, Refusal.KIND, encode(_refusal(error)))
 
 
+def refused_unread(peer: str, head: Envelope, error: Malformed) -> Envelope:
+    """The reply of a node without sessions to what its transport stopped reading."""
+    return refused(head, _unreadable(peer, error))
+
+
 def _refusal(error: FedwarnError) -> Refusal:
     party, thing, remedy = as_shown(error.party, 190), as_shown(error.thing, 900), as_shown(error.remedy, 900)
-    return Refusal(code=error.exit_code, party=party, thing=thing, remedy=remedy, rule=as_shown(error.rule, 100))
+    rule = as_shown(error.rule, 100) or _RULES.get(error.exit_code, "")
+    return Refusal(code=error.exit_code, party=party, thing=thing, remedy=remedy, rule=rule)
+
+
+def _sentence(refusal: Refusal) -> str:
+    """The rule and the sentence of a refusal, for a log line."""
+    rule = f" (rule {refusal.rule})" if refusal.rule else ""
+    return f"{rule}: {as_shown(refusal.party, 100)}: {as_shown(refusal.thing, MOST_SHOWN)}"
 
 
 def _unreadable(peer: str, error: Malformed) -> IntegrityError:
     thing = f"sent a request that cannot be read ({error})"
-    return IntegrityError(peer, thing, "update both sides to the same version", "codec")
+    return IntegrityError(peer, thing, "update both sides to the same version", error.rule)
 
 
 def _out_of_order(peer: str, envelope: Envelope, last: Mark) -> IntegrityError:

@@ -36,6 +36,7 @@ from protocol.role import drive
 from protocol.table import Table
 from protocol.table.dates import EXACT, Grid
 from protocol.table.ids import normalise_ids
+from tests.hostile.raw import unchecked
 
 
 class Hall:
@@ -267,9 +268,9 @@ def test_a_bank_that_sends_no_point_is_named(bad):
         ("shared", Positions(order=np.array([-1, -1])), IntegrityError),
         ("shared", Positions(order=np.array([0, 0])), IntegrityError),
         ("shared", Positions(order=np.array([0, 3])), IntegrityError),
-        ("shared", Positions(order=np.array([0, -99])), IntegrityError),
+        ("shared", unchecked(Positions(order=np.array([0, 1])), order=np.array([0, -99])), IntegrityError),
         ("shared", Positions(order=np.array([0, 1, -1])), IntegrityError),
-        ("shared", Positions(order=np.array([[0, 1]])), IntegrityError),
+        ("shared", unchecked(Positions(order=np.array([0, 1])), order=np.array([[0, 1]])), IntegrityError),
         ("one-sided", OwnIdsQuery(first=2, count=2), IntegrityError),
         ("one-sided", OwnIdsQuery(first=-1, count=1), IntegrityError),
     ],
@@ -283,6 +284,7 @@ def test_impossible_messages_are_refused_and_nothing_is_kept(setting, message, e
 
 def test_nothing_goes_on_that_was_not_begun_or_is_over():
     partner, kept = begun()
+    partner.handle(BlindedIds(points=group.hash_to_group([b"1", b"4"])))
     partner.handle(Matched(matches=1))
     assert len(kept) == 1
     for message in (BlindedIds(points=group.hash_to_group([b"1"])), Matched(matches=1)):
@@ -311,7 +313,7 @@ NO_POINT = np.zeros((1, 32), np.uint8)
         (TwiceBlinded, lambda m: TwiceBlinded(points=np.concatenate((NO_POINT, m.points[1:]))), "no blinded id"),
         (TwiceBlinded, lambda m: TwiceBlinded(points=np.concatenate((m.points[1:2], m.points[1:]))), "id twice"),
         (OwnIds, lambda m: OwnIds(tags=m.tags[1:]), "no blinded id"),
-        (OwnIds, lambda m: OwnIds(tags=m.tags[:, :8]), "no blinded id"),
+        (OwnIds, lambda m: unchecked(m, tags=m.tags[:, :8]), "no blinded id"),
         (OwnIds, lambda m: OwnIds(tags=np.concatenate((m.tags[1:2], m.tags[1:]))), "id twice"),
     ],
 )
@@ -387,7 +389,9 @@ def test_impossible_dates_are_refused(order, as_of):
     partner, kept = begun("shared")
     partner.dated = DatedRecords(EXACT, entity=np.array([0]), as_of=np.array(["1970-01-01"], dtype="datetime64[us]"))
     with pytest.raises(IntegrityError, match=r"^bank: sent impossible positions"):
-        partner.handle(Dated(order=np.array(order), as_of=np.array(as_of)))
+        partner.handle(
+            unchecked(Dated(order=np.array([0]), as_of=np.array([0])), order=np.array(order), as_of=np.array(as_of))
+        )
     with pytest.raises(PeerError):
         partner.handle(Positions(order=np.array([0])))
     assert not kept

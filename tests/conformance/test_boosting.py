@@ -166,6 +166,22 @@ def test_information_budget_is_kept_and_training_goes_on(tmp_path):
     assert free.answerers["telecom"].information_share > 0.2
 
 
+def test_the_answer_that_would_make_too_much_readable_is_refused_by_name_and_spends_nothing(tmp_path):
+    lab = make(tmp_path, 2, 600, 1, 3, 0.0, 1.0)
+    free = replace(lab, folder=tmp_path / "free")
+    free.train(BoostingParams(n_estimators=6, max_depth=2))
+    whole = free.answerers["telecom"]
+    spent = whole.budgets.equations("bank", "data")
+    assert whole.readable.share > 0.3, "1 stands for what the job needs"
+    lab.contract = OPEN.model_copy(update={"max_readable_share": 0.3})
+    with pytest.raises(RefusedError, match=r"and 0.3 is agreed .contract clause max_readable_share"):
+        lab.train(BoostingParams(n_estimators=6, max_depth=2))
+    answerer = lab.answerers["telecom"]
+    assert 0 < answerer.readable.share <= 0.3
+    assert 0 < answerer.budgets.equations("bank", "data") < spent
+    assert Contract(max_readable_share=0.3).stricter(Contract()).max_readable_share == 0.3
+
+
 def test_equation_budget_refuses_with_the_number_of_trees_that_fit(tmp_path):
     lab = make(tmp_path, 2, 600, 1, 3, 0.0, 1.0)
     lab.contract = OPEN.model_copy(update={"max_equations_share": 0.1})

@@ -137,6 +137,7 @@ class ByHand:
     def __init__(self, dealt: Path, folder: Path) -> None:
         shutil.copytree(dealt, folder)
         self.folder, self.job, self.out = folder, folder / "job.toml", folder / "out"
+        self.log = ""
         self.health = f"127.0.0.1:{free_port()}"
         self.listen = f"127.0.0.1:{free_port()}"
         self.change("telecom", listen=self.listen, health=self.health)
@@ -181,13 +182,14 @@ class ByHand:
 
     @contextmanager
     def serving(self, **options: Any) -> Iterator[None]:
-        """The partner serves; at the end it is stopped and must end well."""
+        """The partner serves; at the end it is stopped and must end well. Its stderr is in `log` then."""
         process = self.start_partner(**options)
         try:
             yield
         finally:
             process.terminate()
             ended = end(process)
+        self.log = ended.stderr
         assert (ended.code, ended.left) == (0, []), ended
 
     def models(self) -> dict[str, str]:

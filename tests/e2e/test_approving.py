@@ -53,6 +53,8 @@ def test_a_job_is_refused_approved_trained_and_withdrawn(hand: ByHand) -> None:
         assert (row["state"], row["approval"]["uses"], row["approval"]["schema"]) == ("approved", 1, 1)
         assert shown(hand, digest, "--withdraw") == [f"withdrew the approval of job {digest}"]
         refused(hand.bank("align", hand.job, "--anew"), 5, "had its approval withdrawn at", "clause approve")
+    assert "WARNING telecom refuses agreement.hello of bank (rule approve): " in hand.log
+    assert said in hand.log, "a held job is a line in the partner's log as well"
     refused(approve(hand, digest, "--withdraw"), 2, "no approval of the job", "see `approve --list`")
 
 

@@ -332,6 +332,7 @@ def test_demonstration_certificates_are_for_demonstrations(hand):
 def test_versions_differ(hand):
     with hand.serving(prelude="import protocol; protocol.PROTOCOL_VERSION = 99"):
         not_trained(hand, 4, "telecom", "99", "same version on both sides")
+    assert "WARNING telecom refuses agreement.hello of bank (rule terms): " in hand.log
 
 
 @pytest.mark.parametrize(("bank", "telecom"), [("plaintext", "blind"), ("blind", "plaintext")])
@@ -431,8 +432,12 @@ def test_a_bug_is_not_told_to_the_peer(hand):
     partner.terminate()
     log = end(partner).stderr
     assert "a secret" not in sentence
-    (line,) = [line for line in log.splitlines() if line.startswith("{")]
-    assert "KeyError: 'a secret'" in json.loads(line)["traceback"]
+    lines = [json.loads(line) for line in log.splitlines()]  # all that it says is JSON
+    assert lines[0]["message"].startswith("telecom answers bank on ")
+    (bug,) = [line for line in lines if "traceback" in line]
+    assert "KeyError: 'a secret'" in bug["traceback"]
+    assert lines[-1]["message"].startswith("telecom refuses agreement.hello of bank (rule bug): ")
+    assert not any("a secret" in line["message"] for line in lines)
 
 
 # -- budgets, disk, signals ----------------------------------------------------------------------------------------

@@ -48,7 +48,8 @@ def quiet(phase: str, done: int, total: int) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, not to be changed."""
     folder = tmp_path_factory.mktemp("model")
-    run(scenario(folder), folder / "out", fresh=False, progress=quiet, overrides={"transport": "in-process"})
+    exact = scenario(folder, contract={"histogram_noise": 0.0})
+    run(exact, folder / "out", fresh=False, progress=quiet, overrides={"transport": "in-process"})
     return folder / "out"
 
 
@@ -139,20 +140,22 @@ def test_a_model_of_another_bank_is_refused(out):
         score(out)
 
 
-def test_a_model_of_another_alignment_or_state_is_refused(out):
+def test_a_model_of_another_pool_or_state_is_refused(out):
     model = load_model(model_of(out))
-    changed = msgspec.structs.replace(model.about, alignment={**model.about.alignment, "telecom": "0" * 64})
+    changed = msgspec.structs.replace(model.about, pool={**model.about.pool, "telecom": "0" * 64})
     ModelFolder(changed, model.trees).write(model_of(out))
-    with pytest.raises(PeerError, match="the model from another alignment"):
+    with pytest.raises(PeerError, match="has no thresholds of this model"):
         score(out)
-    shutil.rmtree(out / "nodes/telecom/state/models")
+    ModelFolder(model.about, model.trees).write(model_of(out))
+    shutil.rmtree(out / "nodes/telecom/state/pools")
     with pytest.raises(PeerError, match="has no thresholds of this model"):
         score(out)
     assert len(score(out, frozenset({"telecom"})).ids) > 0
 
 
 def test_what_a_partner_keeps_is_checked(out):
-    kept = list((out / "nodes/telecom/state/models").glob("*.json"))
+    kept = list((out / "nodes/telecom/state/pools").glob("*.json"))
+    assert kept
     for path in kept:
         path.write_text(path.read_text().replace('"left":[0', '"left":[1'))
     with pytest.raises(IntegrityError, match="keeps of the model was changed"):
@@ -185,8 +188,8 @@ def test_a_partner_whose_table_has_changed_refuses_and_names_no_column(out, colu
 
 
 def test_a_partner_that_has_revoked_the_model_refuses_until_it_is_done_without(out):
-    sha256 = load_model(model_of(out)).about.sha256
-    edit(out / "nodes/telecom/node.toml", lambda v: v["policy"].update(revoked_models=[sha256]))
+    pool = load_model(model_of(out)).about.pool["telecom"]
+    edit(out / "nodes/telecom/node.toml", lambda v: v["policy"].update(revoked_pools=[pool]))
     with pytest.raises(RefusedError, match="has revoked the model") as caught:
         score(out)
     assert caught.value.exit_code == 5

@@ -1,7 +1,8 @@
 """Node folders that are restored from a backup, by the commands: refused by name at both sides, and mended."""
 
-import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_restored_partner_is_refused_and_mended_by_the_receipt_of_the_run(hand
     assert not list(path.glob("*-wal"))
     with hand.serving():
         assert hand.train().code == 0
-    receipt = hand.out / "receipts" / "bank.jsonl"
+    receipt, spent = hand.out / "receipts" / "bank.jsonl", _equations(hand)
     restore(hand, "telecom")
     process = hand.start_partner()
     refused(hand.bank("align", hand.job), 5, "telecom: its state folder is an older copy", "let telecom run `recover`")
@@ -62,22 +63,25 @@ def test_a_restored_partner_is_refused_and_mended_by_the_receipt_of_the_run(hand
     process.terminate()
     said = end(process)
     assert said.code == 0
-    assert "telecom answers nothing: its peer has seen entry" in said.stderr
+    assert "telecom refuses agreement.hello of bank (rule books): telecom: its state folder is" in said.stderr
     refused(recover(hand, "partner_node", "telecom"), 2, "recover needs the receipts of the bank", "--all-spent")
     refused(recover(hand, "partner_node", "telecom", "--receipt", hand.job), 7, "receipt")
     found = recover(hand, "partner_node", "telecom", "--receipt", receipt)
     assert (found.code, found.left) == (0, []), found
-    report = json.loads((hand.out / "report.json").read_text())
-    assert found.json["equations"] == _equations(report)
+    assert found.json["equations"] == spent == _equations(hand) > 0
     assert found.json["runs"] == 1
     with hand.serving():
+        refused(train_anew(hand), 3, "has no alignment by this name", "align --anew")
+        assert hand.bank("align", hand.job, "--anew").code == 0
         assert train_anew(hand).code == 0
         assert hand.bank("doctor", hand.job).code == 0
 
 
-def _equations(report: dict) -> int:
-    """Of the run, as its own ledger has them: labels times the sums that each of them gives."""
-    return max(rung["leakage"]["telecom"]["queries"] for rung in report["rungs"] if rung["leakage"])
+def _equations(hand: ByHand) -> int:
+    """All that the partner has released, by its budgets."""
+    with closing(sqlite3.connect(hand.node("telecom") / "state/budgets.sqlite")) as base:
+        (count,) = base.execute("SELECT COALESCE(SUM(equations), 0) FROM labels").fetchone()
+    return int(count)
 
 
 def test_a_restored_bank_is_refused_and_mended(hand: ByHand) -> None:

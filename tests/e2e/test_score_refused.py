@@ -1,7 +1,6 @@
 """`bank-node score` between processes: what a partner or a model does not admit ends the command with its own code."""
 
 import csv
-import json
 import shutil
 import signal
 from dataclasses import replace
@@ -56,18 +55,17 @@ def written(path: Path) -> dict[str, str]:
 
 def test_revoked_down_and_done_without(trained: ByHand, tmp_path: Path) -> None:
     refused(score(trained, tmp_path / "s.csv"), 6, "telecom", "--absent telecom=missing")
-    report = json.loads((trained.out / "report.json").read_text())
-    (sha256,) = [rung["model_sha256"] for rung in report["rungs"] if rung["name"] == "bank+telecom"]
+    (pool,) = load_model(trained.out / "models/bank+telecom/boosting").about.pool.values()
     with trained.serving():
         assert score(trained, tmp_path / "s.csv").code == 0
     settings = trained.node("telecom") / "node.toml"
-    edit(settings, lambda v: v.setdefault("policy", {}).update(revoked_models=[sha256]))
+    edit(settings, lambda v: v.setdefault("policy", {}).update(revoked_pools=[pool]))
     with trained.serving():
         sentence = refused(score(trained, tmp_path / "t.csv"), 5, "telecom", "has revoked the model", "=missing")
         assert sentence.count("--absent") == 1
         assert not (tmp_path / "t.csv").exists()
         assert score(trained, tmp_path / "t.csv", "--absent", "telecom=missing").code == 0
-    edit(settings, lambda v: v["policy"].pop("revoked_models"))
+    edit(settings, lambda v: v["policy"].pop("revoked_pools"))
     assert written(tmp_path / "s.csv") == trained_scores(trained, "bank+telecom") != written(tmp_path / "t.csv")
 
 
@@ -98,7 +96,7 @@ def test_a_folder_that_is_not_this_nodes(trained: ByHand, tmp_path: Path) -> Non
 
     tampered = changed("tampered", "trees.json", '"default_left":true', '"default_left":false')
     refused(ended(tampered), 7, "tampered was changed")
-    refused(ended(changed("old", "model.json", '"schema": 2', '"schema": 1')), 2, "is of version 1")
+    refused(ended(changed("old", "model.json", '"schema": 3', '"schema": 1')), 2, "is of version 1")
     folder = load_model(model)
     replace(folder, about=structs.replace(folder.about, bank="another bank")).write(tmp_path / "theirs")
     refused(ended(tmp_path / "theirs"), 2, "the model is of 'another bank'")

@@ -48,7 +48,8 @@ def secrets_of(lab: Tapped) -> dict[str, bytes]:
     view, objective = lab.task.partners[0], lab.task.objective
     g, h = objective.gradients(np.full(ROWS, objective.base(objective.weights)))
     plan, uniforms = make_plan(g, h, 0.0), draw(1, "rounding", 0).random((2, ROWS))
-    vector = plan.vectors(plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1]))[0]
+    values = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
+    vector = plan.packing(values[view.held], 0.0).vectors(values[:, 0], values[:, 1])[0]
     in_their_order = np.zeros(ROWS, dtype=np.int64)
     in_their_order[view.positions] = vector
     bins = lab.answerers["telecom"].table.bins[:, 0]

@@ -200,7 +200,7 @@ def test_the_label_in_disguise_and_names_of_rows_open_the_report(tmp_path):
         'Ms ' || i AS contact, u2 AS z"""
     report = report_of(
         tmp_path,
-        data={"source": write(tmp_path / "t.csv", select, 1000), "id": ["id"], "label": "y"},
+        data={"source": write(tmp_path / "t.csv", select, 4000), "id": ["id"], "label": "y"},
         parties={"bank": {"columns": ["x", "name"]}, "p": {"columns": ["z", "contact", "days late"], "coverage": 0.9}},
     )
     said = [w["en"] for w in report["warnings"]]

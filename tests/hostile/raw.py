@@ -6,18 +6,20 @@ It sends what our types forbid: names twice in one map, strings that are no UTF-
 import re
 import struct
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from random import Random
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
+import msgspec
 import numpy as np
 from msgspec import inspect
 
 from protocol.messages import CATALOGUE
 
 ARRAYS: Final[dict[str, tuple[int, ...]]] = {
-    "high": (1, 2), "low": (1, 2, 5), "residues": (1, 2, 26), "points": (2, 32), "values": (1, 2),
+    "high": (1, 2), "low": (1, 2, 5), "residues": (1, 2, 26), "points": (2, 32), "tags": (2, 16), "values": (1, 2),
     "sums": (1, 2), "columns": (1, 2, 10), "weight": (1, 2, 10),
 }  # fmt: skip
 """Shapes of arrays that fit each other, by field; of all others, (2,)."""
@@ -27,6 +29,17 @@ EXTREMES: Final[tuple[Any, ...]] = (
     ("<u8", (1 << 40, 1 << 24), b""), ("|O8", (1,), b"\0" * 8), ("<u8", (-1,), b""),
     ("<i8", (1, 1, 1, 1, 1), b"\0" * 8),
 )  # fmt: skip
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def unchecked(message: S, **fields: object) -> S:
+    """The same with other fields, which its own checks would refuse: as a peer makes it that leaves them out."""
+    out = copy(message)
+    for name, value in fields.items():
+        msgspec.structs.force_setattr(out, name, value)
+    return out
 
 
 @dataclass(frozen=True)

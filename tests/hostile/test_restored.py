@@ -32,6 +32,7 @@ from protocol.ledger.ledger import Entry, ReceiptHead, chain_start, chained
 from protocol.ledger.receipts import read_receipt
 from protocol.messages import Message
 from protocol.node.books import EPOCH, RULE
+from protocol.node.keys import FILE
 from protocol.transport.in_process import InProcess
 from tests.partner_node.policy.test_policy import Parties, quiet
 
@@ -356,6 +357,21 @@ def test_a_closed_run_is_said_in_one_sentence_and_a_new_one_is_offered(parties):
     parties.train()
     with bank_books(parties.bank_config) as books:
         assert books.counter > EPOCH
+
+
+def test_a_run_whose_wrapping_key_is_erased_is_never_answered_again(parties):
+    parties.hello()
+    parties.open_run()
+    budgets = parties.service._node._own.budgets
+    epoch = budgets.run("bank", "table", parties.job.sha256, 1).epoch
+    parties.stop()
+    assert not any(epoch in path.read_bytes() for path in parties.state("telecom").glob("budgets.sqlite*"))
+    (parties.partner.secrets / FILE).unlink()
+    parties.start()
+    with pytest.raises(RefusedError, match="a key of this run cannot be unwrapped"):
+        parties.service._node._own.budgets.run("bank", "table", parties.job.sha256, 1)
+    parties.hello()
+    assert parties.open_run(b"m" * 32) == 2
 
 
 def test_an_erased_noise_epoch_is_gone_from_the_file(parties):

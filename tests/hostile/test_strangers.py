@@ -62,7 +62,12 @@ class Seized:
         return [bits for reply in self.replies(partner, Splits) for bits in reply.bits if bits is not None]
 
     def known(self, partner: str, layout: str) -> dict[Split, np.ndarray]:
-        return load_known(self._state / "known" / f"{layout}.npz", self.alignment(partner).rows).sides
+        return load_known(self.standing / f"{layout}.npz", self.alignment(partner).rows).sides
+
+    @property
+    def standing(self) -> Path:
+        """What the bank knows of each layout."""
+        return self._state / "known"
 
     @property
     def _state(self) -> Path:
@@ -103,8 +108,8 @@ def truths(seized: Seized, partner: str) -> tuple[list[SplitBits], str]:
         found = []
         for path in sorted((config.state / "layouts").glob("*.json")):
             answerer = layouts.answerer(path.stem)
-            revealed = answerer.budgets.revealed(*answerer._account, None)
-            found.append(([answerer._flags(split, b"") for split, _ in revealed], path.stem))
+            if (seized.standing / f"{path.stem}.npz").exists():
+                found.append(([answerer._flags(split, b"") for split in seized.known(partner, path.stem)], path.stem))
     return max(found, key=lambda one: len(one[0]))
 
 

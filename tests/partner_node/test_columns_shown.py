@@ -42,7 +42,7 @@ def test_scores_that_are_all_alike_show_no_column():
         with pytest.raises(RefusedError, match="of its columns count"):  # the others' scores would stand alone
             require_shown("telecom", Contract(), NAMES, VALUES, coefficients, hiding=True)
     with pytest.raises(RefusedError, match="of its columns count"):
-        require_shown("telecom", Contract(), NAMES, VALUES, (600, 0, 0, 0, 0))  # 0 or 1 thousandth, by one column
+        require_shown("telecom", Contract(), NAMES, VALUES, (6000, 0, 0, 0, 0))  # 0 or 1 hundredth, by one column
 
 
 def test_a_column_laid_out_twice_counts_once_and_not_at_all_where_its_terms_cancel():

@@ -112,7 +112,7 @@ def test_a_refused_split_takes_no_pad_and_what_follows_is_opened(tmp_path):
     lab = Laboratory(np.zeros(ROWS), [], columns, positions, tmp_path, contract)
     view = lab.view("p", Cutting(8))
     asked = (Split(0, (0,)), Split(1, (0, 1, 2, 3)), Split(0, (0,)))
-    first, refused, repeat = lab.reply("p", SplitQuery(layout="p", splits=asked)).bits
+    first, refused, repeat = lab.reply("p", SplitQuery(layout=view.layout, splits=asked)).bits
     assert refused is None
     assert (first.pad, first.left.tobytes()) == (repeat.pad, repeat.left.tobytes())
     assert first.pad[-1] == 0
@@ -121,4 +121,4 @@ def test_a_refused_split_takes_no_pad_and_what_follows_is_opened(tmp_path):
     held = np.flatnonzero(view.held)
     left, missing = (np.unpackbits(v, count=ROWS)[view.positions[held]] for v in (truth.left, truth.missing))
     assert np.array_equal(view.sides(asked[0], held), np.where(missing, 2, left))
-    assert isinstance(lab.reply("p", SplitQuery(layout="p", splits=asked)), Splits)
+    assert isinstance(lab.reply("p", SplitQuery(layout=view.layout, splits=asked)), Splits)

@@ -169,6 +169,7 @@ def _rung(name: str) -> dict[str, Any]:
                 "queries": 400,
                 "equations_share": 0.011 + 0.012 * index,
                 "information_share": {"bureau": 0.347, "telecom": 0.291}[partner],
+                "readable_share": {"bureau": 0.973, "telecom": 0.482}[partner],
                 "zcdp": 12.5,
             }
             for index, partner in enumerate(partners)

@@ -161,6 +161,13 @@ def _odd_facts(rungs: Sequence[Sequence[str]]) -> RunFacts:
     )
 
 
+def test_it_says_what_a_bank_that_deviates_could_have_read(page: str) -> None:
+    for share, partner in (("97.3%", "bureau"), ("48.2%", "telecom")):
+        assert f"it could have read at most {share} of the bins of {partner}, whatever its strategy" in page
+        assert f"最多可读出 {partner} 分箱信息的 {share}" in page
+    assert page.count("That is all of them or nearly so") == page.count("即全部或几乎全部") == 1
+
+
 def test_marks_for_synthetic_and_unencrypted_runs(page: str, tmp_path: Path) -> None:
     assert "SYNTHETIC" not in page
     assert "NOT ENCRYPTED" not in page

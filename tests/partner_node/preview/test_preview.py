@@ -85,6 +85,19 @@ def test_budgets_are_what_the_run_has_spent(out):
     assert max(shares) <= told[8].share_after <= told[8].limit
 
 
+@pytest.mark.parametrize("partner", ["telecom", "bureau"])
+def test_no_more_was_readable_than_was_said(out, partner, tmp_path):
+    """The figures that the partner metered in the run, against a preview of a node that answered nothing yet."""
+    config = load_config(out / "nodes" / partner / "node.toml").model_copy(update={"state": tmp_path / "state"})
+    found = preview(config, load_job(out / "job.toml"), None)
+    report = json.loads((out / "report.json").read_text())
+    shares = [rung["leakage"][partner]["readable_share"] for rung in report["rungs"] if partner in rung["leakage"]]
+    assert 0 < max(shares) <= max(worst.share for worst in found.readable) <= 1
+    lines = [line for line in sentences(found) if line.startswith("at worst")]
+    assert sum("could read at most" in line for line in lines) == len(found.readable) == 3
+    assert any("all columns of a linear model in full" in line for line in lines)
+
+
 def test_before_the_first_run_it_says_what_it_assumes(out, tmp_path):
     config = load_config(out / "nodes/telecom/node.toml").model_copy(update={"state": tmp_path / "state"})
     found = preview(config, load_job(out / "job.toml"), 10_000)

@@ -12,6 +12,7 @@ from protocol.algorithms.boosting import SplitBits, Splits
 from protocol.algorithms.sealing import RowKeys, SplitPads, open_bits, open_scores, seal_answer, seal_scores
 from protocol.errors import IntegrityError
 from protocol.messages import decode, encode
+from tests.hostile.raw import unchecked
 
 ROWS = st.integers(1, 70)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -139,14 +140,14 @@ def test_bits_of_another_form_are_refused(wrong):
     rng = np.random.default_rng(4)
     theirs, ours = keys_of(20, rng, np.arange(5))
     pads, bits = SplitPads(ours, "a", "b"), SplitPads(theirs, "a", "b").seal(bits_of(20, rng), b"n" * 17)
-    bent = {
-        "left": SplitBits(bits.left[:2], bits.missing, bits.pad),
-        "missing": SplitBits(bits.left, np.zeros((1, 3), np.uint8), bits.pad),
+    forms = {
+        "left": unchecked(bits, left=bits.left[:2]),
+        "missing": unchecked(bits, missing=np.zeros((1, 3), np.uint8)),
         "no pad": SplitBits(bits.left, bits.missing),
         "short pad": SplitBits(bits.left, bits.missing, b"n" * 16),
     }
     with pytest.raises(IntegrityError, match="p: answered with split bits of another form than the alignment of 20"):
-        open_bits("p", None if wrong == "alignment without keys" else pads, 20, bent.get(wrong, bits))
+        open_bits("p", None if wrong == "alignment without keys" else pads, 20, forms.get(wrong, bits))
 
 
 @pytest.mark.parametrize(("rows", "nonce"), [(19, b"n" * 16), (20, b""), (20, b"n" * 15)])

@@ -13,6 +13,7 @@ from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit
 from protocol.he.parameters import FLOOD_BUDGET_LOG2, MAX_ROWS, N
 from protocol.he.plaintext import PlaintextEvaluator
+from tests.hostile.raw import unchecked
 from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, Product, answer, one_hot, product
 
 ROWS, HELD, SIZES = 300, 200, [2, 3, 4]
@@ -40,11 +41,11 @@ def _broken(body: Ciphertext, how: str) -> Ciphertext | Cleartext:
         case "long":
             return Ciphertext(high=np.pad(body.high, ((0, 0), (0, 1))), low=np.pad(body.low, ((0, 0), (0, 1), (0, 0))))
         case "residue of more than q":
-            return Ciphertext(high=body.high, low=np.pad(body.low, ((0, 0), (0, 0), (0, 1))))
+            return unchecked(body, low=np.pad(body.low, ((0, 0), (0, 0), (0, 1))))
         case "two vectors, one label":
             return Ciphertext(high=np.repeat(body.high, 2, axis=0), low=np.repeat(body.low, 2, axis=0))
         case "halves of different length":
-            return Ciphertext(high=body.high, low=body.low[:, 1:])
+            return unchecked(body, low=body.low[:, 1:])
     return Cleartext(values=np.zeros((1, ROWS), dtype=np.int64))
 
 

@@ -23,6 +23,7 @@ from protocol.he.noise import high_bits
 from protocol.he.parameters import ETA, INTEGERS
 from protocol.he.plan import signed
 from protocol.messages import I64
+from tests.hostile.raw import unchecked
 from tests.protocol.he import wide_reference
 from tests.protocol.he.products import MASTER, PARTNER_KEY, SEED, answer
 from tests.protocol.he.wide_products import WideProduct, integers, wide_product, written_integers
@@ -230,7 +231,7 @@ def _broken(body: WideCiphertext, how: str) -> IntegerBody:
         case "long":
             return WideCiphertext(residues=np.pad(body.residues, ((0, 0), (0, 1), (0, 0))))
         case "residue of more than q":
-            return WideCiphertext(residues=np.pad(body.residues, ((0, 0), (0, 0), (0, 1))))
+            return unchecked(body, residues=np.pad(body.residues, ((0, 0), (0, 0), (0, 1))))
         case "two vectors, one label":
             return WideCiphertext(residues=np.repeat(body.residues, 2, axis=0))
     return Cleartext(values=_vector())

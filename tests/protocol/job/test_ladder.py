@@ -11,10 +11,10 @@ from protocol.job.ladder import Rung, folder_of, rungs
 def test_auto_is_the_bank_then_each_partner_then_all_and_a_placebo():
     assert rungs("bank", ["t", "b"], "auto", True) == [
         Rung("bank", ()),
-        Rung("bank+t", ("t",)),
-        Rung("bank+b", ("b",)),
-        Rung("all", ("t", "b")),
-        Rung("placebo", ("t",), placebo=True),
+        Rung("bank+t", ("t",), number=1),
+        Rung("bank+b", ("b",), number=2),
+        Rung("all", ("t", "b"), number=3),
+        Rung("placebo", ("t",), placebo=True, number=4),
     ]
     assert [rung.name for rung in rungs("bank", ["t"], "auto", False)] == ["bank", "bank+t"]
 
@@ -27,7 +27,7 @@ def test_given_rungs_keep_their_order_once_each_and_the_bank_alone_is_always_the
 
 
 def test_the_placebo_is_of_a_partner_that_takes_part():
-    assert rungs("bank", ["b", "c"], [["bank", "c"]], True)[-1] == Rung("placebo", ("c",), placebo=True)
+    assert rungs("bank", ["b", "c"], [["bank", "c"]], True)[-1] == Rung("placebo", ("c",), placebo=True, number=2)
     assert [rung.name for rung in rungs("bank", ["b"], [["bank"]], True)] == ["bank"]
 
 

@@ -1,5 +1,6 @@
 """The ledger: chained, owned by one process, fast, and in agreement with the other side's."""
 
+import hashlib
 import json
 import sqlite3
 import subprocess
@@ -9,14 +10,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import IntegrityError, UsageError
+from protocol.fields import printable
 from protocol.ledger import Ledger, export_receipt, read_ledger
+from protocol.ledger.ledger import Entry
 from protocol.ledger.receipts import Mismatch, read_receipt, reconcile
-from protocol.messages import Disclosure, Message, declared, encode
+from protocol.messages import MOST_FIELDS, U8, Disclosure, Message, cleartext, declared, encode
 from protocol.transport.in_process import InProcess
 from protocol.wire.envelope import Envelope
 from protocol.wire.session import BankSession, PartnerSessions
@@ -196,15 +201,19 @@ def test_receipts_of_one_conversation_agree_both_ways(tmp_path: Path) -> None:
     assert reconcile(receipts["telecom"], receipts["税务局"]) is None, "they never spoke"
 
 
+def again(ledger: Ledger, entry: Entry) -> None:
+    """Enter what another entry says."""
+    envelope = Envelope(entry.session, entry.sequence, entry.kind, b"\0" * entry.bytes)
+    envelope.__dict__["digest"] = bytes.fromhex(entry.digest)
+    ledger._append(entry.direction, entry.peer, envelope, entry.time, Answer.DISCLOSURE, entry.fields)
+
+
 def rewritten(path: Path, party: str, keep: slice, change: dict[int, dict[str, object]] | None = None) -> Path:
     """A receipt whose owner wrote its chain anew after changing it: each entry holds, the story is another."""
     folder = Path(tempfile.mkdtemp(dir=path.parent))
     forged = Ledger(folder / f"{party}.sqlite", party)
     for k, entry in list(enumerate(read_receipt(path).entries))[keep]:
-        values = {"kind": entry.kind, "sequence": entry.sequence, **(change or {}).get(k, {})}
-        envelope = Envelope(entry.session, int(str(values["sequence"])), str(values["kind"]), b"\0" * entry.bytes)
-        envelope.__dict__["digest"] = bytes.fromhex(str(values.get("digest", entry.digest)))
-        forged.record(entry.direction, entry.peer, envelope, Answer(number=0))
+        again(forged, msgspec.structs.replace(entry, **(change or {}).get(k, {})))
     forged.close()
     receipt = folder / path.name
     export_receipt(folder / f"{party}.sqlite", receipt, party)
@@ -224,6 +233,8 @@ def mismatch(a: Path, b: Path) -> Mismatch:
         ({5: {"digest": "00" * 32}}, 6, "than telecom sent"),
         ({2: {"kind": Answer.KIND}}, 3, "received another message"),
         ({4: {"sequence": 7}}, 5, "received another message"),
+        ({4: {"fields": '{"number":9,"open":false}'}}, 5, "received another message"),
+        ({5: {"fields": '{"number":9}'}}, 6, "than telecom sent"),
     ],
 )
 def test_a_rewritten_entry_is_found(
@@ -257,16 +268,16 @@ def test_a_repeat_counts_once(tmp_path: Path) -> None:
     entries = read_receipt(receipts["telecom"]).entries
     ledger = Ledger(tmp_path / "again" / "ledger.sqlite", "telecom")
     for entry in [*entries[:8], *entries[6:]]:  # the partner died after its fourth reply, and was asked again
-        envelope = Envelope(entry.session, entry.sequence, entry.kind, b"\0" * entry.bytes)
-        envelope.__dict__["digest"] = bytes.fromhex(entry.digest)
-        ledger.record(entry.direction, entry.peer, envelope, Answer(number=0))
+        again(ledger, entry)
     ledger.close()
     export_receipt(tmp_path / "again" / "ledger.sqlite", tmp_path / "again.jsonl", "telecom")
     assert reconcile(receipts["bank"], tmp_path / "again.jsonl") is None
 
 
 @settings(max_examples=20, deadline=None)
-@given(line=st.integers(1, 10), field=st.sampled_from(["bytes", "digest", "purpose", "time", "peer", "session"]))
+@given(
+    line=st.integers(1, 10), field=st.sampled_from(["bytes", "digest", "purpose", "fields", "time", "peer", "session"])
+)
 def test_a_changed_line_of_a_receipt_is_named(tmp_path_factory: pytest.TempPathFactory, line: int, field: str) -> None:
     receipts = converse(tmp_path_factory.mktemp("run"))
     lines = receipts["telecom"].read_text().splitlines()
@@ -288,3 +299,70 @@ def test_a_damaged_receipt_is_an_integrity_error(tmp_path: Path, damage) -> None
         reconcile(receipts["bank"], receipts["telecom"])
     with pytest.raises(UsageError, match="there is none"):
         reconcile(receipts["bank"], tmp_path / "none.jsonl")
+
+
+# -- what the sender says in clear ---------------------------------------------------------------------------------
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of a message."""
+
+    column: str
+    seal: bytes
+
+
+@declared("test.ledger_told", content="names and arrays", purpose="test the ledger")
+class Told(Message, frozen=True):
+    """Fields of every sort."""
+
+    label: str
+    parts: tuple[Part, ...]
+    share: float
+    sums: U8
+    widths: dict[str, int]
+
+
+def told(label: str) -> Told:
+    return Told(
+        label=label, parts=(Part(column="PA022", seal=b"secret"),), share=0.5,
+        sums=np.arange(6, dtype=np.uint8).reshape(2, 3), widths={"g": 17},
+    )  # fmt: skip
+
+
+def test_fields_are_entered_as_told_without_arrays_and_bytes(tmp_path: Path) -> None:
+    ledger, message = Ledger(tmp_path / "ledger.sqlite", "telecom"), told("job 1, round 2")
+    ledger.record("received", "bank", Envelope("ab", 0, Told.KIND, encode(message)), message)
+    (entry,) = ledger.entries()
+    seal = f"6 bytes, sha256 {hashlib.sha256(b'secret').hexdigest()[:16]}"
+    assert json.loads(entry.fields) == {
+        "label": "job 1, round 2",
+        "parts": [{"column": "PA022", "seal": seal}],
+        "share": 0.5,
+        "sums": "|u1 [2, 3]",
+        "widths": {"g": 17},
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(label=st.text(max_size=20) | st.text(min_size=2500, max_size=5000))
+def test_fields_are_bounded_and_one_line_and_still_tell_apart(label: str) -> None:
+    line, other = cleartext(told(label)), cleartext(told(label + "x"))
+    assert len(line.encode()) <= MOST_FIELDS + 100
+    assert line != other, "a line that is cut ends with the digest of the whole"
+    assert printable(line), "what a peer wrote is shown, and never acts"
+    if "... sha256 " not in line:
+        assert json.loads(line)["label"] == label
+
+
+def test_what_cannot_be_read_is_entered_with_size_digest_and_reason(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite", "telecom")
+    partner = PartnerSessions("telecom", lambda p, m: m, on_unreadable=ledger.record_unreadable, **observe(ledger))  # type: ignore[arg-type]
+    body = b"\xc1" * 100
+    partner.serve("bank", Envelope("ab" * 16, 3, "no.such\x1b[31m", body))
+    partner.serve("bank", Envelope("cd" * 16, (1 << 64) - 1, Query.KIND, body))
+    head, refusal, other, _ = ledger.entries()
+    assert (head.kind, head.bytes, head.digest) == ("no.such\\u{1b}[31m", 100, hashlib.sha256(body).hexdigest())
+    assert head.purpose == "an envelope whose head cannot be shown"
+    assert (refusal.direction, json.loads(refusal.fields)["rule"]) == ("sent", "codec")
+    assert other.sequence == (1 << 53) - 1
+    assert ledger.verify() is None

@@ -1,10 +1,21 @@
 """What the commands have in common: how they end."""
 
+import io
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.table import Table
+from rich.tree import Tree
+
+from protocol.fields import as_cell, as_shown, printable
+from protocol.node.command import PlainConsole, Talk
+from protocol.node.findings import Finding, as_table
 
 STRUCK = """
 import os, signal
@@ -34,3 +45,136 @@ def test_what_fails_without_one_is_a_bug():
     ended = subprocess.run([sys.executable, "-c", failing], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "by a bug of its own" in ended.stderr
+
+
+# -- what a peer wrote, as it is shown -----------------------------------------------------------------------------
+
+EVIL = "[red]x[/] :smile: [link=http://a]b[/link] \x1b[2J\x1b]0;t\x07\u202e\u2066end[/"
+SHOWN = r"[red]x[/] :smile: [link=http://a]b[/link] \u{1b}[2J\u{1b}]0;t\u{7}\u{202e}\u{2066}end[/"
+
+
+def printed(*things: object) -> str:
+    console = PlainConsole(width=2000, file=io.StringIO(), force_terminal=False)
+    for thing in things:
+        console.print(thing, soft_wrap=True)
+    out: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return out
+
+
+def table_of(name: str) -> Table:
+    table = Table(title=name, caption=name)
+    table.add_column(name)
+    table.add_row(name)
+    return table
+
+
+def test_names_are_printed_as_they_are_wherever_they_stand() -> None:
+    tree = Tree(EVIL)
+    tree.add(EVIL)
+    found = as_table([Finding(EVIL, EVIL, EVIL, EVIL), Finding(EVIL, EVIL, EVIL, EVIL, code=4)])
+    for thing, times in ((EVIL, 1), (table_of(EVIL), 4), (tree, 2), (found, 8)):
+        text = printed(thing)
+        assert text.count(SHOWN) == times, text
+        assert "\x1b" not in text
+
+
+@given(st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=40))
+@example("[/]")
+@example("[bold]")
+@example("\x9b2J")
+def test_no_name_changes_a_terminal_or_fails(name: str) -> None:
+    assert printed(name) == as_shown(name) + "\n"
+    assert all(printable(line) for line in printed(table_of(name)).splitlines())
+
+
+def run_keys(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "partner_node", "keys", "telecom", "--folder", str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+def test_keys_says_where_to_pin_the_fingerprint(tmp_path: Path) -> None:
+    assert "under [peers] by its fingerprint, " in run_keys(tmp_path).stderr
+
+
+def test_talk_is_log_lines_where_the_log_is_json(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in run_keys(tmp_path, "--log-format", "json").stderr.splitlines()]
+    assert [line["level"] for line in lines] == ["INFO", "INFO"]
+    assert "under [peers] by its fingerprint" in lines[1]["message"]
+    assert run_keys(tmp_path / "quiet", "--log-format", "json", "--quiet").stderr == ""
+
+
+FORGING = """
+import logging
+from protocol.errors import DataError
+from protocol.node.command import app, main
+verbs = app("A command that meets a name with a line end.")
+@verbs.command()
+def work() -> dict:
+    name = "a\\n2026-01-01 CRITICAL forged\\x1b[2J\\u202e"
+    logging.getLogger("x").warning("met %s", name)
+    if {fails}:
+        raise DataError("bank", "column " + name + " is empty", "leave it out")
+    return dict(name=name)
+main(verbs, "worker")
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--log-format", "json")])
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_name_forges_a_line_of_the_log_or_of_an_error(fails: bool, options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", FORGING.format(fails=fails), "--json", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert len(ended.stderr.splitlines()) == 1 + fails
+    assert len(ended.stdout.splitlines()) == 1
+    assert all(printable(line) for line in (ended.stdout + ended.stderr).splitlines())
+    said = json.loads(ended.stdout)
+    name = said["error"]["thing"] if fails else said["name"]
+    assert "forged\x1b[2J\u202e" in name, "a script gets the name itself"
+
+
+def test_progress_says_a_phase_once_where_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    with Talk().progress() as bars:
+        for done in range(3):
+            bars("align [telecom]", done, 3)
+    assert capsys.readouterr().err == "align [telecom]\n"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝"])
+def test_a_cell_is_no_formula(start: str) -> None:
+    assert as_cell(f'{start}HYPERLINK("http://a")') == f'\'{start}HYPERLINK("http://a")'
+    assert as_cell("telecom: PA022 +0.120") == "telecom: PA022 +0.120"
+    assert as_cell("\t=1") == r"\u{9}=1"
+
+
+REFUSED = """
+from dataclasses import dataclass
+from protocol.errors import RefusedError
+from protocol.messages import Message, Refusal, declared, encode
+from protocol.node.command import app, main
+from protocol.wire.envelope import Envelope
+from protocol.wire.session import BankSession
+from protocol.role import ask, drive
+verbs = app("A command that asks what a partner refuses.")
+@declared("test.asked", content="nothing", purpose="test commands")
+class Asked(Message, frozen=True):
+    pass
+def refuse(sent):
+    refusal = Refusal(code=5, party="telecom", thing="it is spent", remedy="ask less", rule="a_clause")
+    return {p: Envelope(e.session, e.sequence, Refusal.KIND, encode(refusal)) for p, e in sent.items()}
+@verbs.command()
+def work() -> None:
+    drive(ask({"telecom": Asked()}, Asked), BankSession(refuse).exchange)
+main(verbs, "worker")
+"""
+
+
+def test_a_refusal_stands_once_on_the_console_and_in_the_log_besides():
+    shown, logged = (
+        subprocess.run([sys.executable, "-c", REFUSED, *options], capture_output=True, text=True, check=False)
+        for options in ((), ("--log-format", "json"))
+    )
+    assert (shown.returncode, shown.stderr) == (5, "telecom: it is spent; ask less.\n")
+    line, sentence = logged.stderr.splitlines()
+    assert sentence == "telecom: it is spent; ask less."
+    assert json.loads(line)["level"] == "WARNING"
+    assert json.loads(line)["message"] == "telecom refuses test.asked (rule a_clause): telecom: it is spent"

@@ -13,7 +13,7 @@ from protocol.wire.envelope import Envelope
 from protocol.wire.session import PartnerSessions
 
 
-@declared("test.ping", content="some bytes", purpose="test transports")
+@declared("test.ping", content="some bytes", purpose="test transports", most_bytes=1 << 30)
 class Ping(Message, frozen=True):
     """Bytes, and how many are wanted back."""
 
@@ -22,7 +22,7 @@ class Ping(Message, frozen=True):
     wanted: int = 0
 
 
-@declared("test.pong", content="some bytes", purpose="test transports")
+@declared("test.pong", content="some bytes", purpose="test transports", most_bytes=1 << 30)
 class Pong(Message, frozen=True):
     """The number asked, how many were handled, and bytes."""
 

@@ -1,6 +1,7 @@
 """gRPC over mTLS: big bodies, restarts, who is let in, and what is said when somebody is not."""
 
 import json
+import logging
 import re
 import socket
 import ssl
@@ -13,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.errors import PeerError, TransportError, UsageError
+from protocol.errors import IntegrityError, PeerError, TransportError, UsageError
 from protocol.identity import TlsMaterial, load_identity
 from protocol.identity.certificates import dns_label
+from protocol.role import ask as ask_all
+from protocol.role import drive
 from protocol.transport.address import parse_address
 from protocol.transport.over_grpc import GrpcServer, GrpcTransport, serve_grpc
 from protocol.transport.persistent import TooSlow
-from protocol.transport.tls import meet
+from protocol.transport.tls import Stalled, meet
 from protocol.wire.envelope import Envelope
 from protocol.wire.session import BankSession
 from tests.protocol.transport.parties import Ping, Pong, Ponging, identity, loaded, serving, unchecked
@@ -160,11 +163,12 @@ def test_a_server_that_is_another_party(tmp_path: Path, bank: TlsMaterial) -> No
         assert "telecom: its certificate names another party, 'bureau'" in refusal(server, bank, role)
 
 
-def test_a_bank_that_is_another_party(tmp_path: Path, telecom: TlsMaterial) -> None:
+def test_a_bank_that_is_another_party(tmp_path: Path, telecom: TlsMaterial, caplog: pytest.LogCaptureFixture) -> None:
     role = Ponging("telecom")
     with serving(telecom, role) as server:
         sentence = refusal(server, loaded(tmp_path, "bank b"), role)
     assert "telecom: refuses to answer: 'bank b' is not a party that telecom answers" in sentence
+    assert "telecom lets nobody in by this certificate: 'bank b' is not a party" in caplog.text
 
 
 def test_an_expired_server(tmp_path: Path, bank: TlsMaterial) -> None:
@@ -245,6 +249,23 @@ def test_bytes_that_are_no_envelope_are_refused(telecom: TlsMaterial, bank: TlsM
         transport.close()
 
 
+def test_a_body_larger_than_its_kind_is_refused_and_counted_before_it_is_read(
+    telecom: TlsMaterial, bank: TlsMaterial, caplog: pytest.LogCaptureFixture
+) -> None:
+    role = Ponging("telecom")
+    server = serve_grpc(
+        "127.0.0.1:0", telecom, role.serve, peers=["bank"], bound=lambda kind: 1 << 20, unread=role.sessions.unread
+    )
+    transport = to(server, bank)
+    asking = ask_all({"telecom": Ping(number=1, body=np.zeros(40 << 20, dtype=np.uint8))}, Pong)
+    with pytest.raises(IntegrityError, match=r"sent a request that cannot be read \(a test.ping of \d+ bytes, where"):
+        drive(asking, BankSession(transport.exchange).exchange)
+    assert "telecom refuses test.ping of bank (rule size)" in caplog.text
+    assert not role.numbers
+    transport.close()
+    server.stop(0)
+
+
 def test_a_bug_outside_of_sessions_leaks_nothing(telecom: TlsMaterial, bank: TlsMaterial) -> None:
     def broken(peer: str, envelope: Envelope) -> Envelope:
         raise ZeroDivisionError("the raw value 0.123")
@@ -308,6 +329,39 @@ def test_a_deadline_ends_the_wait_and_is_not_tried_again(telecom: TlsMaterial, b
     finish.set()
     transport.close()
     server.stop(0)
+
+
+def test_a_partner_that_computes_for_long_is_waited_for_and_said_to_be(
+    telecom: TlsMaterial, bank: TlsMaterial, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer than a stopped one is waited for: its pings are answered."""
+    role = Ponging("telecom")
+
+    def busy(peer: str, envelope: Envelope) -> Envelope:
+        time.sleep(18)
+        return role.serve(peer, envelope)
+
+    server = serve_grpc("127.0.0.1:0", telecom, busy, peers=["bank"])
+    transport = to(server, bank)
+    with caplog.at_level(logging.INFO):
+        assert ask(transport).handled == 1
+    assert [record.getMessage() for record in caplog.records] == ["waiting for telecom"]
+    transport.close()
+    server.stop(0)
+
+
+def test_a_machine_that_drops_packets_is_named_at_once(bank: TlsMaterial) -> None:
+    """A full queue of connections drops what asks for another one, as a firewall does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with socket.create_connection(listener.getsockname()):
+            transport = GrpcTransport({"telecom": f"127.0.0.1:{listener.getsockname()[1]}"}, bank)
+            start = time.perf_counter()
+            with pytest.raises(Stalled, match=r"telecom: did not answer at .* within 5 s: .* packets to it get lost"):
+                ask(transport)
+            assert time.perf_counter() - start < 15
+            transport.close()
 
 
 def test_a_restart_in_mid_session_is_survived(telecom: TlsMaterial, bank: TlsMaterial) -> None:

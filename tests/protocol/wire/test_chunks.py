@@ -1,9 +1,10 @@
 """Envelopes in chunks: any size passes, and nothing that is not exactly an envelope does."""
 
+import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,29 @@ def test_a_body_larger_than_allowed_is_refused_by_its_head() -> None:
     with pytest.raises(Malformed, match="are the most"):
         join(reading(), CHUNK_BYTES)  # type: ignore[arg-type]
     assert len(read) == 1, "the rest is not even read"
+
+
+def test_what_is_refused_early_says_what_it_claimed_to_be() -> None:
+    with pytest.raises(wire.Unread) as caught:
+        join(three(), CHUNK_BYTES)
+    assert (caught.value.rule, caught.value.head) == ("size", Envelope("ab", 1, "k", b""))
+    with pytest.raises(wire.Unread) as caught:
+        join([Chunk(session="s", kind="k", sequence=(1 << 64) - 1)])
+    assert (caught.value.rule, str(caught.value)) == ("codec", "an envelope without a number")
+
+
+def test_bytes_past_the_declared_size_end_the_reading_at_once() -> None:
+    read = []
+
+    def endless() -> Iterator[Chunk]:
+        yield Chunk(session="s", kind="k", size=10, part=b"12345")
+        for part in itertools.repeat(b"123456"):
+            read.append(part)
+            yield Chunk(part=part)
+
+    with pytest.raises(Malformed, match="out of place"):
+        join(endless())
+    assert len(read) == 1
 
 
 def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:

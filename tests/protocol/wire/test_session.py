@@ -5,10 +5,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from protocol.contract import refuse
 from protocol.errors import IntegrityError, RefusedError, TransportError, UsageError
-from protocol.messages import Message, Refusal, declared, decode, encode
+from protocol.messages import MOST_BYTES, Malformed, Message, Refusal, declared, decode, encode
+from protocol.role import ask, drive
 from protocol.transport.in_process import InProcess
-from protocol.wire.envelope import Envelope
+from protocol.wire.envelope import LAST_SEQUENCE, Envelope
+from protocol.wire.limits import Limits
 from protocol.wire.session import BankSession, PartnerSessions
 
 
@@ -37,6 +40,8 @@ class Counting:
         assert isinstance(message, Question)
         if message.number == 13:
             raise RefusedError("telecom", "13 is refused", "ask another")
+        if message.number == 15:
+            raise refuse("telecom", "max_equations_share", "15 is\x1b[2J too much", "ask less")
         if message.number == 14:
             raise ZeroDivisionError("the raw value 0.123")
         self.seen.append((peer, message.number))
@@ -74,7 +79,7 @@ def test_a_repeat_gets_the_same_bytes_and_is_not_handled_again(partner: PartnerS
     assert role.seen == [("bank", 5)]
 
 
-@pytest.mark.parametrize(("sequence", "number"), [(1, 6), (0, 5), (3, 7), (-1, 5)])
+@pytest.mark.parametrize(("sequence", "number"), [(1, 6), (0, 5), (3, 7)])
 def test_a_changed_body_a_step_back_and_a_gap_are_refused(
     partner: PartnerSessions, role: Counting, sequence: int, number: int
 ) -> None:
@@ -256,3 +261,145 @@ def test_observers_see_every_message_once_and_may_forbid(role: Counting) -> None
 
 def test_no_repr_shows_a_body() -> None:
     assert "secret" not in repr(Envelope("s", 0, "k", b"secret"))
+
+
+# -- peers that lie ------------------------------------------------------------------------------------------------
+
+
+class Entered:
+    """What a node enters: requests and replies by kind, and what could not be read."""
+
+    def __init__(self, role: Counting, limits: Limits | None = None, most_bytes: int = MOST_BYTES) -> None:
+        self.read: list[tuple[str, int]] = []
+        self.unread: list[tuple[Envelope, str]] = []
+        self.sessions = PartnerSessions(
+            "telecom", role.handle, self._note, self._note, on_unreadable=self._note_unread,
+            most_bytes=lambda kind: most_bytes, limits=limits,
+        )  # fmt: skip
+
+    def _note(self, peer: str, e: Envelope, m: Message) -> None:
+        self.read.append((m.KIND, e.sequence))
+
+    def _note_unread(self, peer: str, e: Envelope, why: str) -> None:
+        self.unread.append((e, why))
+
+
+def refusal_of(reply: Envelope) -> Refusal:
+    refusal = message_of(reply)
+    assert isinstance(refusal, Refusal)
+    return refusal
+
+
+def test_a_refusal_names_its_clause_in_both_logs_and_is_raised_with_it(
+    partner: PartnerSessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = BankSession(InProcess("bank", {"telecom": partner.serve}).exchange)
+    with pytest.raises(RefusedError) as caught:
+        drive(ask({"telecom": Question(number=15)}, Reply), bank.exchange)
+    assert (caught.value.rule, caught.value.exit_code) == ("max_equations_share", 5)
+    shown = "(rule max_equations_share): telecom: 15 is\\u{1b}[2J too much"
+    ours, theirs = (record.getMessage() for record in caplog.records)
+    assert ours.startswith(f"telecom refuses test.question of bank {shown}")
+    assert theirs.startswith(f"telecom refuses test.question {shown}")
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_a_sentence_of_a_peer_is_cut_where_it_is_raised(role: Counting) -> None:
+    def wordy(peer: str, message: Message) -> Message:
+        return Refusal(code=5, party="telecom", thing="x" * 1000, remedy="y", rule="order")
+
+    bank = BankSession(InProcess("bank", {"telecom": PartnerSessions("telecom", wordy).serve}).exchange)
+    with pytest.raises(RefusedError) as caught:
+        drive(ask({"telecom": Question(number=1)}, Reply), bank.exchange)
+    assert caught.value.thing == "x" * 500 + "..."
+
+
+def test_a_request_out_of_order_is_entered_and_refused_by_that_rule(role: Counting) -> None:
+    node = Entered(role)
+    node.sessions.serve("bank", envelope(0, 5))
+    assert refusal_of(node.sessions.serve("bank", envelope(7, 6))).rule == "order"
+    kinds = [(Question.KIND, 0), (Reply.KIND, 0), (Question.KIND, 7), (Refusal.KIND, 7)]
+    assert node.read == kinds
+
+
+@pytest.mark.parametrize(
+    ("session", "sequence", "kind"),
+    [
+        ("s\x1b[2J", 0, "k"),
+        ("s", 0, "k\u202e"),
+        ("s" * 65, 0, "k"),
+        ("s", LAST_SEQUENCE + 1, "k"),
+        ("s", (1 << 64) - 1, "k"),
+        ("s", -1, "k"),
+        ("", 0, "k"),
+    ],
+)
+def test_a_head_that_cannot_be_kept_is_entered_as_it_can(
+    role: Counting, session: str, sequence: int, kind: str
+) -> None:
+    node = Entered(role)
+    reply = node.sessions.serve("bank", Envelope(session, sequence, kind, b"123"))
+    assert (refusal_of(reply).code, refusal_of(reply).rule) == (IntegrityError.exit_code, "codec")
+    ((head, why),) = node.unread
+    assert head.fault in ("", "an envelope without a head")
+    assert (head.body, 0 <= head.sequence <= LAST_SEQUENCE) == (b"123", True)
+    assert why.startswith("an envelope")
+    assert (head.kind + head.session).isprintable()
+
+
+def test_a_body_too_large_for_its_kind_is_not_decoded(role: Counting) -> None:
+    node = Entered(role, most_bytes=100)
+    reply = node.sessions.serve("bank", Envelope("s", 0, Question.KIND, b"\0" * 101))
+    assert refusal_of(reply).rule == "size"
+    assert [why for _, why in node.unread] == ["a test.question of 101 bytes, where 100 are the most"]
+
+
+def test_a_full_disk_while_entering_what_cannot_be_read_is_the_reason_given(role: Counting) -> None:
+    def full(peer: str, e: Envelope, why: str) -> None:
+        raise UsageError("telecom", "the disk is full", "free space")
+
+    partner = PartnerSessions("telecom", role.handle, on_unreadable=full)
+    assert refusal_code(partner.serve("bank", Envelope("s", 0, Question.KIND, b"\xc1"))) == UsageError.exit_code
+
+
+class FakeTime:
+    """A clock that stands still but for sleeping, and remembers the naps."""
+
+    def __init__(self) -> None:
+        self.now, self.naps = 0.0, list[float]()
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.naps.append(seconds)
+
+    def limits(self, **rates: int) -> Limits:
+        return Limits("telecom", lambda: self.now, self.sleep, {kind.replace("_", "."): n for kind, n in rates.items()})
+
+
+def test_whatever_is_refused_slows_its_sender_and_nobody_else(role: Counting, caplog: pytest.LogCaptureFixture) -> None:
+    time = FakeTime()
+    node = Entered(role, time.limits())
+    for k in range(4):
+        node.sessions.serve("bank", envelope(0, 13, session=f"refused {k}"))
+        node.sessions.serve("bank", Envelope(f"unreadable {k}", 0, Question.KIND, b""))
+        node.sessions.unread("bank", Envelope(f"unread {k}", 0, Question.KIND, b""), Malformed("long", rule="size"))
+    assert time.naps == [0.5, 1.0]
+    assert caplog.text.count("telecom slows bank down: it was refused 10 times within a minute") == 1
+    node.sessions.serve("another", envelope(0, 1))
+    assert len(time.naps) == 2
+    node.sessions.serve("bank", envelope(0, 1, session="good"))
+    assert time.naps == [0.5, 1.0, 1.5], "what is right waits too"
+    time.now += 61
+    node.sessions.serve("bank", envelope(1, 1, session="good"))
+    assert len(time.naps) == 3
+
+
+def test_a_kind_asked_too_often_is_entered_and_refused_by_its_rate(role: Counting) -> None:
+    time = FakeTime()
+    node = Entered(role, time.limits(test_question=60))
+    replies = [node.sessions.serve("bank", envelope(k, 1)) for k in range(61)]
+    assert all(reply.kind == Reply.KIND for reply in replies[:60])
+    assert refusal_of(replies[60]).rule == "rate"
+    assert "more than 60 times a minute" in refusal_of(replies[60]).thing
+    assert len(role.seen) == 60
+    assert len(node.read) == 122

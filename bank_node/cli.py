@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from bank_node.config import BankConfig, load_config
 from bank_node.connect import connected
@@ -16,6 +17,7 @@ from bank_node.models.pmml import pmml_of
 from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
 from bank_node.models.show_scorecard import scorecard_table
+from bank_node.scoring.met import STRICT, Met
 from bank_node.scoring.rows import open_rows
 from bank_node.scoring.scoring import parties_absent, read_rows
 from bank_node.training.recovery import recover
@@ -84,11 +86,23 @@ def train(
     """Train the job's ladder with its partners. An interrupted run goes on where it stopped."""
     node_config, work = load_config(config), load_job(job)
     with TALK.progress() as progress, connected(node_config, progress) as node:
-        node.train(work, job.read_text(encoding="utf-8"), out)
+        node.train(work, job.read_text(encoding="utf-8"), out, TALK.say)
     return _reported(out) if report else {"out": str(out)}
 
 
-@verbs.command()
+class _StrictByDefault(TyperCommand):
+    """`--strict` may stand without a share, which Typer's options cannot."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a bare `--strict` its share."""
+        given = []
+        for option, following in zip(args, [*args[1:], "--"], strict=True):
+            bare = option == "--strict" and following.startswith("-")
+            given += [option, str(STRICT)] if bare else [option]
+        return super().parse_args(ctx, given)
+
+
+@verbs.command(cls=_StrictByDefault)
 def score(
     model: Annotated[Path, typer.Option("--model", help="models/RUNG/MODEL of a finished run.")],
     data: Annotated[Path, typer.Option("--data", help="CSV or Parquet with ids and the bank's columns.")],
@@ -102,7 +116,14 @@ def score(
         Path | None,
         typer.Option("--watchlist", help="A second file: red and amber rows by the model's bands, with reasons."),
     ] = None,
-) -> dict[str, Any]:
+    strict: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, metavar="[SHARE]",
+            help="Exit with 3, and write nothing, where rows differ from training in more than a SHARE of them.",
+        ),
+    ] = None,
+) -> dict[str, Any]:  # fmt: skip
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     settings, folder = load_config(config), load_model(model)
     _require_apart(settings.party, data, out, watchlist)
@@ -113,15 +134,23 @@ def score(
         raise UsageError(settings.party, f"--watchlist: {thing}", "take the watch list of alignment one-sided")
     watch = WatchList(folder) if watchlist else None
     if dated:
-        count = _score_at_once(settings, folder, data, out, without)
+        met = _score_at_once(settings, folder, data, out, without, strict)
     else:
-        count = _score_parts(settings, folder, data, out, without, watch)
-    TALK.out.print(f"{count:,} rows scored: {out}")
+        met = _score_parts(settings, folder, data, out, without, watch, strict)
+    TALK.out.print(f"{met.rows:,} rows scored: {out}")
+    for finding in met.findings():
+        TALK.say(finding.text)
     alerts = watch.write(watchlist) if watch and watchlist else None
     if alerts is not None:
         TALK.out.print(f"{alerts:,} rows red or amber: {watchlist}")
     told = {} if alerts is None else {"watchlist": str(watchlist), "alerts": alerts}
-    return {"out": str(out), "rows": count, "absent": sorted(without), **told}
+    return {
+        "out": str(out),
+        "rows": met.rows,
+        "absent": sorted(without),
+        "met": [f.as_dict() for f in met.findings()],
+        **told,
+    }
 
 
 def _require_apart(party: str, data: Path, *written: Path | None) -> None:
@@ -136,21 +165,30 @@ def _require_apart(party: str, data: Path, *written: Path | None) -> None:
 
 
 def _score_parts(
-    config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str], watch: WatchList | None
-) -> int:
-    """Score a file of any length; the number of rows."""
-    with open_rows(config, folder.model, data, out.parent) as rows, TALK.progress() as progress:
-        with connected(config, progress) as node:
-            node.score_file(folder, rows, out, without, watch)
-        return rows.rows
+    config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str], watch: WatchList | None,
+    strict: float | None,
+) -> Met:  # fmt: skip
+    """Score a file of any length; what was met in its rows."""
+    with (
+        open_rows(config, folder, data, out.parent) as rows,
+        TALK.progress() as progress,
+        connected(config, progress) as node,
+    ):
+        return node.score_file(folder, rows, out, without, watch, strict)
 
 
-def _score_at_once(config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str]) -> int:
-    """Score rows whose dates are sent to the partners, which takes them all in memory; the number of rows."""
-    table = read_rows(config, folder.model, data)
+def _score_at_once(
+    config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str], strict: float | None
+) -> Met:
+    """Score rows whose dates are sent to the partners, which takes them all in memory; what was met in them."""
+    table = read_rows(config, folder, data)
     with TALK.progress() as progress, connected(config, progress) as node:
-        node.score(folder, table, without).write(out)
-    return table.rows
+        scored = node.score(folder, table, without)
+    assert scored.met is not None
+    if strict is not None:
+        scored.met.require_within(config.party, strict)
+    scored.write(out)
+    return scored.met
 
 
 @model_verbs.command()

@@ -1,7 +1,7 @@
 """A bank's node: the only place where its data, its keys, its ledger and a transport meet, and drive a script."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bank_node.algorithms.alignment import align
@@ -9,6 +9,7 @@ from bank_node.algorithms.checkup import CheckedUp, check_up
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.outcome.outcome import write_outcome
+from bank_node.scoring.met import Met
 from bank_node.scoring.rows import Rows
 from bank_node.scoring.scoring import Scored, score
 from bank_node.scoring.streaming import score_rows
@@ -28,6 +29,7 @@ from protocol.messages import Message
 from protocol.node.files import folder_name, own_folder
 from protocol.role import drive
 from protocol.table import Table
+from protocol.table.notes import lines_of
 from protocol.transport.base import Transport
 from protocol.wire.envelope import Envelope
 from protocol.wire.session import BankSession
@@ -93,14 +95,17 @@ class BankNode:
         script = align(config.party, [partner], ids, len(config.data.id), "one-sided", lambda done, total: None)
         return drive(script, self._session.exchange)[partner]
 
-    def train(self, job: Job, job_text: str, out: Path) -> None:
-        """Train the job's ladder, and leave scores, models and facts in `out`.
+    def train(self, job: Job, job_text: str, out: Path, say: Callable[[str], None] = lambda line: None) -> None:
+        """Train the job's ladder, and leave scores, models and facts in `out`. say: is told how the table was read.
 
         Raises: UsageError: the job has no rows to test.
         """
         if job.split.kind != "column" and not job.split.test:
             raise UsageError(job.bank, "split.test is 0, and a report needs rows to test", "set it to 0.25, say")
-        write_outcome(self.fit(job, read_own_table(self._config, job)), out, job_text)
+        table = read_own_table(self._config, job)
+        for line in lines_of(table.party, table.reading, "the report lists them"):
+            say(line)
+        write_outcome(self.fit(job, table), out, job_text)
         self._leave_receipt(out)
 
     def fit(self, job: Job, table: Table) -> Training:
@@ -112,10 +117,15 @@ class BankNode:
         return score(self._config, model, table, self._session.exchange, without, self._progress)
 
     def score_file(
-        self, model: ModelFolder, rows: Rows, out: Path, without: set[str], watch: WatchList | None = None
-    ) -> None:
-        """Score the rows of a file of any length, part by part; put the red and amber ones on the watch list."""
-        score_rows(self._config, model, rows, out, self._session.exchange, without, self._progress, watch)
+        self, model: ModelFolder, rows: Rows, out: Path, without: set[str], watch: WatchList | None = None,
+        strict: float | None = None,
+    ) -> Met:  # fmt: skip
+        """Score the rows of a file of any length, part by part; put the red and amber ones on the watch list.
+
+        strict: as in `score_rows`.
+        """
+        exchange = self._session.exchange
+        return score_rows(self._config, model, rows, out, exchange, without, self._progress, watch, strict)
 
     def _leave_receipt(self, out: Path) -> None:
         """This node's own receipt; whoever has the partners' too can hold them against each other."""

@@ -16,6 +16,7 @@ from protocol.contract import refuse
 from protocol.job import Job
 from protocol.job.workload import workload
 from protocol.node.command import TALK
+from protocol.table.opening import made_plain
 from protocol.table.scan import Scan
 
 
@@ -47,8 +48,8 @@ def rows_of(job: Job) -> int:
     source, spec = job.data.source or job.parties[job.bank].source, job.data
     assert source
     ensure(source.path)
-    with duckdb.connect() as base:
-        scan = Scan(base, source, spec.id, spec.missing, job.bank)
+    with made_plain(source, job.bank) as plain, duckdb.connect() as base:
+        scan = Scan(base, plain, spec.id, spec.missing, job.bank)
         return int(base.sql(f"SELECT count(*) FROM {scan.relation}").fetchall()[0][0])
 
 

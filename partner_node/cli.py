@@ -57,6 +57,8 @@ def serve(config: Config = HERE) -> dict[str, Any]:
             settings.listen, identity, service.serve, peers=[settings.bank], bound=service.most_bytes,
             unread=service.unread, health=settings.health,
         )  # fmt: skip
+        for line in service.reading:
+            TALK.say(line)
         TALK.say(f"{settings.party} answers {settings.bank} on {settings.listen}")
         stopped.wait()
         server.stop(grace_s=2.0)

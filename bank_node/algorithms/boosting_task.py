@@ -10,7 +10,7 @@ from bank_node.algorithms.objective import Objective
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.models.trees import BankSplit, TreeModel
 from bank_node.timing import Stopwatch
-from protocol.algorithms.binning import CategoryRule, Rule
+from protocol.algorithms.binning import CategoryRule, Rule, in_order
 from protocol.algorithms.boosting import Kept, Split
 from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
@@ -35,9 +35,9 @@ class BankColumns:
     def require_ordered(self, params: BoostingParams, bank: str) -> None:
         """Raises: DataError: a column of categories was given a direction."""
         for name, rule, direction in zip(self.names, self.rules, self.directions(params), strict=True):
-            if direction and isinstance(rule, CategoryRule):
+            if direction and not in_order(rule):
                 thing = f"column {name!r} holds categories, which have no direction"
-                raise DataError(bank, thing, "take it out of monotone_constraints")
+                raise DataError(bank, thing, "take it out of monotone_constraints, or name it under ordered")
 
     def split(self, split: Split) -> BankSplit:
         """A split by its values, as the model file keeps it."""

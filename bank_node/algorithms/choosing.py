@@ -57,9 +57,8 @@ def _best_of(work: Workspace, view: PartnerView, node: Node, total: F64) -> tupl
 
 
 def _score(work: Workspace, party: str, columns: Columns, node: Node, total: F64) -> Scored:
-    return score_cuts(
-        columns.grid, node.sums[party] * work.units, node.not_held[party] * work.units, total, node.leaves
-    )
+    sums, not_held = node.sums[party] * work.units, node.not_held[party] * work.units
+    return score_cuts(columns.grid, sums, not_held, total, node.leaves, len(node.fit))
 
 
 def _penalty(work: Workspace, view: PartnerView, columns: Columns, scored: Scored, node: Node) -> F64:
@@ -69,6 +68,8 @@ def _penalty(work: Workspace, view: PartnerView, columns: Columns, scored: Score
     if not cost:
         return barred
     known = view.known_cuts(columns.places, scored.gains.shape[1], node.rows)
+    alone = scored.subsets.single  # all bins to the left is known; where each stands alone, it is one cut further
+    known[alone] = np.roll(known[alone], 1, axis=1)
     return np.where(known, barred, np.maximum(barred, cost))
 
 

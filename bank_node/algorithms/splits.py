@@ -1,7 +1,8 @@
 """The best split of a node, as XGBoost's `hist` scores it.
 
-A column's ordinary bins are laid in order (categories by G/H) and cut after each of them; the special bins,
-`missing` and `not_held` together, go right or left. The gain is
+A column's ordinary bins are laid in order and cut after each of them; the special bins, `missing` and `not_held`
+together, go right or left. Which subsets of categories are cuts, and how their gains are held down: categories.py. The
+gain is
 
     T(G_L)^2 / (H_L + lambda) + T(G_R)^2 / (H_R + lambda) - T(G)^2 / (H + lambda),
 
@@ -14,13 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bank_node.algorithms.categories import Bools, Subsets, in_order, l2_of
 from bank_node.algorithms.leaves import Leaves
 from protocol.algorithms.binning import ColumnShape
 from protocol.messages import F64, I64
-
-Bools = npt.NDArray[np.bool_]
 
 MIN_GAIN = 1e-6
 """XGBoost's kRtEps: a smaller gain is none."""
@@ -58,7 +57,7 @@ class Grid:
         sizes = np.array([shape.size for shape in shapes], dtype=np.int64)
         ordinary = np.array([shape.ordinary for shape in shapes], dtype=np.int64)
         starts, end = np.concatenate(([0], np.cumsum(sizes)))[:-1], int(sizes.sum())
-        k = np.arange(max(ordinary, default=0))
+        k = np.arange(max(ordinary, default=0) + 1)  # a cut more than bins, where each bin stands alone
         index = np.where(k < ordinary[:, None], starts[:, None] + k, end)
         missing = np.array([shape.missing for shape in shapes], dtype=bool)
         special = np.where(missing, starts + ordinary, end).astype(np.int64)
@@ -74,16 +73,16 @@ class Grid:
 class Scored:
     """Gains of all cuts of one party's columns in one node, shape (d, K, 2): cut, special bins right or left.
 
-    order: bins in the order in which they are cut, shape (d, K); cut k puts order[:k + 1] to the left.
+    subsets: what each cut puts to the left.
     """
 
     gains: F64
-    order: I64
+    subsets: Subsets
     grid: Grid
 
     def left_of(self, column: int, cut: int) -> tuple[int, ...]:
         """The ordinary bins to the left of a cut, ascending."""
-        return tuple(sorted(self.order[column, : cut + 1].tolist()))
+        return self.subsets.left_of(column, cut, self.grid.shapes[column].ordinary)
 
     def best(self, penalty: F64) -> Candidate | None:
         """The cut of the largest gain less penalty, shape (d, K); infinite where a cut is not on offer."""
@@ -98,21 +97,24 @@ class Scored:
         return Candidate(gain, score, int(column), self.left_of(int(column), int(cut)), bool(default_left))
 
 
-def score_cuts(grid: Grid, sums: F64, not_held: F64, total: F64, leaves: Leaves) -> Scored:
+def score_cuts(grid: Grid, sums: F64, not_held: F64, total: F64, leaves: Leaves, rows: int) -> Scored:
     """Gains of every cut of every column of one party.
 
     sums: (G, H) a bin, shape (R, 2). not_held: of the node's rows that the party does not hold, shape (2,).
-    total: of the node, shape (2,). leaves: how they are valued there. Units: those of g and h.
+    total: of the node, shape (2,). leaves: how they are valued there. rows: that the node is fitted on. Units: those
+    of g and h.
     """
     padded = np.vstack((sums, np.zeros(2)))
     bins = padded[grid.index]
     special = padded[grid.special] + not_held
-    order = _order(grid, bins, leaves)
-    left = np.cumsum(np.take_along_axis(bins, order[:, :, None], axis=1), axis=1)
+    subsets = _subsets(grid, bins, leaves, rows / max(float(total[1]), np.finfo(float).tiny))
+    ordered = np.take_along_axis(bins, subsets.order[:, :, None], axis=1)
+    alone = subsets.single[:, None] & (np.arange(bins.shape[1]) < grid.ordinary[:, None])
+    left = np.where(alone[:, :, None], ordered, np.cumsum(ordered, axis=1))
     left = np.stack((left, left + special[:, None, :]), axis=2)
-    offered = _offered(grid)
+    offered = _offered(grid, subsets.single) & subsets.offered[:, :, None]
     along = grid.directions[:, None, None] * offered[:, :, 1:] if grid.directions.any() else None
-    return Scored(_gains(left, total, leaves, offered, along), order, grid)
+    return Scored(_gains(left, total, leaves, offered, along, subsets.l2[:, None, None]), subsets, grid)
 
 
 def score_subsets(
@@ -125,36 +127,42 @@ def score_subsets(
         member[k, list(subset)] = 1.0
     left = member @ padded[grid.index[j, : grid.shapes[j].ordinary]]
     both = np.stack((left, left + padded[grid.special[j]] + not_held), axis=1)
-    return _gains(both, total, leaves, np.ones(both.shape[:2], dtype=bool))
+    l2 = np.full((1, 1), l2_of(leaves.params, grid.shapes[j].ordinary))
+    return _gains(both, total, leaves, np.ones(both.shape[:2], dtype=bool), l2=l2)
 
 
-def _order(grid: Grid, bins: F64, leaves: Leaves) -> I64:
-    """Bins in the order of cutting: as they come; categories by G / (H + lambda); padding last."""
-    d, k = grid.index.shape
-    order = np.broadcast_to(np.arange(k, dtype=np.int64), (d, k)).copy()
+def _subsets(grid: Grid, bins: F64, leaves: Leaves, rows_a_weight: float) -> Subsets:
+    """What the cuts put to the left: bins as they come; of categories, what categories.py admits."""
+    subsets = in_order(*grid.index.shape)
     for j, shape in enumerate(grid.shapes):
         if shape.categorical:
-            g, h = bins[j, : shape.ordinary, 0], np.maximum(bins[j, : shape.ordinary, 1], 0) + leaves.params.reg_lambda
-            ratio = np.divide(g, h, out=np.zeros_like(g), where=h > 0)
-            order[j, : shape.ordinary] = np.argsort(ratio, kind="stable")
-    return order
+            subsets.lay(j, bins[j, : shape.ordinary], leaves.params, rows_a_weight)
+    return subsets
 
 
-def _offered(grid: Grid) -> Bools:
-    """Cuts that exist, shape (d, K, 2): all bins left makes sense only with the special bins right."""
-    cut = np.arange(grid.index.shape[1])
-    inner, whole = cut < grid.ordinary[:, None] - 1, cut == grid.ordinary[:, None] - 1
+def _offered(grid: Grid, single: Bools) -> Bools:
+    """Cuts that exist, shape (d, K, 2): all bins left makes sense only with the special bins right.
+
+    single: columns of which cut k puts bin k alone to the left, and the cut after the last bin puts all there.
+    """
+    cut, ordinary = np.arange(grid.index.shape[1]), grid.ordinary[:, None]
+    last = np.where(single[:, None], ordinary, ordinary - 1)
+    inner, whole = (cut < last) & (ordinary > 1), cut == last
     return np.stack((inner | whole, inner), axis=2)
 
 
-def _gains(left: F64, total: F64, leaves: Leaves, offered: Bools, along: I64 | None = None) -> F64:
+def _gains(
+    left: F64, total: F64, leaves: Leaves, offered: Bools, along: I64 | None = None, l2: F64 | float = 0.0
+) -> F64:
     """Gains of cuts by the sums on their left, shape (..., 2), less the last axis; -inf where there is none.
 
     along: the way in which a cut's right side must differ from its left, 0 for any; shape as the gains.
+    l2: what holds both sides' values down beyond lambda, but not their parent's.
     """
     g_left, h_left = left[..., 0], np.maximum(left[..., 1], 0.0)
     g_right, h_right = total[0] - g_left, np.maximum(total[1] - left[..., 1], 0.0)
-    gains = leaves.scores(g_left, h_left) + leaves.scores(g_right, h_right) - leaves.scores(total[:1], total[1:])[0]
+    sides = leaves.scores(g_left, h_left + l2) + leaves.scores(g_right, h_right + l2)
+    gains = sides - leaves.scores(total[:1], total[1:])[0]
     weight = max(leaves.params.min_child_weight, np.finfo(float).tiny)
     valid = offered & (h_left >= weight) & (h_right >= weight) & (gains >= leaves.params.gamma)
     if along is not None:

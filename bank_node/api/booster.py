@@ -177,7 +177,7 @@ class FederatedBooster:
                 source=Source(kind=source.kind, path=source.path, sha256=source.sha256),
                 id=data.id, label=data.label, weight=data.weight, amount=data.amount, time=data.time,
                 as_of=data.as_of, period=data.period, first=data.first, last=data.last,
-                missing=data.missing, categorical=data.categorical,
+                missing=data.missing, categorical=data.categorical, ordered=data.ordered,
             ),
             parties={federation.bank: own, **dict.fromkeys(partners, theirs)},
             split=whole,
@@ -279,7 +279,7 @@ class FederatedBooster:
     def _scores(self, config: BankConfig, model: ModelFolder, absent: Sequence[str] = ()) -> F64:
         """Probability of a bad or number predicted, shape (n,), or of each class, shape (n, K); in the file's order."""
         without = set(self.federation_.chosen(tuple(absent)))
-        table = read_rows(config, model.trees, config.data.source.path)
+        table = read_rows(config, model, config.data.source.path)
         with self.federation_.node(config) as node:
             scored = node.score(model, table, without)
         out = np.empty(scored.score.shape)

@@ -47,12 +47,22 @@ class Security(Facts):
     linear: "Security | None" = None
 
 
+class ReadingFacts(Facts):
+    """A note of protocol/table/notes.py. column: "" of the file itself. rows: that it concerns."""
+
+    column: str
+    rule: str
+    rows: int
+    text: Text
+
+
 class PartyFacts(Facts):
     """What one party brought.
 
     columns: number used as features. held: rows of its table. matched: rows of the label party that it holds.
     dropped: its columns that no model could use, and `reasons`, one a dropped column.
     sentinels: occurrences of declared missing-value codes, by column.
+    reading: what was read otherwise than it is written, or dropped, by which rule; a partner's own in a simulation.
     """
 
     columns: int
@@ -61,6 +71,7 @@ class PartyFacts(Facts):
     dropped: list[str] = []
     reasons: dict[str, str] = {}
     sentinels: dict[str, int] = {}
+    reading: list[ReadingFacts] = []
 
 
 class DataFacts(Facts):

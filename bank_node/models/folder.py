@@ -20,11 +20,23 @@ from bank_node.models.trees import TreeModel
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
 from protocol.node.files import write_whole
+from protocol.table.texts import ReadAs
 
 SCHEMA: Final = 3
 TREES, LINEAR, ABOUT = "trees.json", "linear.json", "model.json"
 
 Model = TreeModel | LinearModel
+
+
+class SeenColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A feature of the bank as it was in training. missing: share of the rows; categories: all that occurred.
+
+    read: how the column that it is made of was read.
+    """
+
+    read: ReadAs
+    missing: float
+    categories: tuple[str, ...] = ()
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +48,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bands, its cut-offs; columns, by party the column of each handle or of the bank's own terms, by its name, or its
     number where a partner does not tell it; baseline, of a linear model by party the mean of each own term, and of each
     partner's part, over the rows trained on.
+    seen: the bank's columns that the model uses, as they were in training; held: by partner, the share of rows held.
     scorecard: of that kind of model, as JSON. masked: true where partners tell the sum of their scores alone.
     """
 
@@ -56,6 +69,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     handles: dict[str, int]
     data_sha256: dict[str, str]
     metrics: dict[str, float]
+    seen: dict[str, SeenColumn] = {}
+    held: dict[str, float] = {}
     calibration: Calibration | None = None
     bands: BandCuts | msgspec.UnsetType = msgspec.UNSET
     columns: dict[str, tuple[str, ...]] | msgspec.UnsetType = msgspec.UNSET
@@ -94,6 +109,15 @@ class ModelFolder:
         """The scorecard, of that kind of model."""
         card = self.about.scorecard
         return None if isinstance(card, msgspec.UnsetType) else Scorecard.model_validate(card)
+
+    @property
+    def remembered(self) -> dict[str, ReadAs]:
+        """How each column of the bank's table was read in training, so that new rows are read in the same way."""
+        whole = {name: seen.read for name, seen in self.about.seen.items()}
+        return {
+            name if read.kind in ("number", "category") else name.rpartition(".")[0]: read
+            for name, read in whole.items()
+        }
 
     @property
     def masked(self) -> bool:

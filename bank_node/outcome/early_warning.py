@@ -56,7 +56,7 @@ def watched_rows(watched: EarlyWarning, table: Table, tested: npt.NDArray[np.boo
     given = [_dates(table), *(table.dates.get(name) for name in (watched.event, watched.vintage))]
     chosen = np.flatnonzero(tested)
     columns = [[""] * len(chosen) if moments is None else _texts(moments[chosen]) for moments in given]
-    ids = ([values[i].decode() for i in chosen] for values in (table.ids, table.entity_ids))
+    ids = ([values[i].decode() for i in chosen] for values in (table.written_ids, table.entity_ids))
     rows.writerows(zip(*ids, *columns, strict=True))
     return text.getvalue().encode()
 

@@ -1,5 +1,7 @@
 """The facts of a run, from which its report is made."""
 
+from typing import Final
+
 from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.evaluation.facts import DataFacts, PartyFacts, RunFacts, RungFacts, Text
 from bank_node.outcome import notes
@@ -61,15 +63,20 @@ def facts_of(training: Training, job_text: str, unused: tuple[str, ...]) -> RunF
 
 def _own_facts(training: Training) -> PartyFacts:
     table = training.table
-    dropped = training.dropped.get(table.party, ())
+    dropped = training.dropped.get(table.party, {})
     return PartyFacts(
         columns=len(table.columns) - len(dropped),
         held=table.rows,
         matched=table.rows,
         dropped=list(dropped),
-        reasons={c: "mostly unique" if c in table.mostly_unique else "one bin" for c in dropped},
+        reasons=dict(dropped),
         sentinels=table.sentinels,
+        reading=notes.reading_facts(table.reading),
     )
+
+
+_NOT_TOLD: Final = "left with one bin; the partner's preview says why"
+"""Of a partner's column, whose values the bank is not told."""
 
 
 def _partner_facts(training: Training, partner: str) -> PartyFacts:
@@ -83,7 +90,7 @@ def _partner_facts(training: Training, partner: str) -> PartyFacts:
         held=welcome.rows,
         matched=training.alignments[partner].matches,
         dropped=dropped,
-        reasons=dict.fromkeys(dropped, "one bin"),
+        reasons=dict.fromkeys(dropped, _NOT_TOLD),
     )
 
 

@@ -9,13 +9,14 @@ from bank_node.algorithms.glm_task import FittedGlm
 from bank_node.evaluation.intervals import point_estimates
 from bank_node.evaluation.scores import Scored
 from bank_node.models.calibration import Calibration
-from bank_node.models.folder import About, ModelFolder
+from bank_node.models.folder import About, ModelFolder, SeenColumn, offsets_of, own_columns
 from bank_node.models.scorecard import Scorecard
 from bank_node.outcome.scorecards import Counted, scorecard_of
 from bank_node.training.training import TrainedRung, Training
 from bank_node.watching.from_training import bands_of, baseline_of, calibration_of, columns_of
 from protocol.algorithms.parameters import BoostingParams
 from protocol.job import ScorecardModel
+from protocol.table.texts import CATEGORY, FORMS
 
 
 def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
@@ -40,12 +41,32 @@ def model_of(training: Training, trained: TrainedRung) -> ModelFolder:
         handles={p: _handles(trained, p) for p in partners},
         data_sha256={standing.config.party: training.table.sha256, **{p: standing.welcomes[p].data for p in partners}},
         metrics=_metrics(training, trained),
+        seen=_seen(training, trained),
+        held={p: training.alignments[p].matches / training.table.rows for p in partners},
         calibration=calibration,
         **_watched(training, trained, calibration),
         scorecard=card.model_dump(mode="json") if card else msgspec.UNSET,
         masked=True if isinstance(trained.fitted, FittedGlm) and trained.fitted.summed else msgspec.UNSET,
     )
     return ModelFolder(about, model)
+
+
+def _seen(training: Training, trained: TrainedRung) -> dict[str, SeenColumn]:
+    """The bank's columns that the model uses, over the rows trained on."""
+    table, train = training.table, training.parts == "train"
+    used = {*own_columns(trained.fitted.model), *offsets_of(trained.fitted.model)}
+    found = {}
+    for column in (c.rows(train) for c in table.columns if c.name in used):
+        gone = column.codes < 0 if column.kind == "category" else np.isnan(column.numbers)
+        plain = FORMS[0] if column.kind == "number" else CATEGORY
+        source = column.name if column.name in table.read_as else column.name.rpartition(".")[0]
+        present = np.unique(column.codes[column.codes >= 0]).tolist()
+        found[column.name] = SeenColumn(
+            read=table.read_as.get(source, plain),
+            missing=float(gone.mean()),
+            categories=tuple(column.categories[code] for code in present),
+        )
+    return found
 
 
 def card_of(training: Training, trained: TrainedRung) -> Scorecard | None:

@@ -1,13 +1,15 @@
 """Warnings and notes of a run: what a reader of its report must know first."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from bank_node.algorithms.boosting_task import Boosted
 from bank_node.algorithms.disguise import together
-from bank_node.evaluation.facts import Text
+from bank_node.evaluation.facts import ReadingFacts, Text
 from bank_node.evaluation.messages import say
 from bank_node.training.training import TrainedRung, Training
 from protocol.contract import Contract
+from protocol.table.notes import Note
 
 SMALL_SAMPLE: Final = 10_000
 """Rows below which the default noise costs accuracy: 0.008 of AUC at 3,000 rows, 0.046 at 1,000."""
@@ -22,6 +24,14 @@ def warnings(training: Training) -> list[Text]:
     table = training.table
     unique = [say("run_mostly_unique", party=table.party, column=repr(c)) for c in table.mostly_unique]
     return [*_disguised(training), *unique, *small, *_half_spents(training)]
+
+
+def reading_facts(reading: Sequence[Note]) -> list[ReadingFacts]:
+    """Notes on a table, in both languages of the report."""
+    return [
+        ReadingFacts(column=n.column, rule=n.rule, rows=n.rows, text=say(f"reading_{n.rule}", **n.values))
+        for n in reading
+    ]
 
 
 def _disguised(training: Training) -> list[Text]:

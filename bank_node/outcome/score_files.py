@@ -21,7 +21,7 @@ def scores_file(training: Training) -> bytes:
     extra = [(n, v) for n, v in (("weight", table.weight), ("amount", table.amount)) if v is not None]
     parts, labels, values = training.parts.tolist(), _labels(training), [column.tolist() for _, column in extra]
     text, rows = _csv("id rung model part label score", *(name for name, _ in extra), *_classes(training))
-    ids = [i.decode() for i in table.ids]
+    ids = [i.decode() for i in table.written_ids]
     for t in training.rungs:
         score, each = _columns(training, t.score)
         names = _repeated(len(ids), t.rung.name, t.model)
@@ -46,7 +46,7 @@ def segments_file(training: Training) -> bytes:
     test = np.flatnonzero(training.parts == "test").tolist()
     for column in training.table.segments:
         groups = groups_of(column, training.parts == "train")
-        rows.writerows((training.table.ids[row].decode(), column.name, groups[row]) for row in test)
+        rows.writerows((training.table.written_ids[row].decode(), column.name, groups[row]) for row in test)
     return text.getvalue().encode()
 
 
@@ -78,7 +78,7 @@ def _csv(header: str, *more: str) -> tuple[io.StringIO, Any]:
 
 def _ids(training: Training, chosen: npt.NDArray[np.bool_]) -> list[str]:
     """Ids of some rows."""
-    return [i.decode() for i, one in zip(training.table.ids, chosen.tolist(), strict=True) if one]
+    return [i.decode() for i, one in zip(training.table.written_ids, chosen.tolist(), strict=True) if one]
 
 
 def _labels(training: Training) -> list[Any]:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,15 @@ from bank_node.algorithms.scorers import AllAnswers, scorer_of, told_at
 from bank_node.config import BankConfig
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
+from bank_node.scoring.met import Met
+from bank_node.scoring.rows import source_of
 from bank_node.standing import Progress, Standing
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, RefusedError, TransportError, UsageError
 from protocol.messages import F64, I64
 from protocol.node.files import writing_whole
 from protocol.role import Exchange, drive
-from protocol.table import Column, Source, Table, read_table
-from protocol.table.one_file import kind_of
+from protocol.table import Column, Table, read_table
 
 Align = Callable[[Sequence[str]], dict[str, BankAlignment]]
 
@@ -30,7 +31,7 @@ class Scored:
     """Rows in order of id, their prediction, and the parties whose columns each score rests on.
 
     score: shape (n,), or a probability a class, shape (n, classes). pd: calibrated probabilities of default, shape
-    (n,), where the model was calibrated. points: of a scorecard, shape (n,).
+    (n,), where the model was calibrated. points: of a scorecard, shape (n,). met: what was met in the rows.
     """
 
     ids: list[bytes]
@@ -38,6 +39,7 @@ class Scored:
     parties_used: list[str]
     pd: F64 | None = None
     points: F64 | None = None
+    met: Met | None = None
 
     def write(self, path: Path) -> None:
         """id, score, parties_used, and probabilities of classes or of default; floats written exactly."""
@@ -75,17 +77,16 @@ def parties_absent(given: Sequence[str], model: Model) -> set[str]:
     return {party for party, choice in choices.items() if choice == "missing"}
 
 
-def read_rows(config: BankConfig, model: Model, data: Path) -> Table:
+def read_rows(config: BankConfig, folder: ModelFolder, data: Path) -> Table:
     """The rows to score: ids, and the bank's columns that the model uses. Raises: UsageError, DataError."""
     spec = config.data.model_copy(update={"label": "", "weight": "", "amount": "", "time": "", "part": ""})
-    kinds = own_columns(model)
+    model, kinds = folder.model, own_columns(folder.model)
     made = set(kinds)
     columns = tuple(c for c in config.data.columns or () if c in made or any(m.rsplit(".", 1)[0] == c for m in made))
     columns += tuple(c for c in offsets_of(model) if c not in columns)
     if config.data.columns is not None:
         spec = spec.model_copy(update={"columns": columns})
-    source = Source(kind=kind_of(data), path=data)
-    table = read_table(source, spec, config.party, to_train=False)
+    table = read_table(source_of(config, data), spec, config.party, to_train=False, remembered=folder.remembered)
     missing = made - {column.name for column in table.columns}
     if missing:
         raise DataError(
@@ -139,7 +140,9 @@ def score(
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
     used = parties_used(config.party, places, table.rows)
     margin = scorer.margins(config.party, columns, told, table.rows)
-    return scored_of(folder, table.ids, margin, used)
+    met = Met(folder)
+    met.add(table.columns, table.rows, places)
+    return replace(scored_of(folder, table.written_ids, margin, used), met=met)
 
 
 def answers_of(

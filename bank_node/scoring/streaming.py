@@ -15,6 +15,7 @@ from bank_node.algorithms.scoring import Told
 from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.models.linear import together
+from bank_node.scoring.met import Met
 from bank_node.scoring.rows import PART, Rows
 from bank_node.scoring.scoring import answers_of, parties_used, partners_asked, scored_of
 from bank_node.standing import Progress, Standing
@@ -28,13 +29,16 @@ from protocol.table import Table
 
 def score_rows(
     config: BankConfig, folder: ModelFolder, rows: Rows, out: Path, exchange: Exchange, without: set[str],
-    progress: Progress, watch: WatchList | None = None,
-) -> None:  # fmt: skip
+    progress: Progress, watch: WatchList | None = None, strict: float | None = None,
+) -> Met:  # fmt: skip
     """Write `Scored.write`'s columns for every row, in the order of the file; the output is there whole or not at all.
 
-    without: partners not to be asked. watch: is shown every part, too.
-    Raises: FedwarnError of a partner that is needed and cannot be asked.
+    without: partners not to be asked. watch: is shown every part, too. strict: the share of the rows by which a column
+    or partner may differ from training; None for any.
+    Returns: what was met in the rows.
+    Raises: FedwarnError of a partner that is needed and cannot be asked; DataError by `strict`.
     """
+    met = Met(folder)
     scorer = scorer_of(folder.model)
     asked = partners_asked(config, folder, without)
     alignments: dict[str, BankAlignment] = {}
@@ -42,6 +46,7 @@ def score_rows(
     if asked:
         standing = Standing(config, Table(config.party, [], ()), exchange, progress)
         alignments, answers = answers_of(folder, standing, asked, partial(standing.align_rows, rows=rows))
+    nowhere = np.full(PART, -1, dtype=np.int64)
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")
         for first, count in rows.parts(PART):
@@ -53,12 +58,16 @@ def score_rows(
             columns = {column.name: column for column in part.columns}
             margin = scorer.margins(config.party, columns, told, count)
             scored = scored_of(folder, part.ids, margin, parties_used(config.party, places, count))
+            met.add(part.columns, count, {p: places.get(p, nowhere[:count]) for p in asked})
             if watch is not None:
                 watch.add(part.ids, scored.score, part.amount, columns, told)
             if not first:
                 lines.writerow(scored.header)
             lines.writerows(scored.lines())
             progress("score", first + count, rows.rows)
+        if strict is not None:
+            met.require_within(config.party, strict)
+    return met
 
 
 def _told(

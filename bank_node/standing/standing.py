@@ -65,7 +65,7 @@ class Standing:
     def terms(self) -> Terms:
         """What this node says of itself."""
         config = self.config
-        return agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
+        return agreement.terms(config.party, config.engine, config.alignment_terms, config.split_rows, config.contract)
 
     def seal_under(self, master: bytes) -> None:
         """Seal all that follows under the keys of one run. master: drawn for it alone."""
@@ -212,7 +212,7 @@ class Standing:
 
     def _alignment_file(self, partner: str, rows: str = "") -> Path:
         """Of the table, or of the rows of a file by their digest."""
-        dating = [self.config.dating.encode()] if self.config.dating else []
+        dating = [said.encode() for said in (self.config.dating, self.config.data.id_rule.text) if said]
         ids = [rows.encode()] if rows else self.table.ids
         tables = digest(*ids, self.welcomes[partner].data.encode(), *dating).hex()
         return (

@@ -163,9 +163,10 @@ def encode_bank(
         for term in own_term(named[offered[j]], columns.rules[j], values, train, preparing, table.party)
     ]
     _require_few(table.party, len(terms), params)
-    if not terms:
+    if not terms and table.columns:
         raise DataError(table.party, "has no column for a glm: none varies", "give columns that vary")
-    return OwnDesign(tuple(terms), np.stack([term.encode(named[term.column]) for term in terms], axis=1))
+    each = [term.encode(named[term.column]) for term in terms]
+    return OwnDesign(tuple(terms), np.stack(each, axis=1) if each else np.zeros((table.rows, 0), dtype=np.int32))
 
 
 def design_of(

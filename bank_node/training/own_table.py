@@ -20,7 +20,7 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
         data = data.model_copy(update={"dates": job.early_warning.columns})
     if job.offsets:
         features = None if data.columns is None else tuple(c for c in data.columns if c not in job.offsets)
-        data = data.model_copy(update={"numbers": job.offsets, "columns": features})
+        data = data.model_copy(update={"further_numbers": job.offsets, "columns": features})
     if not data.label:
         raise UsageError(config.party, "its node.toml names no label column", "set [data] label")
     if bool(data.as_of) != bool(job.data.as_of):

@@ -61,7 +61,7 @@ def columns_of_bank(columns: BankColumns, place: int, train: Flags, treatment: T
 
 def columns_of_shape(party: str, shape: ColumnShape) -> list[Values]:
     """What a partner's column becomes. Raises: IntegrityError: levels that cannot be."""
-    if shape.categorical:
+    if shape.categorical or not isinstance(shape.levels, msgspec.UnsetType):
         levels = tuple(range(shape.size)) if isinstance(shape.levels, msgspec.UnsetType) else shape.levels
         if len(levels) != shape.size or set(levels) != set(range(max(levels) + 1)):
             raise IntegrityError(party, "told levels that cannot be", "run the same version on both sides")

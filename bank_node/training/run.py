@@ -6,7 +6,7 @@ from functools import partial
 from bank_node.config import BankConfig
 from bank_node.standing import Standing, load_known, save_known
 from bank_node.timing import Stopwatch
-from bank_node.training.columns import open_views
+from bank_node.training.columns import open_views, say_dropped
 from bank_node.training.counting import bin_tables
 from bank_node.training.folds import assign_folds
 from bank_node.training.journal import Journal
@@ -19,7 +19,9 @@ from bank_node.training.tally import Tally
 from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import train_rung
 from bank_node.watching.banding import require_bandable
-from protocol.errors import UsageError
+from protocol.algorithms.alignment import BankAlignment
+from protocol.contract import Contract
+from protocol.errors import DataError, UsageError
 from protocol.he.streams import derive, digest
 from protocol.job import BoostingModel, Job, linear_params
 from protocol.job.ladder import Rung, rungs
@@ -49,12 +51,24 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
         standing.agree(partners, job.sha256)
         steps = steps_within(job, standing.contracts)
         alignments = standing.align(partners)
+    for partner, alignment in alignments.items():
+        _require_overlap(partner, alignment, standing.contracts[partner], bool(job.boosting_models))
     training = Training(job, table, parts, standing, alignments, steps)
     if job.split.folds:
         training.folds = assign_folds(job.split, table, parts == "train", job.task)
+    say_dropped(training)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)
     standing.part(partners, job.sha256)
     return training
+
+
+def _require_overlap(partner: str, alignment: BankAlignment, contract: Contract, trees: bool) -> None:
+    """Raises: DataError: so few rows are held that the contract admits no split of them."""
+    needed = 2 * max(contract.min_rows_per_bin, contract.min_rows_per_node if trees else 0)
+    if alignment.matches < needed:
+        held = f"{alignment.matches:,} of {len(alignment.positions):,} rows are held; at least {needed} are needed"
+        remedy = "`bank-node doctor` compares how ids are written; or leave the partner out"
+        raise DataError(partner, f"{held} (contract clauses min_rows_per_bin and min_rows_per_node)", remedy)
 
 
 def _grow_ladder(

@@ -52,7 +52,7 @@ class TrainedRung:
 class Training:
     """A training as far as it is, before it is written down.
 
-    steps: of a linear fit, at most. dropped: columns by party. views: by partner and cutting. own: the bank's
+    steps: of a linear fit, at most. dropped: why, by party and column. views: by partner and cutting. own: the bank's
     columns, by cutting and fold, 0 = of all. counts: rows and bads a bin, by cutting and partner. encoded: by
     linear model. masks: their name, by partners. runs: the number that each partner gave the run; subject: by which all
     of them know it. folds: of every row in each cut, shape (r, n).
@@ -65,7 +65,7 @@ class Training:
     alignments: dict[str, BankAlignment]
     steps: int
     rungs: list[TrainedRung] = field(default_factory=list)
-    dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    dropped: dict[str, dict[str, str]] = field(default_factory=dict)
     views: dict[tuple[str, Cutting], PartnerView] = field(default_factory=dict)
     own: dict[tuple[Cutting, int], BankColumns] = field(default_factory=dict)
     bin_tables: dict[str, list[BinTable]] = field(default_factory=dict)

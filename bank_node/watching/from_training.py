@@ -71,7 +71,11 @@ def write_watch_list(training: Training, models: list[ModelFolder], path: Path) 
     amount = None if table.amount is None else table.amount[test]
     watch = WatchList(models[training.rungs.index(full)])
     watch.add(
-        [table.ids[row] for row in np.flatnonzero(test)], full.score[test], amount, columns, _told(training, full)
+        [table.written_ids[row] for row in np.flatnonzero(test)],
+        full.score[test],
+        amount,
+        columns,
+        _told(training, full),
     )
     watch.write(path)
 

@@ -69,7 +69,7 @@ def _score(out: Path, rung: str, data: Path) -> tuple[float, float]:
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(out / "models" / rung / "boosting")
     with PartnerService(load_partner(out / "nodes/partner/node.toml")) as partner:
         transport = InProcess("bank", {"partner": partner.serve})
-        with open_rows(config, model.trees, data, data.parent) as rows, BankNode(config, transport, _quiet) as node:
+        with open_rows(config, model, data, data.parent) as rows, BankNode(config, transport, _quiet) as node:
             node.score_file(model, rows, data.with_suffix(".scores"), set())
     return peak_rss_mib(os.getpid()), time.perf_counter() - began
 

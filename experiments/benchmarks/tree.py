@@ -98,7 +98,10 @@ def scenario_columns(job: Job) -> tuple[Table, dict[str, list[Column]]]:
     ensure(job.data.source.path)
     every = tuple(c for party in job.parties.values() for c in party.columns)
     data = job.data
-    spec = TableSpec(id=data.id, columns=every, label=data.label, missing=data.missing, categorical=data.categorical)
+    spec = TableSpec(
+        id=data.id, columns=every, label=data.label, missing=data.missing, categorical=data.categorical,
+        ordered=data.ordered,
+    )  # fmt: skip
     table = read_table(job.data.source, spec, "data")
     return table, {n: [c for c in table.columns if c.name.split(".")[0] in p.columns] for n, p in job.parties.items()}
 

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import numpy as np
 
 from protocol.errors import DataError
-from protocol.table import Sentinel, Source
+from protocol.table import Sentinel, Source, TableSpec
+from protocol.table.features import notes_on
+from protocol.table.loaded import Loaded
 from protocol.table.one_file import kind_of
-from protocol.table.scan import Scan, is_date, is_number, quoted, text
+from protocol.table.opening import made_plain
+from protocol.table.scan import Scan, quoted, text
 
 ID_NAME: Final = re.compile(r"(^|[_ ])(id|key|uuid|number|no|nr)$|id$|编号|客户号|证件", re.IGNORECASE)
 LABEL_NAME: Final = re.compile(
@@ -23,6 +27,7 @@ LABEL_NAME: Final = re.compile(
 )
 AMOUNT_NAME: Final = re.compile(r"amount|amnt|amt|exposure|balance|principal|disburse|金额|余额|额度", re.IGNORECASE)
 PREFIX: Final = re.compile(r"[^\W\d_]+")
+BAD_WORDS: Final = ("bad", "default", "defaulted", "yes", "y", "true", "是", "坏", "违约", "逾期")
 ALWAYS_MISSING: Final = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null")
 MISSING_AMONG_NUMBERS: Final = ("None", "none", "?", "-", ".", "unknown", "Unknown")
 NEGATIVE_CODES: Final = (-1, -2, -3, -9, -98, -99, -998, -999, -9999, -99999, -999999)
@@ -49,7 +54,8 @@ class Seen:
 class Guess:
     """A proposal. parties: columns by party, the bank first. left_out: columns given to nobody, and why.
 
-    doubtful: codes that look like "not there" in some columns, and like values in others.
+    doubtful: codes that look like "not there" in some columns, and like values in others. label_bad, label_good: of a
+    label in words. reading: what is said of columns of text that are read as numbers.
     """
 
     source: Source
@@ -63,23 +69,23 @@ class Guess:
     parties: dict[str, tuple[str, ...]]
     left_out: dict[str, str] = field(default_factory=dict)
     doubtful: tuple[int, ...] = ()
+    label_bad: str = ""
+    label_good: str = ""
+    reading: dict[str, str] = field(default_factory=dict)
 
 
 def guess(path: Path) -> Guess:
     """Look at a table. Raises: UsageError, DataError: there is no such table, id or label in it."""
     source = Source(kind=kind_of(path), path=path)
-    with duckdb.connect() as base:
-        texts = _texts_that_mean_missing(base, source)
-        scan = Scan(base, source, (), ("", *texts), "table")
-        try:
-            base.execute(f"CREATE TABLE t AS SELECT * FROM {scan.relation}")
-        except duckdb.Error as error:
-            raise scan.unreadable(error) from None
-        rows = _one(base, "SELECT count(*) FROM t")[0]
-        seen = {name: _look(base, name, kind) for name, kind in scan.types.items()}
-        id_columns, label = _id(base, path.name, seen, rows), _label(path.name, seen, rows)
+    with made_plain(source, "table") as plain, duckdb.connect() as base:
+        texts = _texts_that_mean_missing(base, plain)
+        loaded = Loaded(base, plain, TableSpec(id=(), missing=("", *texts)), "table")
+        loaded.load(tuple(loaded.types))
+        rows = loaded.rows
+        seen = {name: _look(loaded, name) for name in loaded.types}
+        id_columns, label, bad, good = _id(base, path.name, seen, rows), *_label(loaded, path.name, seen, rows)
         features = [c for c in seen.values() if c.name not in (*id_columns, label)]
-        codes, doubtful = _codes(base, [c for c in features if c.kind == "number"], rows)
+        codes, doubtful = _codes(base, [c for c in features if c.kind == "number" and c.name not in loaded.texts], rows)
         left_out = {c.name: why for c in features if (why := _useless(c, rows))}
         kept = [c.name for c in features if c.name not in left_out]
         if len(kept) < 2:
@@ -88,24 +94,28 @@ def guess(path: Path) -> Guess:
             source, rows, seen, id_columns, label, ("", *texts, *codes),
             tuple(c.name for c in features if c.kind == "date"),
             tuple(c.name for c in features if c.kind == "number" and not c.missing and AMOUNT_NAME.search(c.name)),
-            _parties(kept), left_out, doubtful,
+            _parties(kept), left_out, doubtful, bad, good,
+            _reading(loaded, [name for name in kept if seen[name].kind == "number"]),
         )  # fmt: skip
 
 
-def _look(base: duckdb.DuckDBPyConnection, name: str, kind: str) -> Seen:
+def _reading(loaded: Loaded, numbers: Iterable[str]) -> dict[str, str]:
+    """What is said of columns of text among some columns of numbers."""
+    return {name: notes_on(loaded, [name])[-1].text for name in numbers if name in loaded.texts}
+
+
+def _look(loaded: Loaded, name: str) -> Seen:
     column = quoted(name)
-    missing, distinct = _one(base, f"SELECT count(*) - count({column}), count(DISTINCT {column}) FROM t")
-    if is_date(kind):
-        return Seen(name, "date", missing, distinct)
-    if not is_number(kind):
-        return Seen(name, "category", missing, distinct)
-    number = f"CAST({column} AS DOUBLE)"
-    low, high, mean, broken = _one(
-        base,
-        f"SELECT min({number}), max({number}), avg({number}), count(*) FILTER ({number} != floor({number})) FROM t",
-    )
-    binary = distinct == 2 and (low, high) == (0, 1)
-    return Seen(name, "number", missing, distinct, binary, mean if binary else 0.0, whole=not broken)
+    missing, distinct = _one(loaded.base, f"SELECT count(*) - count({column}), count(DISTINCT {column}) FROM t")
+    kind = loaded.read(name).read.kind
+    if kind != "number":
+        return Seen(name, "category" if kind == "category" else "date", missing, distinct)
+    numbers = loaded.some_numbers(name, np.arange(loaded.rows))
+    there = numbers[~np.isnan(numbers)]
+    binary = set(np.unique(there).tolist()) == {0.0, 1.0}
+    whole = bool((there == np.floor(there)).all())
+    rate = float(there.mean()) if binary else 0.0
+    return Seen(name, "number", loaded.rows - len(there), len(np.unique(there)), binary, rate, whole)
 
 
 def _texts_that_mean_missing(base: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, ...]:
@@ -146,12 +156,18 @@ def _id(base: duckdb.DuckDBPyConnection, file: str, seen: dict[str, Seen], rows:
     raise DataError("table", f"{file} has no column that names every row", "add an id column without gaps or doubles")
 
 
-def _label(file: str, seen: dict[str, Seen], rows: int) -> str:
-    """A column of 0 and 1 without gaps: one whose name says so, else the last."""
+def _label(loaded: Loaded, file: str, seen: dict[str, Seen], rows: int) -> tuple[str, str, str]:
+    """A column of 0 and 1 without gaps, one whose name says so or the last; or of two words, with the bad and good."""
     both = [c.name for c in seen.values() if c.binary and not c.missing]
-    if not both:
-        raise DataError("table", f"{file} has no column of 0 and 1 for a label", "add one: 1 = bad, 0 = good")
-    return next((n for n in reversed(both) if LABEL_NAME.search(n)), both[-1])
+    if both:
+        return next((n for n in reversed(both) if LABEL_NAME.search(n)), both[-1]), "", ""
+    for name in (c.name for c in seen.values() if c.kind == "category" and c.distinct == 2 and not c.missing):
+        words = sorted(loaded.counts(name))
+        bad = [word for word in words if word.strip().lower() in BAD_WORDS]
+        if LABEL_NAME.search(name) and len(bad) == 1:
+            words.remove(bad[0])
+            return name, bad[0], words[0]
+    raise DataError("table", f"{file} has no column of 0 and 1 for a label", "add one: 1 = bad, 0 = good")
 
 
 def _codes(

@@ -43,7 +43,13 @@ def _data(found: Guess, path: str, sha256: str) -> Iterator[str]:
     yield f'source = {{ kind = "{found.source.kind}", path = {_text(path)}, sha256 = "{sha256}" }}'
     yield "# One or several columns that name a row. Ids are compared as text: 007 and 7 are two."
     yield f"id = {_texts(found.id)}"
-    yield f"# 1 = bad, 0 = good. Here {label.bad_rate:.1%} are 1: if that is the good ones, turn it round in the table."
+    if found.label_bad:
+        yield "# The label is in words: which of them are bad, and which good."
+        yield f"label_bad = {_texts([found.label_bad])}"
+        yield f"label_good = {_texts([found.label_good])}"
+    else:
+        turn = "if that is the good ones, turn it round in the table."
+        yield f"# 1 = bad, 0 = good. Here {label.bad_rate:.1%} are 1: {turn}"
     yield f"label = {_text(found.label)}"
     others = [c.name for c in found.seen.values() if c.binary and c.name != found.label]
     if others:
@@ -55,6 +61,9 @@ def _data(found: Guess, path: str, sha256: str) -> Iterator[str]:
         yield f"# {listed}: a code in some columns, a value in others. Add one that never is a value."
     yield "# Columns whose values have no order, beside all that are no numbers; list codes of branches or products."
     yield 'categorical = "auto"'
+    if found.reading:
+        yield '# Text that is read as numbers; numbers = "strict" would take it for categories.'
+        yield from (f"#     {line}" for line in found.reading.values())
     yield '# A date for an out-of-time split ([split] kind = "time"); it is then no feature: take it out of its party.'
     yield f"# time = {_text(found.dates[0] if found.dates else 'date of the application')}"
     yield "# Exposure in money, for scores.csv; it is then no feature either."
@@ -79,7 +88,7 @@ def _parties(found: Guess) -> Iterator[str]:
 
 
 def _about(seen: Seen, rows: int) -> str:
-    kind = {"date": "date: becomes its weekday, and its hour if it has one"}.get(seen.kind, seen.kind)
+    kind = {"date": "date: becomes days, or its hour and weekday"}.get(seen.kind, seen.kind)
     gaps = f", {seen.missing / rows:.0%} blank" if seen.missing else ""
     return f"{kind}, {seen.distinct:,} values{gaps}"
 

@@ -6,6 +6,7 @@ in a shuffled order, so that nothing can hang on it.
 """
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +20,10 @@ from protocol.errors import DataError, nearest
 from protocol.job import Job, JobParty
 from protocol.messages import I64
 from protocol.node.files import folder_name, own_folder
-from protocol.table import Source, TableSpec, feature_names, file_sha256, mostly_unique_names
+from protocol.table import Described, Source, TableSpec, describe, file_sha256
 from protocol.table.dates import Grid, Moments, Period, Periods, coded, date_texts, require_not_after
 from protocol.table.ids import id_order, normalise_ids
+from protocol.table.opening import made_plain
 from protocol.table.scan import Scan, as_text, id_text, id_values, quoted, text, values_of
 
 
@@ -36,9 +38,9 @@ class DealtParty:
     periods: Periods
 
     @cached_property
-    def mostly_unique(self) -> tuple[str, ...]:
-        """Columns of text that its node will drop, since they name rows rather than describe them."""
-        return mostly_unique_names(self.source, self.spec, self.name)
+    def described(self) -> Described:
+        """What its node makes of its columns."""
+        return describe(self.source, self.spec, self.name)
 
 
 @dataclass
@@ -52,8 +54,7 @@ class Dealt:
 
     def features(self, party: str) -> list[str]:
         """Names of the features that a party's columns become."""
-        dealt = self.parties[party]
-        return feature_names(dealt.source, dealt.spec, party)
+        return list(self.parties[party].described.features)
 
 
 def deal(job: Job, folder: Path) -> Dealt:
@@ -66,9 +67,9 @@ def deal(job: Job, folder: Path) -> Dealt:
     own = {name: own_folder(folder / "nodes" / folder_name(name)) for name in job.parties}
     given = [job.data.source, *(p.source for p in job.parties.values())]
     dealt = Dealt({}, unverified=tuple(dict.fromkeys(s.path.name for s in given if s and not s.sha256)))
-    with duckdb.connect() as base:
+    with ExitStack() as plain, duckdb.connect() as base:
         base.execute("SET preserve_insertion_order = true")
-        dealer = _Dealer(base, job) if job.data.source else None
+        dealer = _Dealer(base, job, plain.enter_context(_plain(job.data.source))) if job.data.source else None
         unused = list(dealer.unused) if dealer else []
         periods = _periods(job, dealer)
         for name, party in job.parties.items():
@@ -80,7 +81,7 @@ def deal(job: Job, folder: Path) -> Dealt:
                 dealer.write(name, party, source.path)
             else:
                 file_sha256(source.path, name)
-                scan = Scan(base, source, spec.id, spec.missing, name)
+                scan = Scan(base, plain.enter_context(made_plain(source, name)), spec.id, spec.missing, name)
                 segments = job.report.segments if name == job.bank else ()
                 unused += [c for c in scan.types if c not in (*spec.special, *party.columns, *segments)]
             dealt.parties[name] = DealtParty(name, own[name], source, spec, periods)
@@ -106,6 +107,12 @@ def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
         part=job.split.column if bank and job.split.kind == "column" else "",
         missing=data.missing,
         categorical=listed,
+        ordered={c: grades for c, grades in data.ordered.items() if c in party.columns},
+        numbers=data.numbers,
+        label_bad=data.label_bad if bank else (),
+        label_good=data.label_good if bank else (),
+        id_case=data.id_case,
+        id_pad=data.id_pad,
         task=job.task if bank else "binary",
         monotone=party.monotone,
         prepare={} if bank else party.prepare,
@@ -121,16 +128,20 @@ def _periods(job: Job, dealer: "_Dealer | None") -> Periods:
     return dealer.fitting_periods(given)
 
 
+def _plain(source: Source) -> AbstractContextManager[Source]:
+    """The one table as DuckDB reads it. Raises: UsageError, DataError: it is missing, or another one than declared."""
+    sha256 = file_sha256(source.path, "data")
+    if source.sha256 and sha256 != source.sha256:
+        raise DataError("data", f"{source.path.name} has another SHA-256 than declared", "get the right file")
+    return made_plain(source, "data")
+
+
 class _Dealer:
     """The table in one place, its rows numbered in order of id."""
 
-    def __init__(self, base: duckdb.DuckDBPyConnection, job: Job) -> None:
+    def __init__(self, base: duckdb.DuckDBPyConnection, job: Job, source: Source) -> None:
+        """source: the table, made plain."""
         self._base, self._job = base, job
-        assert job.data.source
-        source = job.data.source
-        if source.sha256 and file_sha256(source.path, "data") != source.sha256:
-            raise DataError("data", f"{source.path.name} has another SHA-256 than declared", "get the right file")
-        file_sha256(source.path, "data")
         self.scan = Scan(base, source, job.data.id, job.data.missing, "data")
         self._columns = self.scan.types
         self._require_distinct()
@@ -140,9 +151,11 @@ class _Dealer:
         ids = [self._values(id_text(c, self._columns[c])) for c in job.data.id]
         self._as_of = self._dates(job.data.as_of, source) if job.data.as_of else None
         dates = [] if self._as_of is None else [date_texts(self._as_of)]
-        names = normalise_ids([*ids, *dates], "data", source.path.name)
+        rule = job.data.id_rule
+        names = normalise_ids([*ids, *dates], "data", source.path.name, rule=rule)
         self._order = id_order(names)
-        self._entities = names if self._as_of is None else normalise_ids(ids, "data", source.path.name, repeated=True)
+        dated = self._as_of is not None
+        self._entities = normalise_ids(ids, "data", source.path.name, repeated=True, rule=rule) if dated else names
         _, codes = coded([self._entities[i] for i in self._order.tolist()])
         self._of_entity = np.split(np.argsort(codes, kind="stable"), np.flatnonzero(np.diff(np.sort(codes))) + 1)
 

@@ -65,7 +65,7 @@ def train_in_process(job: Job, nodes: Nodes, out: Path, progress: Progress) -> P
         services = {p: stack.enter_context(PartnerService(load_partner(nodes.configs[p]))) for p in job.partners}
         transport = InProcess(job.bank, {p: service.serve for p, service in services.items()})
         node = stack.enter_context(BankNode(load_bank(nodes.configs[job.bank]), transport, progress))
-        node.train(job, (out / "job.toml").read_text(encoding="utf-8"), out)
+        node.train(job, (out / "job.toml").read_text(encoding="utf-8"), out, TALK.say)
     return {}
 
 

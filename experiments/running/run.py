@@ -8,6 +8,7 @@ from bank_node.evaluation.document import Report
 from bank_node.evaluation.facts import PartyFacts, RunFacts, Text, read_facts, write_facts
 from bank_node.evaluation.messages import say
 from bank_node.evaluation.report import write_report
+from bank_node.outcome.notes import reading_facts
 from experiments.running.deal import Dealt
 from experiments.running.launch import Peaks, train_between_processes, train_in_process, train_on_flower
 from experiments.running.nodes import Nodes
@@ -23,6 +24,7 @@ from protocol.ledger import export_receipt
 from protocol.node.command import TALK
 from protocol.node.files import own_folder
 from protocol.settings import check_settings
+from protocol.table.notes import lines_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -88,6 +90,9 @@ def _parties(job: Job, scenario: Path, out: Path, fresh: bool, progress: Progres
     dealt, nodes = write_parties(job, scenario, out)
     keep(job, scenario, out, dealt)
     progress("deal", 1, 1)
+    for partner in job.partners:  # the bank's node says its own
+        for line in lines_of(partner, dealt.parties[partner].described.notes, "the report lists them"):
+            TALK.say(line)
     return dealt, nodes
 
 
@@ -96,7 +101,7 @@ def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, 
     warnings = [_named(w, dealt) for w in facts.warnings]
     for name, party in dealt.parties.items():
         if name != facts.label_party:  # the bank's own are there already
-            warnings += [say("run_mostly_unique", party=name, column=repr(c)) for c in party.mostly_unique]
+            warnings += [say("run_mostly_unique", party=name, column=repr(c)) for c in party.described.mostly_unique]
     parties = {name: _completed_party(party, dealt, name) for name, party in facts.data.parties.items()}
     update = {"parties": parties, "unused": list(dealt.unused), "unverified": list(dealt.unverified)}
     nodes = {partner: place.facts() for partner, place in places.items()}
@@ -118,7 +123,7 @@ def _named(warning: Text, dealt: Dealt) -> Text:
 def _completed_party(party: PartyFacts, dealt: Dealt, name: str) -> PartyFacts:
     """A partner tells the bank neither names of columns nor its missing-value codes; whoever dealt knows them."""
     names = dealt.features(name) if party.dropped else []
-    unique = dealt.parties[name].mostly_unique if party.dropped else ()
+    unique = dealt.parties[name].described.mostly_unique if party.dropped else ()
     known = {f"column {k + 1}": feature for k, feature in enumerate(names)}
     return party.model_copy(
         update={
@@ -128,5 +133,6 @@ def _completed_party(party: PartyFacts, dealt: Dealt, name: str) -> PartyFacts:
                 for column, reason in party.reasons.items()
             },
             "sentinels": dealt.sentinels[name],
+            "reading": party.reading or reading_facts(dealt.parties[name].described.notes),
         }
     )

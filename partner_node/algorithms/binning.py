@@ -11,7 +11,6 @@ from protocol.algorithms.binning import (
     CategoryRule,
     ColumnShape,
     Cutting,
-    NumberRule,
     Rule,
     apply_rule,
     fit_rule,
@@ -60,12 +59,13 @@ class BinnedTable:
         told = rule if column in self.told_bins else None
         shape = msgspec.structs.replace(bare, name=self.told_as.get(column, ""), rule=told)
         treatment = self.treatment(place)
-        if treatment == USUAL:
+        if treatment == USUAL and not (isinstance(rule, CategoryRule) and rule.ordered):
             return shape
         levels: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
         if isinstance(rule, CategoryRule):
             levels = level_of_bins(rule, np.bincount(self.bins[:, place], minlength=rule.ordinary), treatment)
-        return msgspec.structs.replace(shape, treatment=kinds_of(treatment), levels=levels)
+        told_treatment = msgspec.UNSET if treatment == USUAL else kinds_of(treatment)
+        return msgspec.structs.replace(shape, treatment=told_treatment, levels=levels)
 
     def treatment(self, place: int) -> Treatment:
         """What a column goes through to become numbers."""
@@ -116,15 +116,15 @@ def bin_table(
 
 
 def _along(rule: Rule, direction: int) -> Rule:
-    return rule.reversed() if direction < 0 and isinstance(rule, NumberRule) else rule
+    return rule.reversed() if direction < 0 else rule
 
 
 def require_ordered(party: str, columns: Sequence[Column], directions: Mapping[str, int]) -> None:
-    kinds = {column.name: column.kind for column in columns}
+    directed = {column.name: column.kind == "number" or column.ordered for column in columns}
     for name, direction in directions.items():
-        if name not in kinds:
+        if name not in directed:
             raise DataError(party, f"declares a direction of {name!r}, which is no column of its", "correct monotone")
-        if direction and kinds[name] != "number":
+        if direction and not directed[name]:
             raise DataError(party, f"column {name!r} holds categories, which have no direction", "correct monotone")
 
 

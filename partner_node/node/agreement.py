@@ -31,7 +31,9 @@ class Agreement:
     def __init__(self, own: Holdings) -> None:
         self._own, config = own, own.config
         self._file: Path = config.state / "agreement.json"
-        self._terms = agreement.terms(config.party, config.engine, config.alignment, config.split_rows, config.contract)
+        self._terms = agreement.terms(
+            config.party, config.engine, config.alignment_terms, config.split_rows, config.contract
+        )
 
     def welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         """Agree on terms and a job, and remember them. Raises: PeerError, RefusedError."""

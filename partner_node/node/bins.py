@@ -11,6 +11,7 @@ from partner_node.node.agreement import Agreement
 from partner_node.node.holdings import Holdings
 from protocol.algorithms.binning import Cutting
 from protocol.contract import Contract
+from protocol.errors import DataError
 from protocol.he.streams import digest
 from protocol.table import Table
 
@@ -19,6 +20,13 @@ def as_told(config: PartnerConfig, table: BinnedTable) -> BinnedTable:
     """The table with what the settings say: names and bins that the bank is told, and how columns are prepared."""
     policy = config.policy
     return replace(table, told_as=policy.names, told_bins=frozenset(policy.tell_bins), prepare=config.data.prepare)
+
+
+def require_rows(party: str, rows: int, min_rows: int) -> None:
+    """Raises: DataError: a table has not rows enough for two bins."""
+    if rows < 2 * min_rows:
+        thing = f"its table has {rows:,} rows; a bin needs {min_rows}, and a column two bins"
+        raise DataError(party, thing, "give a table with more rows, or agree on a smaller min_rows_per_bin")
 
 
 def cut_table(
@@ -31,8 +39,9 @@ def cut_table(
 
     Args:
         features: names of the approved features; None stands for all.
-    Raises: DataError: no column has two bins.
+    Raises: DataError: no column has two bins, or the table has not rows enough for them.
     """
+    require_rows(config.party, table.rows, contract.min_rows_per_bin)
     places = [j for j, column in enumerate(table.columns) if features is None or column.name in features]
     columns = [table.columns[j] for j in places]
     directions = {c.name: config.data.monotone[c.name] for c in columns if c.name in config.data.monotone}

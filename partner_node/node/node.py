@@ -28,6 +28,7 @@ from protocol.errors import PeerError
 from protocol.messages import Message
 from protocol.node.files import write_whole
 from protocol.role import Answerer
+from protocol.table.notes import lines_of
 
 
 class PartnerNode:
@@ -46,6 +47,11 @@ class PartnerNode:
         self._checkup = CheckupAnswerer(
             config.bank, own.table.entity_ids, schema_digest(own.key, own.table), time.time, self._keep_checkup
         )
+
+    @property
+    def reading(self) -> list[str]:
+        """How the table was read, for this node's own console."""
+        return lines_of(self.config.party, self._own.table.reading, "`partner-node preview` lists them")
 
     def handle(self, peer: str, message: Message) -> Message:
         """The reply to one message of the authenticated peer.

@@ -54,6 +54,11 @@ class PartnerService:
         """Bytes of a request at most, by its kind and the rows of this node. Raises: Malformed: no such kind."""
         return most_bytes(kind, self._node.rows)
 
+    @property
+    def reading(self) -> list[str]:
+        """How the table was read, for this node's own console."""
+        return self._node.reading
+
     def rest(self) -> None:
         """Let another process serve, until `wake`."""
         self._ledger.rest()

@@ -18,7 +18,7 @@ from protocol.errors import DataError, UsageError, nearest
 from protocol.job import Job, load_job
 from protocol.job.workload import PlannedModel, workload
 from protocol.node.files import own_folder
-from protocol.table import feature_names
+from protocol.table import describe
 
 DAYS: Final = 90
 USES: Final = 2
@@ -48,7 +48,7 @@ def approve(config: PartnerConfig, job: Job, days: int = DAYS, uses: int = USES)
 def approval_of(config: PartnerConfig, job: Job, days: int = DAYS, uses: int = USES) -> Approval:
     """What an approval of the job would fix, from now on. Raises: as `approve`."""
     listed = job.parties[config.party].columns or ("*",)
-    features = _features(config.party, listed, feature_names(config.data.source, config.data, config.party))
+    features = _features(config.party, listed, describe(config.data.source, config.data, config.party).features)
     now = datetime.now(UTC).replace(microsecond=0)
     return Approval(
         bank=job.bank,

@@ -24,8 +24,8 @@ def tables(found: Preview) -> Iterator[Table]:
     bins = list(dict.fromkeys(b for c in found.columns for b in c.bins))
     yield _table(
         f"Columns, over {found.rows:,} rows",
-        ("column", *(f"bins of {b}" for b in bins), "told"),
-        [(c.name, *(str(c.bins[b] or "dropped") for b in bins), c.told) for c in found.columns],
+        ("column", *(f"bins of {b}" for b in bins), "told", "why it is dropped"),
+        [(c.name, *(str(c.bins[b] or "dropped") for b in bins), c.told, c.dropped) for c in found.columns],
     )
     yield _table(
         "Contract",
@@ -55,6 +55,7 @@ def sentences(found: Preview) -> Iterator[str]:
     )
     yield from (line for worst in found.readable for line in _at_worst(worst))
     yield from (f"an approval would fix: {line}" for line in found.fixes)
+    yield from (f"reading: {note}" for note in found.reading)
     yield from (f"note: {note}" for note in found.notes)
     yield from (f"would be refused: {reason}" for reason in found.refused)
 

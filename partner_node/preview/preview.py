@@ -22,23 +22,26 @@ from partner_node.preview.reach import Bins, Reach, entropy, reach
 from partner_node.preview.worst_case import Plan, first_full_release, planned_readable
 from protocol.algorithms.alignment import PartnerAlignment, load
 from protocol.algorithms.binning import Cutting
+from protocol.algorithms.dropping import why_dropped
 from protocol.contract import Contract
 from protocol.errors import DataError, PeerError, RefusedError
 from protocol.job import Job
 from protocol.job.workload import Workload, workload
 from protocol.settings.preparation import kinds_of, text_of
-from protocol.table import Table, read_table
+from protocol.table import Column, Table, read_table
 
 
 class UsedColumn(msgspec.Struct, frozen=True):
     """A feature of the table, as a job would use it. bins: with `missing`, by cutting asked; 0 = dropped.
 
     told: what the bank is told of it: nothing, "name", or "name and bins"; and how it is prepared, by kind.
+    dropped: why it has one bin in some cutting, "" if it has more in all; the bank is not told this.
     """
 
     name: str
     bins: dict[str, int]
     told: str
+    dropped: str = ""
 
 
 class Equations(msgspec.Struct, frozen=True):
@@ -96,6 +99,7 @@ class Preview(msgspec.Struct, frozen=True):
 
     fixes: what an approval would fix, in sentences; empty where the job cannot be approved. refused: why it would end,
     in sentences. notes: what was assumed.
+    reading: what of its own table was read otherwise than it is written, or dropped.
     """
 
     job: str
@@ -116,6 +120,7 @@ class Preview(msgspec.Struct, frozen=True):
     score_releases: dict[str, int]
     clauses: list[Clause]
     refused: list[str]
+    reading: list[str]
     notes: list[str]
     exit_code: int
 
@@ -194,7 +199,8 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         equations=equations, information=information, readable=_readable(case, information),
         score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
         clauses=_clauses(config, job),
-        refused=refused, notes=_notes(case, unaligned), exit_code=codes[0],
+        refused=refused, reading=[note.text for note in case.table.reading],
+        notes=_notes(case, unaligned), exit_code=codes[0],
     )  # fmt: skip
 
 
@@ -221,9 +227,17 @@ def _columns(case: _Case) -> list[UsedColumn]:
         for cutting, table in case.tables.items()
     }
     return [
-        UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}, _told(case, c.name))
+        UsedColumn(c.name, {b: sizes.get(c.name, 0) for b, sizes in bins.items()}, _told(case, c.name), _why(case, c))
         for c in case.table.columns
     ]
+
+
+def _why(case: _Case, column: Column) -> str:
+    """Why a column is dropped from some binning, "" if it is kept in all."""
+    if all(column.name in table.names for table in case.tables.values()):
+        return ""
+    unique = column.name in case.table.mostly_unique
+    return "mostly unique" if unique else why_dropped(column, case.contract.smallest_bin(case.table.rows))
 
 
 def _told(case: _Case, column: str) -> str:

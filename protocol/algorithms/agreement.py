@@ -123,7 +123,7 @@ def agree(ours: Terms, theirs: Terms) -> Contract:
     for name, remedy in (
         ("protocol_version", "install the same version on both sides"),
         ("engine", "set the same engine in both nodes' configs"),
-        ("alignment", "set the same alignment in both nodes' configs"),
+        ("alignment", "set the same alignment, id_case and id_pad in both nodes' configs"),
         ("split_rows", "set the same split_rows in both nodes' configs"),
     ):
         mine, other = getattr(ours, name), getattr(theirs, name)

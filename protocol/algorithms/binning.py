@@ -23,6 +23,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from msgspec import Meta
 
 from protocol.fields import (
@@ -42,6 +43,8 @@ from protocol.he.base import MOST_ARRAY
 from protocol.messages import F64, I64, U8, U64, Message, declared
 from protocol.settings.preparation import Treatment, possible, text_of
 from protocol.table import I32, Column
+
+Bools = npt.NDArray[np.bool_]
 
 MAX_BIN: Final = 255
 """Ordinary bins a column; with `missing` a bin number still fits a byte."""
@@ -229,12 +232,13 @@ class NumberRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         return msgspec.structs.replace(self, missing_as=joined, descending=not self.descending)
 
 
-class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="category"):
-    """Unordered bins: each holds the categories named; a category never seen is missing."""
+class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="category"):
+    """Bins that each hold the categories named; a category never seen is missing. ordered: they are grades."""
 
     groups: tuple[tuple[str, ...], ...]
     missing: bool
     missing_as: Level | None
+    ordered: bool = False
 
     @property
     def ordinary(self) -> int:
@@ -248,6 +252,11 @@ class CategoryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         lookup = np.array([bin_of.get(name, missing) for name in categories] + [missing], dtype=np.uint8)
         return lookup[codes]
 
+    def reversed(self) -> "CategoryRule":
+        """The same bins, numbered from the other end."""
+        joined = None if self.missing_as is None else self.ordinary - 1 - self.missing_as
+        return msgspec.structs.replace(self, groups=self.groups[::-1], missing_as=joined)
+
 
 Rule = NumberRule | CategoryRule
 
@@ -256,6 +265,8 @@ def fit_number(
     values: F64, max_bin: int, min_rows: int, kind: Kind = "quantile", special: tuple[float, ...] = ()
 ) -> NumberRule:
     """Ordered bins of a column; small bins join a neighbour, few missing values the largest bin.
+
+    By quantiles, a value of many rows (zeros, a cap, a default) has a bin of its own: see `_quantile_cuts`.
 
     values: shape (n,), nan = missing. max_bin: ordered bins at most. min_rows: rows a bin must have; a column with
     fewer ordinary values has one bin, whatever is missing or special. special: a value of fewer rows is missing.
@@ -266,7 +277,7 @@ def fit_number(
     present = np.sort(ordinary)
     if present.size < least:
         return NumberRule((), missing=False, missing_as=0)
-    cuts = _cuts(present, max_bin, kind)
+    cuts = _cuts(present, max_bin, least, kind)
     starts = np.concatenate(([0], np.searchsorted(present, cuts, side="left")))
     counts = np.diff(np.append(starts, present.size))
     kept = _join_small(counts, least)
@@ -279,18 +290,65 @@ def fit_number(
     )
 
 
-def _cuts(present: F64, max_bin: int, kind: Kind) -> F64:
+def _cuts(present: F64, max_bin: int, least: int, kind: Kind) -> F64:
     """Cuts between the sorted values, before small bins are joined; few distinct values get a bin each."""
-    distinct = present[np.concatenate(([True], present[1:] != present[:-1]))]
-    if distinct.size <= max_bin:
-        return distinct[1:]
-    if kind == "equal-width":
-        halved = np.linspace(present[0] / 2, present[-1] / 2, max_bin + 1)  # the width itself may be no number
-        cuts: F64 = np.unique(2 * halved[1:-1])
-    else:
-        cuts = np.unique(present[(np.arange(1, max_bin) * present.size) // max_bin])
+    first = np.flatnonzero(np.concatenate(([True], present[1:] != present[:-1])))
+    if first.size <= max_bin:
+        return present[first[1:]]
+    if kind == "quantile":
+        return present[_quantile_cuts(np.diff(np.append(first, present.size)), first, max_bin, least)]
+    halved = np.linspace(present[0] / 2, present[-1] / 2, max_bin + 1)  # the width itself may be no number
+    cuts: F64 = np.unique(2 * halved[1:-1])
     above: F64 = cuts[cuts > present[0]]
     return above
+
+
+def _quantile_cuts(counts: I64, first: I64, max_bin: int, least: int) -> I64:
+    """Where bins begin among the sorted rows, but for the first bin: bins of about equal numbers of rows.
+
+    A mass point is a bin of its own. The runs of values between mass points share the bins that are left, and each run
+    is cut at its own quantiles, so that no bin mixes a mass point with the rare values beside it.
+    counts, first: rows of each distinct value, and where its rows begin, shape (more than max_bin,).
+    """
+    mass = _mass_points(counts, max_bin)
+    edges = np.flatnonzero(np.append(mass, True) | np.append(True, mass))
+    starts, ends = edges[:-1], edges[1:]
+    rows = np.append(first, first[-1] + counts[-1])
+    sizes = rows[ends] - rows[starts]
+    shares = _shares(sizes, np.where(mass[starts], 1, np.minimum(ends - starts, sizes // least)), max_bin)
+    begins = [
+        first[k + np.searchsorted(first[k:end], rows[k] + np.arange(share) * size // share, side="right") - 1]
+        for k, end, size, share in zip(starts, ends, sizes, shares, strict=True)
+    ]
+    cuts = np.unique(np.concatenate(begins))
+    joined = _join_small(np.diff(np.append(cuts, rows[-1])), least, max_bin)
+    kept: I64 = cuts[1:][joined]
+    return kept
+
+
+def _mass_points(counts: I64, max_bin: int) -> Bools:
+    """Which values have more rows than an equal share of the bins, shape as counts.
+
+    What is left to the other values is shared out anew after each mass point, so that one does not hide another.
+    """
+    mass = np.zeros(len(counts), dtype=bool)
+    while True:
+        left = max_bin - int(mass.sum())
+        more = ~mass & (counts * left > counts[~mass].sum())
+        if not more.any():
+            return mass
+        mass |= more
+
+
+def _shares(sizes: I64, most: I64, bins: int) -> list[int]:
+    """Bins a run of values: one each, and each further one to the run whose bins hold the most rows."""
+    shares = np.ones(len(sizes), dtype=np.int64)
+    for _ in range(bins - len(sizes)):
+        rows_a_bin = np.where(shares < most, sizes / shares, 0.0)
+        if not rows_a_bin.any():
+            break
+        shares[np.argmax(rows_a_bin)] += 1
+    return [int(share) for share in shares]
 
 
 def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: int) -> CategoryRule:
@@ -314,11 +372,20 @@ def fit_category(codes: I32, categories: Sequence[str], max_bin: int, min_rows: 
     return CategoryRule(tuple(groups), own_bin, 0 if missing and not own_bin else None)
 
 
+def fit_grades(codes: I32, categories: Sequence[str], max_bin: int, min_rows: int) -> CategoryRule:
+    """Ordered bins of a column of grades, lowest first: cut as numbers are, by their places among the categories."""
+    rule = fit_number(np.where(codes < 0, np.nan, codes), max_bin, min_rows)
+    bins = rule.apply(np.arange(len(categories), dtype=np.float64)).tolist()
+    groups = [tuple(c for c, b in zip(categories, bins, strict=True) if b == k) for k in range(rule.ordered)]
+    return CategoryRule(tuple(groups), rule.missing, rule.missing_as, ordered=True)
+
+
 def fit_rule(column: Column, cutting: Cutting, min_rows: int) -> Rule:
     """The rule of one column, by its kind."""
     if column.kind == "number":
         return fit_number(column.numbers, cutting.max_bin, min_rows, cutting.kind, cutting.special)
-    return fit_category(column.codes, column.categories, cutting.max_bin, min_rows)
+    fit = fit_grades if column.ordered else fit_category
+    return fit(column.codes, column.categories, cutting.max_bin, min_rows)
 
 
 def apply_rule(rule: Rule, column: Column) -> U8:
@@ -331,7 +398,12 @@ def apply_rule(rule: Rule, column: Column) -> U8:
 def shape_of(number: int, rule: Rule, increasing: bool = False) -> ColumnShape:
     """What may be told of a rule. increasing: the column has a direction, and the rule is numbered along it."""
     special = len(rule.special) if isinstance(rule, NumberRule) else 0
-    return ColumnShape(number, rule.ordinary, rule.missing, isinstance(rule, CategoryRule), increasing, special)
+    return ColumnShape(number, rule.ordinary, rule.missing, not in_order(rule), increasing, special)
+
+
+def in_order(rule: Rule) -> bool:
+    """Whether the bins have an order, so that a column so binned may have a direction."""
+    return isinstance(rule, NumberRule) or rule.ordered
 
 
 def sizes_of(shapes: Sequence[ColumnShape]) -> I64:
@@ -344,11 +416,15 @@ def starts_of(shapes: Sequence[ColumnShape]) -> I64:
     return np.concatenate(([0], np.cumsum(sizes_of(shapes)))).astype(np.int64)
 
 
-def _join_small(counts: I64, min_rows: int) -> I64:
-    """The cuts that stay when each bin below `min_rows` joins its smaller neighbour, smallest first."""
+def _join_small(counts: I64, min_rows: int, most: int = MAX_BIN) -> I64:
+    """The cuts that stay when small bins join their smaller neighbour, smallest first.
+
+    Bins join while one has fewer than `min_rows` rows, or while there are more than `most` bins. Small bins beside a
+    large one so join each other first, and it takes them in only where together they are below the minimum.
+    """
     sizes = [int(c) for c in counts]
     cuts = list(range(len(sizes) - 1))
-    while cuts and min(sizes) < min_rows:
+    while cuts and (min(sizes) < min_rows or len(sizes) > most):
         b = sizes.index(min(sizes))
         left = b > 0 and (b == len(sizes) - 1 or sizes[b - 1] <= sizes[b + 1])
         into = b - 1 if left else b

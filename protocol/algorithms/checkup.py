@@ -118,7 +118,8 @@ def _kind(value: str) -> tuple[str, int]:
     if value.isdecimal():
         return ("zero-padded digits" if value[0] == "0" and len(value) > 1 else "digits"), len(value)
     if value.isalnum():
-        return ("letters" if value.isalpha() else "letters and digits"), len(value)
+        case = "upper-case " if value.isupper() else "lower-case " if value.islower() else ""
+        return case + ("letters" if value.isalpha() else "letters and digits"), len(value)
     return "text with other characters", len(value)
 
 
@@ -131,11 +132,42 @@ def differences(ours: IdFormats, theirs: IdFormats, us: str, them: str) -> list[
         return [(thing, "name the same id columns at both nodes")]
     found = []
     for number, (mine, other) in enumerate(zip(ours, theirs, strict=True), start=1):
-        if mine and other and not _overlap(mine, other):
-            which = f" in id column {number}" if len(ours) > 1 else ""
-            thing = f"ids are {_said(other)}{which}, and at {us} {_said(mine)}"
-            found.append((thing, _remedy(mine, other, us, them)))
+        which = f" in id column {number}" if len(ours) > 1 else ""
+        said = f"ids are {_said(other)}{which}, and at {us} {_said(mine)}"
+        length, stripped = _stripped(mine, other, us, them)
+        if stripped:
+            remedy = f"set id_pad = {length} under [data] at both nodes, or write the ids as text at {stripped}"
+            found.append((f"{said}: {stripped} has lost leading zeros", remedy))
+        elif _case_alone(mine, other):
+            remedy = 'set id_case = "fold" under [data] at both nodes'
+            found.append((f"{said}: they differ by the case of letters", remedy))
+        elif mine and other and not _overlap(mine, other):
+            found.append((said, _remedy(mine, other, us, them)))
     return found
+
+
+def _stripped(mine: Sequence[Format], other: Sequence[Format], us: str, them: str) -> tuple[int, str]:
+    """Whose ids have lost zeros that the other side writes before digits of one length, and that length; "" if none."""
+    for short, long, party in ((mine, other, us), (other, mine, them)):
+        lengths = {f.length for f in long if f.kind.endswith("digits")}
+        padded = any(f.kind == "zero-padded digits" for f in long) and len(lengths) == 1
+        digits = {f.length for f in short if f.kind == "digits"}
+        whole = any(f.kind == "zero-padded digits" for f in short)
+        if padded and not whole and digits and min(digits) < min(lengths) and max(digits) <= min(lengths):
+            return min(lengths), party
+    return 0, ""
+
+
+def _case_alone(mine: Sequence[Format], other: Sequence[Format]) -> bool:
+    """Whether ids of some length have upper-case letters at one side only, and lower-case ones at the other only."""
+
+    def of(case: str, formats: Sequence[Format]) -> set[tuple[str, int]]:
+        return {(f.kind.removeprefix(case), f.length) for f in formats if f.kind.startswith(case)}
+
+    upper, lower = "upper-case ", "lower-case "
+    there = of(upper, mine) & of(lower, other) - of(upper, other) - of(lower, mine)
+    here = of(lower, mine) & of(upper, other) - of(lower, other) - of(upper, mine)
+    return bool(there | here)
 
 
 def _overlap(mine: Sequence[Format], other: Sequence[Format]) -> bool:

@@ -34,12 +34,14 @@ class BoostingParams(WithAddedKeys):
     base_score: prediction before the first tree; that of the best constant model over the training rows if not given.
     monotone_constraints: by the bank's own columns; a partner declares its own at its node.
     interaction_constraints: groups of the bank's columns and of parties.
+    max_cat_to_onehot, max_cat_threshold: of categories, XGBoost's; cat_smooth, cat_l2, min_data_per_group: LightGBM's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     ADDED: ClassVar = (
         "objective", "num_class", "tweedie_variance_power", "eval_metric", "max_delta_step", "monotone_constraints",
-        "interaction_constraints",
+        "interaction_constraints", "max_cat_to_onehot", "max_cat_threshold", "cat_smooth", "cat_l2",
+        "min_data_per_group",
     )  # fmt: skip
 
     objective: Literal["binary:logistic", "reg:squarederror", "count:poisson", "reg:tweedie", "multi:softprob"] = (
@@ -65,6 +67,11 @@ class BoostingParams(WithAddedKeys):
     eval_metric: str | None = None
     base_score: float | None = None
     reveal_cost: float = Field(0.0, ge=0)
+    max_cat_to_onehot: int = Field(4, ge=1)
+    max_cat_threshold: int = Field(64, ge=1)
+    cat_smooth: float = Field(30.0, ge=0)
+    cat_l2: float = Field(20.0, ge=0)
+    min_data_per_group: int = Field(100, ge=0)
 
     @property
     def cutting(self) -> Cutting:

@@ -119,14 +119,14 @@ def transformed(values: F64, transform: Transform) -> F64:
 def level_of_bins(rule: CategoryRule, counts: I64, treatment: Treatment) -> tuple[int, ...]:
     """The level of each bin, `missing` last where there is one: 0 is the reference, which has no column.
 
-    counts: rows in each bin, shape (bins,). A bin of several categories, one beyond `levels` or of less than
-    `min_share` belongs to the rest, which is the last level of those that are there. Missing values are a level of
-    their own, but for impute "most-frequent" without an indicator.
+    counts: rows in each bin, shape (bins,). A bin of several categories that are no grades, one beyond `levels` or of
+    less than `min_share` belongs to the rest, which is the last level of those that are there. Missing values are a
+    level of their own, but for impute "most-frequent" without an indicator.
     """
     present = max(1, int(counts[: rule.ordinary].sum()))
     most = treatment.levels or rule.ordinary
     own = [
-        b < most and len(group) == 1 and counts[b] >= treatment.min_share * present
+        b < most and (len(group) == 1 or rule.ordered) and counts[b] >= treatment.min_share * present
         for b, group in enumerate(rule.groups)
     ]
     levels = np.cumsum(own) - 1
@@ -134,7 +134,8 @@ def level_of_bins(rule: CategoryRule, counts: I64, treatment: Treatment) -> tupl
     if rule.missing:
         joins = treatment.impute == "most-frequent" and not treatment.indicator
         levels = np.append(levels, levels[0] if joins else levels.max() + 1)
-    reference = _reference(rule, levels, own, treatment)
+    frequent = int(np.argmax(counts[: rule.ordinary])) if rule.ordered else 0
+    reference = _reference(rule, levels, own, treatment, frequent)
     order = [reference, *(level for level in range(int(levels.max()) + 1) if level != reference)]
     return tuple(order.index(int(level)) for level in levels)
 
@@ -160,12 +161,13 @@ def columns_of_levels(levels: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [tuple(VALUE * (at == level) for at in levels) for level in range(1, max(levels, default=0) + 1)]
 
 
-def _reference(rule: CategoryRule, levels: I64, own: list[bool], treatment: Treatment) -> int:
+def _reference(rule: CategoryRule, levels: I64, own: list[bool], treatment: Treatment, frequent: int) -> int:
     if treatment.reference == MOST_FREQUENT:
-        return int(levels[0])
+        return int(levels[frequent])
     if treatment.reference == REST:
         return 0 if all(own) else sum(own)
-    return next((int(levels[b]) for b, group in enumerate(rule.groups) if treatment.reference in group), int(levels[0]))
+    named = (int(levels[b]) for b, group in enumerate(rule.groups) if treatment.reference in group)
+    return next(named, int(levels[frequent]))
 
 
 def _clipped(numbers: F64, low: float | None, high: float | None) -> F64:

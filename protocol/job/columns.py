@@ -18,13 +18,15 @@ def require_columns(job: "Job") -> None:
     _require_label_alone(job)
     owner: dict[str, str] = {}
     for name, party in job.parties.items():
+        if not party.columns and name != job.bank:
+            raise ValueError(f"{name} has no columns, and a partner needs one; only {job.bank} may hold labels alone")
         for column in party.columns:
-            if column in job.special:
+            dealt = party.source is None
+            if column in (job.special if dealt or name == job.bank else _naming(job, name)):
                 thing = "id, label, time, as_of, weight, amount, split, event, vintage or offset"
                 raise ValueError(f"column {column!r} of {name} is {thing}, no feature")
             if column == ALL_COLUMNS:  # of every party's own table, which are different columns
                 continue
-            dealt = party.source is None
             if dealt and owner.setdefault(column, name) != name:
                 raise ValueError(f"column {column!r} is given to two parties, {owner[column]} and {name}")
             if party.columns.count(column) > 1:
@@ -36,6 +38,12 @@ def require_columns(job: "Job") -> None:
             raise ValueError(f"report.segments has {column!r} twice")
 
 
+def _naming(job: "Job", name: str) -> tuple[str, ...]:
+    """The columns by which a party's own table names its rows; all other names are free there, also the label's."""
+    party = job.parties[name]
+    return (*(party.id or job.data.id), *([party.as_of or job.data.as_of] if job.data.as_of else []))
+
+
 def _require_label_alone(job: "Job") -> None:
     """What is predicted is nothing else besides."""
     data, label = job.data, job.data.label
@@ -44,6 +52,14 @@ def _require_label_alone(job: "Job") -> None:
     for key, column in others.items():
         if column == label:
             raise ValueError(f"column {label!r} is the label, and {key} too; name another")
+
+
+def require_grades(job: "Job") -> None:
+    """A column of grades is a column of some party."""
+    given = [column for party in job.parties.values() for column in party.columns]
+    for column in job.data.ordered:
+        if column not in given and ALL_COLUMNS not in given:
+            raise ValueError(f"data.ordered names {column!r}, which is no party's column{nearest(column, given)}")
 
 
 def require_directions(job: "Job") -> None:

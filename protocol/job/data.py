@@ -6,8 +6,9 @@ from pydantic import Field
 
 from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
-from protocol.table import Sentinel, Source
+from protocol.table import Grades, Sentinel, Source
 from protocol.table.dates import Periods
+from protocol.table.ids import IdCase, IdRule
 
 ALL_COLUMNS: Final = "*"
 """Among the columns of a party: every feature of the table that it brings."""
@@ -17,9 +18,11 @@ class JobData(Section, Periods):
     """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean.
 
     as_of: the date of a row; partners answer by what they knew then. period, first, last: the grid of points in time.
+    ordered: columns of grades, of whichever party; a value a grade, or "by_name".
+    numbers, label_bad, label_good, id_case, id_pad: as a node reads its table (protocol/table/spec.py).
     """
 
-    ADDED: ClassVar = ("period", "first", "last")
+    ADDED: ClassVar = ("period", "first", "last", "ordered", "numbers", "label_bad", "label_good", "id_case", "id_pad")
 
     source: Source | None = None
     id: tuple[str, ...] = Field(min_length=1)
@@ -30,6 +33,17 @@ class JobData(Section, Periods):
     amount: str = ""
     missing: tuple[Sentinel, ...] = ("",)
     categorical: Literal["auto"] | tuple[str, ...] = "auto"
+    ordered: Grades = Field({})
+    numbers: Literal["auto", "strict"] = "auto"
+    label_bad: tuple[Sentinel, ...] = ()
+    label_good: tuple[Sentinel, ...] = ()
+    id_case: IdCase = "fold"
+    id_pad: int = Field(0, ge=0, le=64)
+
+    @property
+    def id_rule(self) -> IdRule:
+        """How ids are made alike at every party."""
+        return IdRule(self.id_case, self.id_pad)
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -38,7 +52,9 @@ class JobData(Section, Periods):
 
 
 class JobParty(Section):
-    """[parties.X]: its columns. coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
+    """[parties.X]: its columns; the bank may have none but ids and labels.
+
+    coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
 
     source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
     is told, the bank learns which of its column numbers have one. names: what a report calls a column; a partner's
@@ -48,7 +64,7 @@ class JobParty(Section):
 
     ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins", "prepare")
 
-    columns: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = ()
     coverage: float = Field(default=1.0, gt=0, le=1)
     strangers: float = Field(default=0.0, ge=0, le=10)
     source: Source | None = None

@@ -28,6 +28,7 @@ CHECKS: Final = (
     sections.require_parties,
     columns.require_columns,
     sections.require_dates,
+    columns.require_grades,
     columns.require_directions,
     columns.require_names,
     columns.require_interactions,

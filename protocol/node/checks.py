@@ -10,6 +10,7 @@ from protocol.node.findings import Finding, checked
 from protocol.node.footprint import Footprint, disk_free_mib, memory_available_mib
 from protocol.node.settings import NodeSettings
 from protocol.table import Table, read_table
+from protocol.table.notes import DOUBTFUL, Note
 
 DAYS_LEFT: Final = 30
 """Of a certificate; a doctor warns below."""
@@ -25,7 +26,16 @@ def check_own(settings: NodeSettings) -> tuple[list[Finding], Table | None]:
         tables.append(read_table(settings.data.source, settings.data, settings.party))
         return f"{tables[0].rows:,} rows, {len(tables[0].columns)} columns"
 
-    return [checked(settings.party, "table", table), _certificate(settings)], tables[0] if tables else None
+    findings = [checked(settings.party, "table", table)]
+    findings += [_reading(settings.party, note) for note in (tables[0].reading if tables else ())]
+    return [*findings, _certificate(settings)], tables[0] if tables else None
+
+
+def _reading(party: str, note: Note) -> Finding:
+    """How a column was read; ids that were likely shortened are a warning."""
+    thing, _, remedy = note.text.partition(": export ")
+    doubtful = note.rule in DOUBTFUL
+    return Finding(party, "reading", thing, f"export {remedy}" if doubtful else "", warning=doubtful)
 
 
 def check_clock(party: str, us: str, skew_s: float) -> Finding:

@@ -65,6 +65,11 @@ class NodeSettings(BaseModel):
         return self.data.grid if self.data.as_of and self.alignment == "one-sided" else None
 
     @property
+    def alignment_terms(self) -> str:
+        """What two nodes must have alike to align: the setting, and how ids are made alike where it is not as usual."""
+        return ", ".join(filter(None, (self.alignment, self.data.id_rule.text)))
+
+    @property
     def dating(self) -> str:
         """What two nodes must have alike: the grid, `EXACT`, or "" without dates."""
         if not self.data.as_of:

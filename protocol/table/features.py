@@ -1,54 +1,100 @@
 """Features: what becomes of a column that a model may use.
 
-Numbers, booleans and decimals become float64, nan where missing; text becomes codes into sorted categories, -1
-where missing; a date becomes its hour (if it has one) and its day of the week. Sentinel values count as missing.
+Numbers, booleans and decimals become float64, nan where missing, and so does text that stands for numbers (texts.py);
+other text becomes codes into sorted categories, -1 where missing. A moment becomes its hour and its day of the week, a
+date without an hour the days before the row's as-of date, or before the newest one. Sentinel values count as missing.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from math import isfinite
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from protocol.errors import DataError
+from protocol.errors import DataError, nearest
 from protocol.messages import I64
+from protocol.table.cells import category_in, moments_in, part_in, parts_of
 from protocol.table.loaded import Loaded
+from protocol.table.notes import Note, note_of
 from protocol.table.scan import as_text, quoted, sentinel_texts
 from protocol.table.table import Column
 
 _MANY_CATEGORIES: Final = 50
+_COLUMNS_AT_ONCE: Final = 100
 
 
 def features_of(loaded: Loaded, name: str, order: I64) -> list[Column]:
     """The features that a column becomes, in the order given."""
-    if loaded.holds_dates(name):
-        return _date_parts(loaded, name, order)
-    if loaded.holds_categories(name):
-        return [_category(loaded, name, order)]
-    return [Column(name, "number", numbers=loaded.some_numbers(name, order))]
+    read = loaded.read(name).read
+    if read.kind == "category":
+        column = category_in(loaded.values, name, loaded.spec.missing, loaded.spec.ordered.get(name))
+        return [replace(column, codes=column.codes[order])]
+    if read.kind == "number":
+        return [Column(name, "number", numbers=loaded.some_numbers(name, order))]
+    moments = moments_in(loaded.values, name, loaded.types[name])
+    as_of = loaded.as_of if loaded.spec.as_of else None
+    return [
+        Column(made, "number", numbers=part_in(moments, part, read, as_of)[order])
+        for part, made in zip(parts_of(read), names_of_features(loaded, name), strict=True)
+    ]
 
 
-def names_of_features(loaded: Loaded, name: str, relation: str) -> list[str]:
-    """What they are called: the column's name, or names of parts of a date. relation: where its values lie."""
-    if not loaded.holds_dates(name):
-        return [name]
-    hour = f"date_part('hour', CAST({quoted(name)} AS TIMESTAMP)) > 0"
-    ((timed,),) = loaded.base.sql(f"SELECT count(*) FROM {relation} WHERE {hour}").fetchall()
-    return [*([f"{name}.hour"] if timed else []), f"{name}.weekday"]
+def names_of_features(loaded: Loaded, name: str) -> list[str]:
+    """What they are called: the column's name, or names of parts of a date."""
+    read = loaded.read(name).read
+    return [f"{name}.{part}" for part in parts_of(read)] if read.kind in ("days", "moment") else [name]
 
 
-def texts_that_name_rows(loaded: Loaded, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the columns that are text and name rows, without reading the others."""
-    texts = [c for c in names if loaded.holds_categories(c)]
-    if not texts:
-        return ()
-    loaded.load(texts)
-    order = np.arange(loaded.rows)
-    return tuple(name for name in texts if names_rows(_category(loaded, name, order)))
+def notes_on(loaded: Loaded, wanted: Sequence[str]) -> list[Note]:
+    """What was read otherwise than it is written: of the file, and of columns of text or dates."""
+    file = {"file": loaded.name, "encoding": loaded.encoding}
+    notes = [] if loaded.encoding == "utf-8" else [Note("", "encoding", loaded.rows, file)]
+    for name in (c for c in dict.fromkeys(wanted) if c in loaded.texts):
+        found = loaded.read(name)
+        rows = sum(loaded.counts(name).values()) - sum(found.missing.values())
+        note = note_of(name, found.read, found.missing, rows, bool(loaded.spec.as_of))
+        notes += [note] if note else []
+    return notes
+
+
+def notes_on_features(columns: Sequence[Column], unique: Sequence[str]) -> list[Note]:
+    """Features that no model can use. unique: columns that were emptied."""
+    notes = []
+    for column in columns:
+        present = _present(column)
+        rows = len(column.codes) if column.kind == "category" else len(column.numbers)
+        if column.name in unique:
+            notes.append(Note(column.name, "unique", len(present)))
+        elif not len(present):
+            notes.append(Note(column.name, "empty", rows))
+        elif not _varies(column):
+            notes.append(Note(column.name, "constant", rows))
+    return notes
+
+
+def notes_on_numbers(loaded: Loaded, names: Sequence[str]) -> list[Note]:
+    """Columns of numbers that no model can use, by what the file says of them, some columns at a time."""
+    notes = []
+    codes = ", ".join(repr(s) for s in loaded.spec.missing if not isinstance(s, str) and isfinite(s))
+    for some in (names[k : k + _COLUMNS_AT_ONCE] for k in range(0, len(names), _COLUMNS_AT_ONCE)):
+        parts = []
+        for number in (f"CAST({quoted(name)} AS DOUBLE)" for name in some):
+            there = f"FILTER (isfinite({number}){f' AND {number} NOT IN ({codes})' if codes else ''})"
+            parts.append(f"count(*) {there}, min({number}) {there} = max({number}) {there}")
+        (found,) = loaded.base.sql(f"SELECT {', '.join(parts)} FROM {loaded.scan.relation}").fetchall()
+        for name, present, alike in zip(some, found[::2], found[1::2], strict=True):
+            if not present:
+                notes.append(Note(name, "empty", loaded.rows))
+            elif alike and present == loaded.rows:
+                notes.append(Note(name, "constant", loaded.rows))
+    return notes
 
 
 def names_rows(column: Column) -> bool:
     """Whether it is text of more than 50 categories, and of more than half as many as rows have one."""
-    many = len(column.categories) > _MANY_CATEGORIES
+    many = len(column.categories) > _MANY_CATEGORIES and not column.ordered
     return many and len(column.categories) > int((column.codes >= 0).sum()) / 2
 
 
@@ -58,8 +104,9 @@ def emptied(column: Column) -> Column:
 
 
 def require_usable(loaded: Loaded, columns: Sequence[Column], unique: Sequence[str]) -> None:
-    """Raises: DataError: no column varies. unique: columns that were emptied."""
-    if any(_varies(column) for column in columns):
+    """Raises: DataError: no column varies, of any there are; a bank may have labels alone. unique: emptied columns."""
+    labels_alone = not columns and loaded.spec.label
+    if labels_alone or any(_varies(column) for column in columns):
         return
     why, remedy = "", "give a column that varies"
     if unique:
@@ -68,26 +115,26 @@ def require_usable(loaded: Loaded, columns: Sequence[Column], unique: Sequence[s
     raise DataError(loaded.party, f"{loaded.name} has no usable column{why}", remedy)
 
 
+def _present(column: Column) -> npt.NDArray[Any]:
+    """Its values that are not missing."""
+    if column.kind == "category":
+        return column.codes[column.codes >= 0]
+    return column.numbers[~np.isnan(column.numbers)]
+
+
 def _varies(column: Column) -> bool:
     """Whether it has two values, or one that is missing in some rows."""
-    every = column.codes if column.kind == "category" else column.numbers
-    present = every[every >= 0] if column.kind == "category" else every[~np.isnan(every)]
-    return bool(present.size and (present.size < every.size or (present != present[0]).any()))
+    present, rows = _present(column), max(len(column.codes), len(column.numbers))
+    return bool(present.size and (present.size < rows or (present != present[0]).any()))
 
 
-def _category(loaded: Loaded, name: str, order: I64) -> Column:
-    texts = loaded.values(as_text(name)).tolist()
-    categories = sorted(set(texts) - sentinel_texts(loaded.spec.missing) - {None})
-    code_of = {category: code for code, category in enumerate(categories)}
-    codes = np.fromiter((code_of.get(t, -1) for t in texts), dtype=np.int32, count=len(texts))
-    return Column(name, "category", codes=codes[order], categories=tuple(categories))
-
-
-def _date_parts(loaded: Loaded, name: str, order: I64) -> list[Column]:
-    moment = f"CAST({quoted(name)} AS TIMESTAMP)"
-    expressions = {"hour": f"date_part('hour', {moment})", "weekday": f"isodow({moment})"}
-    parts = {}
-    for made in names_of_features(loaded, name, "t"):
-        values = loaded.values(f"CAST({expressions[made.rpartition('.')[2]]} AS DOUBLE)")
-        parts[made] = np.asarray(values, dtype=np.float64)[order]
-    return [Column(made, "number", numbers=numbers) for made, numbers in parts.items()]
+def require_graded(loaded: Loaded, column: Column) -> None:
+    """Raises: DataError: a column of grades holds a value that is not listed."""
+    grades = loaded.spec.ordered.get(column.name)
+    if grades is None or grades == "by_name":
+        return
+    named = sentinel_texts(loaded.spec.missing) | set(grades)
+    strange = sorted(t for t in set(loaded.values(as_text(column.name)).tolist()) if t is not None and t not in named)
+    if strange:
+        thing = f"holds {strange[0]!r}, which is not among its ordered values{nearest(strange[0], list(grades))}"
+        raise loaded.wrong(column.name, thing, "list it under ordered, or under missing")

@@ -1,11 +1,13 @@
 """Reading a party's table: looked at, loaded, put in order of id, every column typed and cleaned."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from protocol.errors import DataError, UsageError, nearest
 from protocol.messages import I64
@@ -15,23 +17,30 @@ from protocol.table.features import (
     features_of,
     names_of_features,
     names_rows,
+    notes_on,
+    notes_on_features,
+    notes_on_numbers,
+    require_graded,
     require_usable,
-    texts_that_name_rows,
 )
-from protocol.table.ids import id_order, normalise_ids
-from protocol.table.loaded import Loaded
+from protocol.table.ids import AS_WRITTEN, IdRule, id_order, normalise_ids
+from protocol.table.loaded import NOTHING, Loaded
+from protocol.table.notes import Note
+from protocol.table.opening import made_plain
 from protocol.table.scan import as_text
 from protocol.table.spec import Source, TableSpec
-from protocol.table.special import amount_of, as_of, label_of, numbers_of, weight_of
+from protocol.table.special import amount_of, as_of, label_of, notes_on_ids, notes_on_label, numbers_of, weight_of
 from protocol.table.table import Column, Table
+from protocol.table.texts import ReadAs
 
 
 def read_table(
-    source: Source, spec: TableSpec, party: str, to_train: bool = True, segments: Sequence[str] = ()
-) -> Table:
+    source: Source, spec: TableSpec, party: str, to_train: bool = True, segments: Sequence[str] = (),
+    remembered: Mapping[str, ReadAs] = NOTHING,
+) -> Table:  # fmt: skip
     """Read, check and clean a party's table. to_train: a column must vary; rows to be scored need not.
 
-    segments: columns to be read besides the features, or once more.
+    segments: columns to be read besides the features, or once more. remembered: how a model read columns of text.
 
     Raises:
         UsageError: the file is missing.
@@ -43,26 +52,38 @@ def read_table(
         raise DataError(
             party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
         )
-    with duckdb.connect() as base:
-        return _read(Loaded(base, source, spec, party), sha256, to_train, segments)
+    with made_plain(source, party) as plain, duckdb.connect() as base:
+        return _read(Loaded(base, plain, spec, party, remembered), sha256, to_train, segments)
 
 
-def feature_names(source: Source, spec: TableSpec, party: str) -> list[str]:
-    """Names of the features that `read_table` makes, in its order, without reading the rows.
+@dataclass(frozen=True)
+class Described:
+    """What `read_table` makes of its columns. features: their names. notes: what is read otherwise or dropped."""
 
-    Raises: UsageError: the file is missing. DataError: it is no table, or lacks a column.
+    features: tuple[str, ...]
+    mostly_unique: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+def describe(source: Source, spec: TableSpec, party: str) -> Described:
+    """What `read_table` would make of its columns, in its order. Of columns of numbers only their range is read.
+
+    Raises: UsageError: the file is missing. DataError: it is no table, has no rows, or lacks a column.
     """
     require_file(source.path, party)
-    with duckdb.connect() as base:
-        loaded = Loaded(base, source, spec, party)
+    with made_plain(source, party) as plain, duckdb.connect() as base:
+        loaded = Loaded(base, plain, spec, party)
         _require_columns(loaded, ())
-        return [made for name in _wanted(loaded) for made in names_of_features(loaded, name, loaded.scan.relation)]
-
-
-def mostly_unique_names(source: Source, spec: TableSpec, party: str) -> tuple[str, ...]:
-    """Columns of text among spec.columns that `read_table` finds to name rows rather than describe them."""
-    with duckdb.connect() as base:
-        return texts_that_name_rows(Loaded(base, source, spec, party), spec.columns or ())
+        columns = _wanted(loaded)
+        texts = [c for c in columns if c in loaded.texts]
+        loaded.load((*spec.id, *([spec.as_of] if spec.as_of else []), *texts))
+        order = np.arange(loaded.rows)
+        made = [column for name in texts for column in features_of(loaded, name, order)]
+        unique = tuple(column.name for column in made if names_rows(column))
+        features = tuple(f for name in columns for f in (names_of_features(loaded, name) if name in texts else [name]))
+        numbers = [c for c in columns if c not in loaded.texts]
+        notes = (*notes_on_ids(loaded), *notes_on(loaded, texts), *notes_on_features(made, unique))
+        return Described(features, unique, (*notes, *notes_on_numbers(loaded, numbers)))
 
 
 def file_sha256(path: Path, party: str) -> str:
@@ -87,26 +108,31 @@ def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) 
     loaded.load((*spec.special, *wanted, *segments))
     given = [loaded.ids(c) for c in spec.id]
     dated = as_of(loaded) if spec.as_of else None
-    ids = _ids(loaded, given, dated)
+    ids = _ids(loaded, given, dated, spec.id_rule)
     order = id_order(ids)
-    columns, unique = _features(loaded, wanted, order, to_train)
+    columns, unique, useless = _features(loaded, wanted, order, to_train)
+    label = label_of(loaded, order) if spec.label else None
+    notes = (*notes_on_ids(loaded), *notes_on_label(loaded, label), *notes_on(loaded, (*wanted, *segments)))
     return Table(
         party=loaded.party,
         ids=[ids[i] for i in order],
+        written=_written(loaded, given, dated, order, ids),
         columns=columns,
-        label=label_of(loaded, order) if spec.label else None,
+        label=label,
         weight=weight_of(loaded, order) if spec.weight else None,
         amount=amount_of(loaded, spec.amount, order) if spec.amount else None,
         time=loaded.moments(spec.time)[order] if spec.time else None,
         as_of=None if dated is None else dated[order],
         dates={name: loaded.some_moments(name)[order] for name in spec.dates},
-        numbers={name: numbers_of(loaded, name, order) for name in spec.numbers},
+        numbers={name: numbers_of(loaded, name, order) for name in spec.further_numbers},
         entities=[] if dated is None else _entities(loaded, given, order),
         part=loaded.values(as_text(spec.part))[order] if spec.part else None,
         segments=tuple(made for name in segments for made in features_of(loaded, name, order)),
         order=order,
         sentinels=loaded.scan.sentinels(wanted),
         mostly_unique=unique,
+        reading=(*notes, *useless),
+        read_as={name: loaded.read(name).read for name in (*wanted, *spec.further_numbers) if name in loaded.texts},
         unused=tuple(c for c in loaded.types if c not in (*spec.special, *wanted, *segments)),
         sha256=sha256,
     )
@@ -130,26 +156,37 @@ def _require_columns(loaded: Loaded, segments: Sequence[str]) -> None:
             raise DataError(loaded.party, thing, "correct the name, or take it out")
 
 
-def _ids(loaded: Loaded, given: Sequence[Sequence[Any]], dated: Moments | None) -> list[bytes]:
+def _ids(loaded: Loaded, given: Sequence[Sequence[Any]], dated: Moments | None, rule: IdRule) -> list[bytes]:
     """Ids in the order of the file; of a dated table they are (entity, date)."""
     dates = [date_texts(dated)] if dated is not None else []
-    return normalise_ids([*given, *dates], loaded.party, loaded.name)
+    return normalise_ids([*given, *dates], loaded.party, loaded.name, rule=rule)
+
+
+def _written(
+    loaded: Loaded, given: Sequence[Sequence[Any]], dated: Moments | None, order: I64, ids: list[bytes]
+) -> list[bytes]:
+    """Ids as they are written out, in order: with the letters' case of the file. Empty where they are `ids`."""
+    written = _ids(loaded, given, dated, AS_WRITTEN)
+    return [written[i] for i in order.tolist()] if written != ids else []
 
 
 def _entities(loaded: Loaded, given: Sequence[Sequence[Any]], order: I64) -> list[bytes]:
     """Ids without dates, in order."""
-    entities = normalise_ids(given, loaded.party, loaded.name, repeated=True)
+    entities = normalise_ids(given, loaded.party, loaded.name, repeated=True, rule=loaded.spec.id_rule)
     return [entities[i] for i in order.tolist()]
 
 
 def _features(
     loaded: Loaded, wanted: Sequence[str], order: I64, to_train: bool
-) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """The features; of a table to train on, those that name rows are emptied, and named."""
+) -> tuple[tuple[Column, ...], tuple[str, ...], list[Note]]:
+    """The features; of a table to train on, those that name rows are emptied, and named; and what is said of them."""
     columns = tuple(made for name in wanted for made in features_of(loaded, name, order))
     if not to_train:
-        return columns, ()
+        return columns, (), []
+    for column in columns:
+        require_graded(loaded, column)
     unique = tuple(column.name for column in columns if names_rows(column))
+    notes = notes_on_features(columns, unique)
     columns = tuple(emptied(column) if column.name in unique else column for column in columns)
     require_usable(loaded, columns, unique)
-    return columns, unique
+    return columns, unique, notes

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from protocol.errors import DataError
 from protocol.table.broken_csv import broken_line
 from protocol.table.headers import csv_header, parquet_header, require_distinct
-from protocol.table.one_file import ALONE, literal, require_kind
+from protocol.table.one_file import ALONE, literal
+from protocol.table.opening import require_header_first
 from protocol.table.spec import Sentinel, Source
 
 _FORM: Final = f"""header = true, quote = '"', comment = '', {ALONE}"""
@@ -33,27 +34,30 @@ _NUMBERS: Final = frozenset((*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), *_
 
 
 class Scan:
-    """One file. types: DuckDB's, by column, in the file's order. relation: what to select from.
+    """One file, made plain (`opening.made_plain`). types: DuckDB's, by column, in the file's order.
+
+    relation: what to select from.
 
     raw: a CSV's values as they are written, all text; "" for Parquet.
 
-    ids: columns read as text, or their leading zeros are lost. missing: sentinels; text ones become nulls, as blanks
-    always do.
+    ids: columns read as text, or their leading zeros are lost; texts: others that are read as text.
+    missing: sentinels; text ones become nulls, as blanks always do.
     Raises: DataError: the file is no table.
     """
 
     def __init__(
         self, base: duckdb.DuckDBPyConnection, source: Source, ids: Collection[str], missing: Sequence[Sentinel],
-        party: str,
+        party: str, texts: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._base, self._source, self._missing, self._party = base, source, missing, party
         self._described: dict[str, dict[str, str]] = {}
         base.execute("SET TimeZone = 'UTC'")
         path = text(literal(source.path))
-        require_kind(source.path, source.kind, party)
+        if source.kind == "csv":
+            require_header_first(source.path, tuple(ids), party)
         try:
             self.raw = f"read_csv({path}, {_FORM}, all_varchar = true)" if source.kind == "csv" else ""
-            self.relation = self._typed(path, ids) if self.raw else f"read_parquet({path}, {ALONE})"
+            self.relation = self._typed(path, (*ids, *texts)) if self.raw else f"read_parquet({path}, {ALONE})"
             self.types = self._describe(self.relation)
         except duckdb.Error as error:
             raise self.unreadable(error) from None
@@ -208,6 +212,11 @@ def is_number(kind: str) -> bool:
 def is_date(kind: str) -> bool:
     """Whether columns of this type of DuckDB are dates or moments."""
     return kind == "DATE" or kind.startswith("TIMESTAMP")
+
+
+def is_text(kind: str) -> bool:
+    """Whether columns of this type of DuckDB are text, which may stand for numbers or dates."""
+    return kind == "VARCHAR" or kind.startswith("ENUM")
 
 
 def sentinel_texts(missing: Sequence[Sentinel]) -> set[str]:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from protocol.messages import F64, I64
 from protocol.table.dates import Moments
+from protocol.table.notes import Note
+from protocol.table.texts import ReadAs
 
 I32 = npt.NDArray[np.int32]
 Texts = npt.NDArray[np.object_]
@@ -15,13 +17,17 @@ Texts = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Column:
-    """One feature. numbers: shape (n,), nan = missing; or codes: shape (n,), -1 = missing, into categories."""
+    """One feature. numbers: shape (n,), nan = missing; or codes: shape (n,), -1 = missing, into categories.
+
+    ordered: whether the categories are grades, lowest first.
+    """
 
     name: str
     kind: Literal["number", "category"]
     numbers: F64 = field(default_factory=lambda: np.empty(0), repr=False)
     codes: I32 = field(default_factory=lambda: np.empty(0, dtype=np.int32), repr=False)
     categories: tuple[str, ...] = field(default=(), repr=False)
+    ordered: bool = False
 
     def rows(self, chosen: npt.NDArray[np.bool_]) -> "Column":
         """The column over some of its rows."""
@@ -38,6 +44,8 @@ class Table:
     segments: columns by which figures are given apart, features or not.
     A dated table has several rows an entity: its ids are then (entity, as_of), and `entities` has each row's entity.
     dates: by column, NaT where empty, shape (n,). numbers: columns that are no features, nan where missing, shape (n,).
+    written: ids as the party itself writes them out, which alignment has made alike.
+    reading: what was read otherwise than it is written, or dropped. read_as: columns of text or dates, how.
     mostly_unique: text columns that name rows rather than describe them; all their values count as missing.
     """
 
@@ -55,7 +63,10 @@ class Table:
     numbers: dict[str, F64] = field(default_factory=dict, repr=False)
     entities: list[bytes] = field(default_factory=list, repr=False)
     order: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64), repr=False)
+    written: list[bytes] = field(default_factory=list, repr=False)
     sentinels: dict[str, int] = field(default_factory=dict)
+    reading: tuple[Note, ...] = ()
+    read_as: dict[str, ReadAs] = field(default_factory=dict)
     mostly_unique: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     sha256: str = ""
@@ -64,6 +75,11 @@ class Table:
     def rows(self) -> int:
         """Number of rows."""
         return len(self.ids)
+
+    @property
+    def written_ids(self) -> list[bytes]:
+        """Ids for files and pages of the party itself."""
+        return self.written or self.ids
 
     @property
     def entity_ids(self) -> list[bytes]:

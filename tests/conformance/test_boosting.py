@@ -120,7 +120,8 @@ def test_categories_split_by_subset(tmp_path):
         y, some_columns(rng, 400, 1, 0.0), {"telecom": [categories("brand", codes)]},
         {"telecom": np.arange(400)}, tmp_path,
     )  # fmt: skip
-    trained = lab.train(BoostingParams(n_estimators=1, max_depth=1))
+    plain = {"cat_smooth": 0, "cat_l2": 0, "min_data_per_group": 0}
+    trained = lab.train(BoostingParams(n_estimators=1, max_depth=1, **plain))
     (split,) = trained.handles["telecom"]
     groups = lab.answerers["telecom"].table.rules[0].groups
     left = {name for b in split.left for name in groups[b]}

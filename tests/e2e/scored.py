@@ -27,7 +27,7 @@ def scored(out: Path, rung: str, data: Path, without: Set[str] = frozenset()) ->
             service = PartnerService(load_partner(out / "nodes" / partner / "node.toml"))
             serve[partner] = stack.enter_context(service).serve
         node = stack.enter_context(BankNode(config, InProcess("bank", serve), lambda *_: None))
-        with open_rows(config, model.model, data, data.parent) as rows:
+        with open_rows(config, model, data, data.parent) as rows:
             node.score_file(model, rows, target, set(without))
     with target.open() as file:
         return {row["id"]: float(row["score"]) for row in csv.DictReader(file)}

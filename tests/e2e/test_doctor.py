@@ -82,7 +82,7 @@ def test_a_link_or_columns_that_changed_are_warned_of(hand):
 
 PLAIN = [f"{k}".encode() for k in range(100_000, 100_400)]
 WAYS = {
-    "zeros": ([b"00" + i for i in PLAIN], "zero-padded digits of length 8", "strip the zeros at telecom"),
+    "zeros": ([b"00" + i for i in PLAIN], "bank has lost leading zeros", "id_pad = 8"),
     "prefix": ([b"C" + i for i in PLAIN], "letters and digits of length 7", "prefixes, lengths"),
     "dashes": ([i[:2] + b"-" + i[3:] for i in PLAIN], "text with other characters of length 6", "separators"),
 }
@@ -95,6 +95,21 @@ def test_ids_that_are_written_otherwise_are_named_with_their_remedy(way):
     assert said in thing
     assert remedy in help_
     assert b"100" not in (thing + help_).encode(), "an id stands in the sentence"
+
+
+def test_the_side_that_lost_zeros_and_the_case_of_letters_are_named_though_most_ids_are_alike():
+    padded = [f"{k:06}".encode() for k in range(0, 400_000, 371)]
+    stripped = [str(int(i)).encode() for i in padded]
+    for us, them, ours, theirs in (("bank", "telecom", padded, stripped), ("bank", "telecom", stripped, padded)):
+        ((thing, remedy),) = differences(formats_of(ours), formats_of(theirs), us, them)
+        assert f"{them if theirs is stripped else us} has lost leading zeros" in thing
+        assert "id_pad = 6" in remedy
+    upper = [*PLAIN, *(i[:-1] + b"X" for i in PLAIN[::8])]
+    lower = [i.lower() for i in upper]
+    ((thing, remedy),) = differences(formats_of(upper), formats_of(lower), "bank", "telecom")
+    assert "differ by the case of letters" in thing
+    assert 'id_case = "fold"' in remedy
+    assert differences(formats_of(upper), formats_of(upper), "bank", "telecom") == []
 
 
 def test_ids_written_alike_or_of_too_few_rows_are_no_finding():

@@ -66,7 +66,7 @@ def model_of(out: Path) -> Path:
 def score(out: Path, without: frozenset[str] = frozenset()) -> Any:
     """Score the bank's own rows with the nodes of a run, in this process."""
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(model_of(out))
-    table = read_rows(config, model.trees, out / "nodes/bank/data.parquet")
+    table = read_rows(config, model, out / "nodes/bank/data.parquet")
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     try:
         with BankNode(config, InProcess("bank", {p: s.serve for p, s in services.items()}), quiet) as node:
@@ -200,7 +200,7 @@ def test_a_partner_that_has_revoked_the_model_refuses_until_it_is_done_without(o
 
 def test_a_partner_that_is_down_ends_the_command_until_it_is_done_without(out):
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(model_of(out))
-    table = read_rows(config, model.trees, out / "nodes/bank/data.parquet")
+    table = read_rows(config, model, out / "nodes/bank/data.parquet")
 
     def down(*_: Any) -> bytes:
         raise TransportError("telecom", "is not there", "start its node")
@@ -278,7 +278,7 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
 def test_a_second_implementation_scores_the_export_alike(out, tmp_path):
     export(model_of(out), tmp_path / "model.json")
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(model_of(out))
-    table = read_rows(config, model.trees, out / "nodes/bank/data.parquet")
+    table = read_rows(config, model, out / "nodes/bank/data.parquet")
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     transport = InProcess("bank", {p: s.serve for p, s in services.items()})
     with BankNode(config, transport, quiet) as node:

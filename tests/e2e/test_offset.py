@@ -62,7 +62,7 @@ def test_a_row_without_exposure_is_refused(out, tmp_path, instead):
 
 def test_the_column_is_read_and_exported_and_no_feature(out):
     folder, config = load_model(out / "models/bank/glm"), load_bank(out / "nodes/bank/node.toml")
-    table = read_rows(config, folder.model, out / "nodes/bank/data.parquet")
+    table = read_rows(config, folder, out / "nodes/bank/data.parquet")
     assert [column.name for column in table.columns] == ["own a", "months"]
     document = exported(folder)
     assert document["offset"] == {"column": "months", "log": True}

@@ -40,7 +40,7 @@ def score(out: Path, rung: str, data: Path, without: set[str] = frozenset()) -> 
     }
     try:
         with BankNode(config, InProcess("bank", {p: s.serve for p, s in services.items()}), quiet) as node:
-            return node.score(model, read_rows(config, model.trees, data), without)
+            return node.score(model, read_rows(config, model, data), without)
     finally:
         for service in services.values():
             service.__exit__()
@@ -102,4 +102,4 @@ def test_what_is_wrong_is_said(finished, tmp_path):
         load_model(changed)
     (tmp_path / "bare.csv").write_text("id,own b\nx,1\n")
     with pytest.raises(DataError, match="own a"):
-        read_rows(load_bank(finished / "nodes/bank/node.toml"), model.trees, tmp_path / "bare.csv")
+        read_rows(load_bank(finished / "nodes/bank/node.toml"), model, tmp_path / "bare.csv")

@@ -50,7 +50,7 @@ def stream(out: Path, rung: str, data: Path, into: Path, without: frozenset[str]
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     transport = InProcess("bank", {p: s.serve for p, s in services.items() if p not in without})
     try:
-        with open_rows(config, model.trees, data, into.parent) as rows, BankNode(config, transport, quiet) as node:
+        with open_rows(config, model, data, into.parent) as rows, BankNode(config, transport, quiet) as node:
             node.score_file(model, rows, into, set(without))
     finally:
         for service in services.values():
@@ -142,7 +142,7 @@ def test_a_missing_file_and_a_partner_that_is_down(finished, tmp_path):
 
     transport = InProcess("bank", {"telecom": down, "bureau": down})
     with (
-        open_rows(config, model.trees, data, tmp_path) as rows,
+        open_rows(config, model, data, tmp_path) as rows,
         BankNode(config, transport, quiet) as node,
         pytest.raises(TransportError, match="--absent telecom=missing"),
     ):

@@ -90,7 +90,7 @@ def score_with(out: Path, model: ModelFolder, watch: WatchList | None, target: P
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     try:
         with (
-            open_rows(config, model.model, out / "nodes/bank/data.parquet", target.parent) as rows,
+            open_rows(config, model, out / "nodes/bank/data.parquet", target.parent) as rows,
             BankNode(config, InProcess("bank", {p: s.serve for p, s in services.items()}), quiet) as node,
         ):
             node.score_file(model, rows, target, set(), watch)

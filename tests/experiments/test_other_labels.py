@@ -78,9 +78,7 @@ def test_the_same_rows_get_the_scores_of_their_training(finished):
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(out / "models/bank+p/boosting")
     service = PartnerService(load_partner(out / "nodes/p/node.toml"))
     with service, BankNode(config, InProcess("bank", {"p": service.serve}), lambda *_: None) as node:
-        node.score(model, read_rows(config, model.trees, out / "nodes/bank/data.parquet"), set()).write(
-            folder / "again.csv"
-        )
+        node.score(model, read_rows(config, model, out / "nodes/bank/data.parquet"), set()).write(folder / "again.csv")
     names = ["id", "score", *(["score_0", "score_1", "score_2"] if objective == "multi:softprob" else [])]
     again, trained = _scores(folder / "again.csv"), _scores(out / "scores.csv")
     assert [[row[n] for n in names] for row in again] == [
@@ -100,7 +98,7 @@ def test_the_report_tells_what_an_absence_costs(finished):
     assert found["cost"]["value"] > 0, "the partner is missed"
     config, model = load_bank(out / "nodes/bank/node.toml"), load_model(out / "models/bank+p/boosting")
     with BankNode(config, InProcess("bank", {}), lambda *_: None) as node:
-        rows = read_rows(config, model.trees, out / "nodes/bank/data.parquet")
+        rows = read_rows(config, model, out / "nodes/bank/data.parquet")
         node.score(model, rows, {"p"}).write(folder / "alone.csv")
     alone = {row["id"]: row for row in _scores(folder / "alone.csv")}
     told = [row for row in _scores(out / "absences.csv") if row["without"] == "p"]

@@ -142,9 +142,9 @@ def scored(folder: Path, data: Path, alignment: str) -> Path:
         BankNode(config, InProcess("bank", {"suppliers": service.serve}), lambda *_: None) as node,
     ):
         if alignment == "shared":
-            node.score(model, read_rows(config, model.trees, data), set()).write(folder / "new.csv")
+            node.score(model, read_rows(config, model, data), set()).write(folder / "new.csv")
         else:
-            with open_rows(config, model.trees, data, folder) as rows:
+            with open_rows(config, model, data, folder) as rows:
                 node.score_file(model, rows, folder / "new.csv", set())
     return folder / "new.csv"
 

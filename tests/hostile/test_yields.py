@@ -1,5 +1,7 @@
 """The yield table: every kind of message has a row, and every guard is what bounds its row."""
 
+from pathlib import Path
+
 import pytest
 
 from experiments.attacks.yields import Row, yield_table
@@ -26,3 +28,13 @@ def test_every_attack_gains_more_with_its_guard_off(rows):
 
 def test_both_sides_lie(rows):
     assert {row.side for row in rows} == {"bank", "partner"}
+
+
+def test_security_says_what_the_table_says(rows):
+    """All that is not said there of every kind at once."""
+    text = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    everywhere = ("a body longer", "fields unknown", "asked again")
+    for row in rows:
+        if not row.attack.startswith(everywhere):
+            assert f"| {row.side} | `{row.kind}` | {row.attack} | {row.unit} |" in text
+            assert f"| {row.bound:.3g} |" in text

@@ -119,3 +119,16 @@ def test_a_lone_quote_swallows_no_rows(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["id,name,calls,default", *rows]) + "\n", encoding="utf-8")
     assert guess(path).missing == ("", "NA")
+
+
+def test_text_that_stands_for_numbers_and_a_label_in_words(tmp_path):
+    rows = ["编号,是否违约,余额,额度,等级"]
+    rows += [f'{k:05},{"是" if k % 3 == 0 else "否"},"{k * 7919 % 30011:,}",¥{k},{"abc"[k % 3]}' for k in range(300)]
+    (tmp_path / "t.csv").write_bytes("\n".join(rows).encode("gb18030"))
+    found = new_scenario(tmp_path / "t.csv", tmp_path / "t.toml")
+    assert (found.label, found.label_bad, found.label_good) == ("是否违约", "是", "否")
+    assert {name: found.seen[name].kind for name in ("余额", "额度", "等级")} == {
+        "余额": "number", "额度": "number", "等级": "category",
+    }  # fmt: skip
+    assert "#     余额: read as a number" in (tmp_path / "t.toml").read_text(encoding="utf-8")
+    assert load_job(tmp_path / "t.toml").data.label_bad == ("是",)

@@ -101,7 +101,7 @@ def test_a_job_waits_until_it_is_approved_and_ends_when_that_is_withdrawn(partie
     parties.approve()
     parties.train()
     model = load_model(parties.out / "models/bank+telecom/boosting")
-    table = read_rows(parties.bank._config, model.trees, parties.nodes.configs["bank"].parent / "data.parquet")
+    table = read_rows(parties.bank._config, model, parties.nodes.configs["bank"].parent / "data.parquet")
     assert len(parties.bank.score(model, table, set()).ids) == table.rows
     withdraw(parties.partner, parties.job.sha256)
     with pytest.raises(RefusedError, match="had its approval withdrawn at"):
@@ -119,7 +119,7 @@ def test_the_bank_may_greet_but_no_more_without_a_job(parties: Parties):
     parties.approve()
     parties.bank.train(parties.job, "", parties.out)
     own = load_model(parties.out / "models/bank+telecom/boosting")
-    rows = read_rows(parties.bank._config, own.trees, parties.nodes.configs["bank"].parent / "data.parquet")
+    rows = read_rows(parties.bank._config, own, parties.nodes.configs["bank"].parent / "data.parquet")
     assert parties.bank.greet("telecom", rows).terms.party == "telecom"
     with pytest.raises(RefusedError, match="a job without a digest"):
         parties.service._node.handle("bank", LayoutQuery(alignment="0" * 64, cutting=Cutting(8)))

@@ -1,6 +1,7 @@
 """Rules of binning: quantiles, small bins, gaps, categories, and data that the rule has not seen."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -57,6 +58,51 @@ def test_few_distinct_values_get_a_bin_each_and_many_get_equal_shares():
     assert few.cuts == (3.0, 7.0)
     many = fit_number(np.random.default_rng(0).permutation(1600).astype(float), 16, 1)
     assert np.bincount(many.apply(np.arange(1600.0))).tolist() == [100] * 16
+
+
+@settings(deadline=None)
+@given(NUMBERS, st.integers(2, 40))
+def test_a_value_of_many_rows_has_a_bin_of_its_own(values, max_bin):
+    rule = fit_number(values, max_bin, 0)
+    bins, present = rule.apply(values), values[~np.isnan(values)]
+    distinct, counts = np.unique(present, return_counts=True)
+    heavy = distinct[counts * max_bin > present.size]
+    beside = int((np.diff(np.isin(distinct, heavy).astype(int), prepend=1) == -1).sum())  # runs between them
+    if len(heavy) + beside <= max_bin:
+        for value in heavy:
+            assert set(values[bins == rule.apply(np.array([value]))[0]].tolist()) == {value}
+    if distinct.size <= max_bin:
+        assert rule.ordinary == max(distinct.size, 1)
+
+
+@pytest.mark.parametrize("zeros", [0.9, 0.94, 0.97])
+def test_a_count_of_mostly_zeros_keeps_its_tail(zeros):
+    rng = np.random.default_rng(1)
+    late = np.where(rng.random(8000) < zeros, 0, rng.geometric(0.1, 8000)).astype(float)
+    rule = fit_number(late, 16, 20)
+    counts = np.bincount(rule.apply(late))
+    assert counts[0] == (late == 0).sum()
+    assert len(counts) >= min((late > 0).sum() // 40, 12)
+    assert counts[1:].max() <= 3 * (late > 0).sum() / (len(counts) - 1)
+
+
+def test_spikes_caps_and_defaults_stand_alone_among_quantiles():
+    rng = np.random.default_rng(2)
+    values = np.clip(rng.normal(500, 100, 10_000), 0, 650)  # a cap
+    values[rng.random(10_000) < 0.3] = 450.0  # a default in the middle
+    rule = fit_number(values, 16, 50)
+    alone = [set(values[rule.apply(values) == rule.apply(np.array([v]))[0]].tolist()) for v in (650.0, 450.0)]
+    assert alone == [{650.0}, {450.0}]
+    others = np.bincount(rule.apply(values[(values != 450.0) & (values != 650.0)]))
+    others = others[others > 0]
+    assert len(others) == 14
+    assert others.max() <= 1.5 * others.min()
+
+
+def test_a_tail_joins_a_mass_point_only_if_it_is_below_the_minimum_in_total():
+    tail = [1.0] * 9 + [2.0] * 7 + [3.0] * 3
+    assert fit_number(np.array([0.0] * 500 + tail), 16, 19).cuts == (1.0,)
+    assert fit_number(np.array([0.0] * 500 + tail), 16, 20).cuts == ()
 
 
 def test_a_small_bin_joins_its_smaller_neighbour():
@@ -167,3 +213,18 @@ def test_bins_that_cannot_be_numbered_are_not_possible():
     for wrong in (Cutting(1), Cutting(254, special=(1.0, 2.0)), Cutting(9, special=(1.0, 1.0))):
         assert not wrong.possible
     assert not Cutting(9, special=(float("inf"),)).possible
+
+
+@settings(deadline=None)
+@given(arrays(np.int32, st.integers(1, 300), elements=st.integers(-1, 34)), BINS, LIMITS)
+def test_grades_are_cut_as_numbers_are(codes, max_bin, min_rows):
+    names = tuple(f"g{k:02}" for k in range(35))
+    graded = Column("g", "category", codes=codes, categories=names, ordered=True)
+    rule = fit_rule(graded, Cutting(max_bin), min_rows)
+    assert isinstance(rule, CategoryRule)
+    assert [name for group in rule.groups for name in group] == list(names)
+    number = fit_number(np.where(codes < 0, np.nan, codes), max_bin, min_rows)
+    assert apply_rule(rule, graded).tolist() == number.apply(np.where(codes < 0, np.nan, codes)).tolist()
+    assert not shape_of(0, rule).categorical
+    turned, bins = rule.reversed(), apply_rule(rule, graded)
+    assert apply_rule(turned, graded).tolist() == [rule.ordinary - 1 - b if b < rule.ordinary else b for b in bins]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import DataError, UsageError
-from protocol.table import Source, Table, TableSpec, feature_names, file_sha256, read_table
+from protocol.table import Source, Table, TableSpec, describe, file_sha256, read_table
 
 MISSING = ("", "NA", -98, -1)
 
@@ -68,16 +68,16 @@ def test_listed_columns_are_categories_whatever_their_type(tmp_path):
     assert day.categories == ("2024-01-01", "2024-01-02")
 
 
-def test_a_date_becomes_its_weekday_and_a_moment_also_its_hour(tmp_path):
+def test_a_date_becomes_days_and_a_moment_its_hour_and_day_of_the_week(tmp_path):
     text = "id,day,moment\n1,2024-01-01,2024-01-01 13:30:00\n2,,2024-01-07 00:10:00\n"
     table = csv_table(tmp_path, text)
-    assert [column.name for column in table.columns] == ["day.weekday", "moment.hour", "moment.weekday"]
-    np.testing.assert_array_equal(table.columns[0].numbers, [1, np.nan])
+    assert [column.name for column in table.columns] == ["day.days", "moment.hour", "moment.weekday"]
+    np.testing.assert_array_equal(table.columns[0].numbers, [0, np.nan])
     assert table.columns[1].numbers.tolist() == [13, 0]
     assert table.columns[2].numbers.tolist() == [1, 7]
     spec = TableSpec(id=("id",), columns=("day", "moment"))
-    names = feature_names(Source(kind="csv", path=tmp_path / "t.csv"), spec, "telecom")
-    assert names == [column.name for column in table.columns]
+    described = describe(Source(kind="csv", path=tmp_path / "t.csv"), spec, "telecom")
+    assert list(described.features) == [column.name for column in table.columns]
 
 
 def test_a_moment_with_a_zone_is_read_in_utc(tmp_path):
@@ -134,7 +134,8 @@ def test_a_wide_or_dated_id_keeps_every_digit(tmp_path):
 
 def test_ids_of_several_columns_are_joined_and_escaped(tmp_path):
     table = csv_table(tmp_path, "a,b,x\n1,p|q,1\n01,r,2\n", id=("a", "b"))
-    assert table.ids == [b"01|r", b"1|p\\|q"]
+    assert table.written_ids == [b"01|r", b"1|p\\|q"]
+    assert table.ids == [b"01|R", b"1|P\\|Q"]
     assert [column.name for column in table.columns] == ["x"]
 
 
@@ -214,7 +215,7 @@ WRONG = {
     "a weight below zero": ("id,w,x\n1,-3,1\n2,0,2\n", {"weight": "w"}, "negative in 1 rows"),
     "a weight too large": ("id,w,x\n1,3e15,1\n2,1,2\n", {"weight": "w"}, "is above 1e+15 in 1 rows"),
     "a weight too small": ("id,w,x\n1,3e-16,1\n2,0,2\n", {"weight": "w"}, "is under 1e-15 in 1 rows"),
-    "an amount with separators": ('id,a,x\n1,"1,000",1\n2,3,2\n', {"amount": "a"}, "no number or negative in 1 rows"),
+    "an amount with separators": ('id,a,x\n1,"1;000",1\n2,3,2\n', {"amount": "a"}, "no number or negative in 1 rows"),
     "a label of words and numbers": ("id,y,x\n1,yes,1\n2,0,2\n", {"label": "y"}, "not a number in 1 rows"),
     "no weight at all": ("id,w,x\n1,0,1\n2,0,2\n", {"weight": "w"}, "is 0 in every row"),
     "a time that is none": ("id,t,x\n1,secret,1\n2,b,2\n", {"time": "t"}, "is not a date"),
@@ -242,6 +243,6 @@ def test_a_file_that_is_not_there_not_the_one_declared_or_no_table(tmp_path):
         read_table(Source(kind="csv", path=path, sha256="0" * 64), spec, "telecom")
     with pytest.raises(DataError, match="cannot be read"):
         read_table(Source(kind="parquet", path=path), spec, "telecom")
-    path.write_bytes("id,名\n1,中文\n".encode("gbk"))
-    with pytest.raises(DataError, match="is not UTF-8 text; save it as UTF-8"):
+    path.write_bytes("id,n\n1,\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is neither UTF-8 nor GB18030 text"):
         read_table(Source(kind="csv", path=path), spec, "telecom")

@@ -20,7 +20,7 @@ from bank_node.models.show_scorecard import scorecard_table
 from bank_node.scoring.met import STRICT, Met
 from bank_node.scoring.rows import open_rows
 from bank_node.scoring.scoring import parties_absent, read_rows
-from bank_node.standing.books import recover
+from bank_node.training.recovery import recover
 from bank_node.watching.watch_list import WatchList
 from protocol.errors import UsageError
 from protocol.job import load_job
@@ -221,13 +221,16 @@ def export(
 @verbs.command(name="recover")
 def recover_(
     config: Config = HERE,
-    receipt: Annotated[list[Path] | None, typer.Option(help="A receipt of a partner; may be repeated.")] = None,
+    receipt: Annotated[
+        list[Path] | None, typer.Option(help="A receipt of a partner, which says what was asked; may be repeated.")
+    ] = None,
 ) -> dict[str, Any]:
-    """Go on after the state folder was lost or put back to a copy: runs under way are closed, their keys erased."""
-    settings = load_config(config)
-    counter = recover(settings, receipt or [])
-    TALK.say(f"{settings.party} goes on at entry {counter} of its books")
-    return {"counter": counter}
+    """Resume work after the state folder was lost or restored from a copy: close all runs, and erase their keys."""
+    found = recover(load_config(config), receipt or [])
+    TALK.out.print(f"{found['runs_closed']} runs are closed, and their keys are erased")
+    for partner, count in found["forgotten"].items():
+        TALK.out.print(f"{partner} received {count} messages that this node does not remember")
+    return found
 
 
 @verbs.command(name="report")

@@ -18,7 +18,7 @@ from partner_node.policy.approving import DAYS, USES, as_row, headline, job_with
 from partner_node.policy.approving import approve as approve_job
 from partner_node.policy.approving import withdraw as withdraw_job
 from partner_node.policy.opening import open_budgets
-from partner_node.policy.recovery import recover
+from partner_node.policy.recovery import recover, recovered_lines
 from partner_node.preview.page import sentences, tables
 from partner_node.preview.preview import as_dict as as_dict_of_preview
 from partner_node.preview.preview import preview
@@ -134,14 +134,16 @@ def contract(config: Config = HERE) -> dict[str, Any]:
 @verbs.command(name="recover")
 def recover_(
     config: Config = HERE,
-    receipt: Annotated[list[Path] | None, typer.Option(help="A receipt of the bank; may be repeated.")] = None,
-    all_spent: Annotated[bool, typer.Option("--all-spent", help="Take all that was approved as spent.")] = False,
+    receipt: Annotated[
+        list[Path] | None, typer.Option(help="A receipt of the bank, or an own one; may be repeated.")
+    ] = None,
+    all_spent: Annotated[bool, typer.Option("--all-spent", help="Count all that was ever approved as spent.")] = False,
 ) -> dict[str, Any]:
-    """Go on after the state folder was lost or put back to a copy: what was answered in between counts as spent."""
+    """Resume work after the state folder was lost or restored from a copy: what was answered since counts as spent."""
     settings = load_config(config)
     with closing(open_budgets(settings)) as budgets, closing(open_approvals(settings)) as approvals:
         found = recover(settings, budgets, approvals, receipt or [], all_spent)
-    TALK.out.print(f"{found['equations']} equations were entered as spent, and {found['runs_closed']} runs are closed")
+    _say(recovered_lines(found))
     return found
 
 

@@ -4,12 +4,12 @@ All of it outlives a run. An alignment serves every job on the same table, a hin
 the same alignment and binning, and a revealed split is never asked again.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
 from bank_node.algorithms.partner_view import PartnerView
 from bank_node.config import BankConfig
 from bank_node.scoring.rows import Rows
-from bank_node.standing.books import compare, enter_greeting, seen
+from bank_node.standing.books import compare, seen, sign_greeting
 from bank_node.standing.hints import Hints
 from bank_node.standing.known import load_known
 from protocol.algorithms import agreement
@@ -29,7 +29,7 @@ from protocol.algorithms.boosting import Splits
 from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
-from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, TransportError
+from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, RefusedError, TransportError
 from protocol.he.engines import integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
 from protocol.he.parameters import INTEGERS, ONE_HOT
@@ -39,6 +39,7 @@ from protocol.role import Exchange, ask, drive
 from protocol.table import Table
 from protocol.table.dates import coded, grid_keys
 
+LOG: Final = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 """Told a phase, how much of it is done, and how much there is."""
 
@@ -56,7 +57,7 @@ class Standing:
 
     def __post_init__(self) -> None:
         require(self.config.engine, self.config.party)
-        config, self._kit_key = self.config, b""
+        config, self._master = self.config, b""
         own_folder(config.state)
         self._hints = Hints(config.state / "hints", config.party, config.engine, self.progress)
 
@@ -68,14 +69,27 @@ class Standing:
 
     def seal_under(self, master: bytes) -> None:
         """Seal all that follows under the keys of one run. master: drawn for it alone."""
-        self._kit_key = derive(master, "engine", self.config.engine.encode())
+        self._master = master
+
+    @property
+    def _kit_key(self) -> bytes:
+        """The key from which this engine's sealing keys are derived; an empty master would make them guessable."""
+        if not self._master:
+            raise ValueError("nothing is sealed before a run has its master")
+        return derive(self._master, "engine", self.config.engine.encode())
 
     def agree(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
-        """The first exchange with each partner. job: digest of what is about to be run; pools: to be scored by.
+        """The first exchange with each partner, and with an empty job the last one of a run.
 
-        Raises: PeerError: the nodes are not set alike. RefusedError: a partner has not approved the job.
+        Args:
+            job: digest of what is about to be run.
+            pools: to be scored by.
+
+        Raises:
+            PeerError: the nodes are not set alike.
+            RefusedError: a partner has not approved the job, or a state folder is an older copy.
         """
-        books = enter_greeting(self.config, partners, job)
+        books = sign_greeting(self.config)
         hellos = {
             p: Hello(terms=self.terms, job=job, pool=(pools or {}).get(p, ""), books=books, yours=seen(self.config, p))
             for p in partners
@@ -86,12 +100,18 @@ class Standing:
         compare(self.config, {p: self.welcomes[p] for p in partners})
 
     def part(self, partners: Sequence[str], job: str, pools: Mapping[str, str] | None = None) -> None:
-        """Greet again at the end, and keep what the partners' books say now: a copy of an earlier state is noticed.
+        """Greet again at the end: each side then holds the other's state of books as the run has left it.
 
-        A partner that is gone by then is not asked. Raises: as `agree`.
+        A copy of a state folder from before or during the run is noticed only by a later signed state. The run is
+        whole without it: a partner that is gone, or refuses by now, is logged.
+        Raises: as `agree`, of this node alone.
         """
-        with suppress(TransportError):
+        try:
             self.agree(partners, job, pools)
+        except (TransportError, RefusedError) as error:
+            if error.party == self.config.party:
+                raise
+            LOG.warning("%s was not greeted at the end of the run: %s", error.party, error)
 
     def align(self, partners: Sequence[str], anew: bool = False) -> dict[str, BankAlignment]:
         """The alignments with these partners; kept ones of the same two tables are used again.

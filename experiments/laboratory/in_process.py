@@ -153,4 +153,5 @@ def _node(party: str, rows: Rows, place: Path, ids: tuple[str, ...], data: Mappi
         path = place / "data.parquet"
         write_rows(rows, path, party)
     source = {"kind": kind_of(path), "path": path}
-    return {"party": party, "state": place / "state", "data": {"source": source, "id": ids, **data}}
+    folders = {"state": place / "state", "secrets": place / "secrets"}
+    return {"party": party, **folders, "data": {"source": source, "id": ids, **data}}

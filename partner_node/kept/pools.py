@@ -1,7 +1,8 @@
 """Pools: what a bank may score rows by later, on disk, named by what is in it, and checked when read.
 
-A pool holds splits that were told in a run, or the terms of a linear model. Its name is this partner's own digest of
-its content, so that nothing that a bank calls a model can be put in the place of another, or get round a revocation.
+A pool holds splits that were told in a run, or the terms of a linear model. Its name is a MAC of its content under
+this partner's key, so that nothing that a bank calls a model can be put in the place of another, or get round a
+revocation, and so that the name confirms no guess of the content.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from partner_node.algorithms.boosting import KeptHandle
 from partner_node.kept.terms import KeptTerms
 from protocol.contract import Contract
 from protocol.errors import DataError, IntegrityError, PeerError, RefusedError
-from protocol.he.streams import digest
+from protocol.he.streams import derive
 from protocol.node.files import file_named, write_whole
 
 SCHEMA: Final = 3
@@ -36,10 +37,9 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     handles: tuple[KeptHandle, ...]
     terms: KeptTerms | None = None
 
-    @property
-    def name(self) -> str:
-        """SHA-256 of all of it, in hexadecimal."""
-        return digest(b"fedwarn.v1 pool", msgspec.json.encode(self)).hex()
+    def name(self, key: bytes) -> str:
+        """A MAC of all of it, in hexadecimal."""
+        return derive(key, "pool", msgspec.json.encode(self)).hex()
 
     @property
     def columns(self) -> Sequence[str]:
@@ -49,17 +49,18 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pools:
-    """The pools in one folder. party: whose they are."""
+    """The pools in one folder. party: whose they are. key: of their names."""
 
-    def __init__(self, folder: Path, party: str) -> None:
-        self._folder, self._party = folder, party
+    def __init__(self, folder: Path, party: str, key: bytes) -> None:
+        self._folder, self._party, self._key = folder, party, key
 
     def keep(self, pool: Pool) -> str:
         """Store a pool, once; its name."""
-        path = self._file(pool.name)
+        name = pool.name(self._key)
+        path = self._file(name)
         if not path.exists():
             write_whole(path, msgspec.json.encode(pool))
-        return pool.name
+        return name
 
     def job_of(self, name: str) -> str:
         """The job that a pool came of. Raises: PeerError, IntegrityError."""
@@ -90,7 +91,7 @@ class Pools:
             pool = msgspec.json.decode(raw, type=Pool)
         except msgspec.MsgspecError:
             raise IntegrityError(self._party, "what it keeps of the model cannot be read", AGAIN) from None
-        if pool.name != name:
+        if pool.name(self._key) != name:
             raise IntegrityError(self._party, "what it keeps of the model was changed", AGAIN)
         return pool
 

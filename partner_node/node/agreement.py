@@ -6,6 +6,7 @@ import msgspec
 
 from partner_node.kept.pools import under_another_contract
 from partner_node.node.holdings import Holdings
+from partner_node.policy.opening import erase_old_epochs
 from partner_node.policy.policy import CLAUSE, Approval, not_in_force
 from protocol.algorithms import agreement
 from protocol.algorithms.runs import RunOpened, RunOpening
@@ -13,6 +14,7 @@ from protocol.contract import Contract, refuse
 from protocol.errors import PeerError, RefusedError
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.job.workload import Workload
+from protocol.node.books import later
 from protocol.node.files import write_whole
 
 
@@ -39,9 +41,10 @@ class Agreement:
         own, policy = self._own, self._own.config.policy
         contract = agreement.agree(self._terms, hello.terms)
         job = own.pools.job_of(hello.pool) if hello.pool else hello.job
-        own.budgets.books.shown(hello.yours)
+        own.budgets.books.show(hello.yours)
         if hello.job or hello.pool:
             own.budgets.books.require_current()
+            erase_old_epochs(own.budgets, own.config.audit_days)
         approval = self.approved(job) if hello.job or hello.pool else None
         if approval:
             self._require_clauses(approval, contract)
@@ -56,7 +59,7 @@ class Agreement:
             columns=len(own.table.columns),
             equation_budget=policy.equation_budget,
             noise_key="derived from the run's seed" if policy.noise_seed else "from the operating system",
-            books=own.budgets.books.state(),
+            books=own.budgets.books.sign(),
             yours=self._last_seen(hello.books),
         )
 
@@ -64,8 +67,9 @@ class Agreement:
         """What the bank showed of its books before; what it shows now is kept if it is later."""
         path = self._own.config.state / "bank-books.json"
         before = msgspec.json.decode(path.read_bytes(), type=agreement.SignedState) if path.exists() else None
-        if now is not None and (before is None or now.counter > before.counter):
-            write_whole(path, msgspec.json.encode(now))
+        kept = later(before, now, self._own.config.bank)
+        if kept is not None and kept != before:
+            write_whole(path, msgspec.json.encode(kept), durable=True)
         return before
 
     @property

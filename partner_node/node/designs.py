@@ -22,7 +22,7 @@ from protocol.errors import IntegrityError
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_evaluator
 from protocol.he.parameters import INTEGERS
-from protocol.he.streams import digest, fresh_key
+from protocol.he.streams import fresh_key
 from protocol.node.files import file_named, write_whole
 
 
@@ -55,7 +55,7 @@ class Designs:
         self._fix_encodings(message, layout.run)
         terms = terms_of(own.config.bank, own.config.party, layout.table, own.table.columns, message.columns)
         text = msgspec.json.encode(terms)
-        name = digest(b"fedwarn.v1 design", message.layout.encode(), layout.table.digest, text).hex()
+        name = own.name_of("design", message.layout.encode(), layout.table.digest, text)
         if not self._file(name).exists():
             self._write(name, KeptDesign(message.layout, tuple(terms), fresh_key().hex()))
         return glm.Designed(design=name, rows=layout.matrix.n, nonce=bytes.fromhex(self._kept(name).nonce))

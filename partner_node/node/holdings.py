@@ -1,9 +1,11 @@
 """What a partner's node holds: settings, table, budgets, approvals, pools, and its key. The desks share it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from partner_node.algorithms.binning import require_named, require_ordered, require_preparable
 from partner_node.algorithms.masks import Masks
@@ -21,10 +23,15 @@ from protocol.identity import load_identity
 from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
 
+LOG: Final = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Holdings:
-    """Everything that must be remembered is in the state folder. cache: of a node made anew again and again."""
+    """Everything that must be remembered is in the state folder.
+
+    key: the node's secret. naming_key: of names that leave. cache: of a node that is made again and again.
+    """
 
     config: PartnerConfig
     table: Table
@@ -32,6 +39,7 @@ class Holdings:
     approvals: Approvals
     pools: Pools
     key: bytes = field(repr=False)
+    naming_key: bytes = field(repr=False)
     cache: Cache | None = None
 
     def close(self) -> None:
@@ -41,13 +49,15 @@ class Holdings:
 
     @property
     def data(self) -> str:
-        """Names the table to the bank: a digest under a key of this node's, which confirms no guess of the file.
+        """The name of the table at the bank."""
+        return self.name_of("table", bytes.fromhex(self.table.sha256))
 
-        Where one hand holds all parties the key is of the run's seed, so that two runs of one job say the same.
+    def name_of(self, purpose: str, *content: bytes) -> str:
+        """Name content to the bank, 64 hex digits.
+
+        The name is a MAC (HKDF-SHA256): a plain SHA-256 would let the bank confirm a guess of the content.
         """
-        seed = self.config.policy.noise_seed
-        secret = digest(seed.encode()) if seed else self.key
-        return derive(secret, "table", bytes.fromhex(self.table.sha256)).hex()
+        return derive(self.naming_key, purpose, *content).hex()
 
     def require_engine(self, engine: str) -> None:
         """Raises: PeerError: the bank asks for another engine than ours."""
@@ -70,16 +80,21 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
     require_ordered(config.party, table.columns, config.data.monotone)
     require_named(config.party, table.columns, config.policy.names, "[policy] names")
     require_preparable(config.party, table.columns, config.data.prepare)
-    key = kept_key(config.state / "partner.key")
+    key, seed = kept_key(config.state / "partner.key"), config.policy.noise_seed
+    # Where one hand holds all parties, two runs of one job give the same names, and so the same report.
+    naming_key = digest(b"fedwarn.v1 names", seed.encode()) if seed else key
     budgets = open_budgets(config)
     budgets.open_account(config.policy.account, table.sha256)
+    if why := budgets.books.behind:
+        LOG.warning("%s answers nothing but greetings before `recover`: %s", config.party, why)
     return Holdings(
         config=config,
         table=table,
         budgets=budgets,
         approvals=Approvals(config.state / APPROVALS, config.party),
-        pools=Pools(config.state / "pools", config.party),
+        pools=Pools(config.state / "pools", config.party, naming_key),
         key=key,
+        naming_key=naming_key,
         cache=cache,
     )
 

@@ -24,7 +24,7 @@ from protocol.contract import Contract, refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
-from protocol.he.streams import digest, fresh_key
+from protocol.he.streams import fresh_key
 from protocol.messages import Message
 from protocol.node.files import file_named, own_folder, write_whole
 
@@ -47,7 +47,7 @@ class Layouts:
         if query.cutting not in plan.cuttings if plan else query.cutting.special:
             raise self._agreement.not_as_approved(f"does not bin its columns into {query.cutting.text}")
         aligned, table = self._alignments.find(query.alignment), self._bins.of(query.cutting)
-        name = digest(b"fedwarn.v1 layout", query.alignment.encode(), table.digest).hex()
+        name = self._own.name_of("layout", query.alignment.encode(), table.digest)
         if not self._file(name).exists():
             cutting = msgspec.json.encode(query.cutting).decode()
             self._write(name, {"alignment": query.alignment, "cutting": cutting, "nonce": fresh_key().hex()})

@@ -67,9 +67,9 @@ class PartnerNode:
                 return self._welcome(message)
             if not self._agreement.there:
                 raise PeerError(peer, "has not agreed to the terms", "begin with `bank-node align`")
+            self._own.budgets.books.require_current()
             if isinstance(message, checkup.Probe | checkup.FormatsQuery):
                 return self._checkup.handle(message)
-            self._own.budgets.books.require_current()
             self._agreement.approved(self._agreement.job)
             role = self._role(message)
             return role.handle(message) if role else self._desk(message)

@@ -26,12 +26,14 @@ from protocol.contract import refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError, RefusedError
 from protocol.he.parameters import FLOOD_BUDGET_LOG2
 from protocol.he.streams import KEY_BYTES, digest
+from protocol.node.books import EPOCH, Books
 from protocol.node.books import TABLE as BOOKS
-from protocol.node.books import Books
 from protocol.node.keys import Keeper
-from protocol.node.store import open_database
+from protocol.node.store import open_database, transaction
 
 FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
+RUNS_AN_EPOCH: Final = 1 << 16
+"""Numbers of runs that one epoch of the books has room for: the runs of a recovered node are numbered above them."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS files (account TEXT, sha256 TEXT, since TEXT NOT NULL, PRIMARY KEY (account, sha256));
 CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
@@ -58,8 +60,9 @@ CREATE TABLE IF NOT EXISTS encodings (bank TEXT, account TEXT, place TEXT, value
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a job at this partner. number: 1, 2, ... epoch: key of its noise, kept as long as it may go on.
+    """One run of a job at this partner.
 
+    number: 1, 2, ...; after a recovery, above `RUNS_AN_EPOCH`. epoch: key of its noise, kept as long as it may go on.
     nonce: by which the bank opened it, at all of the run's partners alike.
     """
 
@@ -104,7 +107,14 @@ class Budgets:
         self, path: Path, party: str, key: bytes = bytes(KEY_BYTES), anchor: Path | None = None,
         keeper: Keeper | None = None, lost: bool = False,
     ) -> None:  # fmt: skip
-        """key: the node's secret, which signs its books. anchor, lost: as `Books`. keeper: wraps noise epochs."""
+        """Open the file, and the node's books in it.
+
+        Args:
+            key: the node's secret, by which its books are signed.
+            anchor: as in `Books`.
+            keeper: wraps noise epochs; None leaves them as they are.
+            lost: as in `Books`.
+        """
         self._party, self._lock, self._keeper = party, threading.RLock(), keeper
         self._base = open_database(path, party, _TABLES + BOOKS)
         self.books = Books(self._base, party, key, anchor, lost)
@@ -121,16 +131,11 @@ class Budgets:
             if self._base.in_transaction:
                 yield
                 return
-            self._base.execute("BEGIN IMMEDIATE")
             self._entered = []
-            try:
+            with transaction(self._base):
                 yield
                 if self._entered:
                     self.books.advance(digest(*self._entered))
-            except BaseException:
-                self._base.execute("ROLLBACK")
-                raise
-            self._base.execute("COMMIT")
             if self._entered:
                 self.books.write_anchor()
 
@@ -164,20 +169,22 @@ class Budgets:
             ).fetchone()
             if known:
                 return Run(job, known[0], self._unwrapped(job, known[1]), nonce)
-            (last,) = self._base.execute(
-                f"SELECT COALESCE(MAX(run), 0) FROM runs WHERE {where}", (bank, account, job)
+            last, used = self._base.execute(
+                f"SELECT COALESCE(MAX(run), 0), COUNT(*) FROM runs WHERE {where}", (bank, account, job)
             ).fetchone()
-            if uses is not None and last >= uses:
+            # A node that has recovered may have given numbers that it does not remember.
+            number = max(last, self.books.counter // EPOCH * RUNS_AN_EPOCH) + 1
+            if uses is not None and used >= uses:
                 raise refuse(
                     self._party, "approve",
                     f"the job {job[:12]} is approved for {uses} run{'s' * (uses != 1)}, and all are used",
                     f"ask {self._party} to approve it again",
                 )  # fmt: skip
             wrapped = self._keeper.wrap(epoch, "noise epoch", job) if self._keeper else epoch
-            values = (bank, account, job, last + 1, nonce, wrapped, _now())
+            values = (bank, account, job, number, nonce, wrapped, _now())
             self._base.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-            self._enter("run", bank, account, job, last + 1)
-            return Run(job, last + 1, epoch, nonce)
+            self._enter("run", bank, account, job, number)
+            return Run(job, number, epoch, nonce)
 
     def run(self, bank: str, account: str, job: str, number: int) -> Run:
         """A run that was opened. Raises: IntegrityError: it was not, or it is closed for good."""
@@ -196,13 +203,19 @@ class Budgets:
 
     def close_runs(self, before: str = "9999") -> int:
         """Erase the noise epochs of runs that were opened before a time (ISO 8601): their labels are never answered
-        again. How many runs that closes."""
+        again.
+
+        Returns: how many runs that closes.
+        """
         with self.spending():
             query = "UPDATE runs SET epoch = x'' WHERE epoch != x'' AND opened < ?"
             count = self._base.execute(query, (before,)).rowcount
             if count:
                 self._enter("close runs", before)
-            return count
+        if count and not self._base.in_transaction:
+            # The log of earlier commits still holds what was erased.
+            self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
 
     def runs(self, bank: str, account: str, job: str) -> int:
         """Runs of a job so far."""
@@ -268,12 +281,29 @@ class Budgets:
                 self._enter("label", bank, account, one.label, one.request, one.equations)
         return new
 
-    def spend_unknown(self, bank: str, account: str, job: str, run: int, label: str, equations: int) -> None:
-        """Enter a label that was answered by a state of this node that is lost: it is never answered again."""
+    def spend_lost_label(self, bank: str, account: str, job: str, run: int, label: str, equations: int) -> bool:
+        """Enter a label that a lost state of this node has answered: it is never answered again.
+
+        Returns: whether it was unknown here.
+        """
         with self.spending():
             values = (bank, account, label, job, run, b"lost", "", equations)
-            self._base.execute("INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            query = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            new = self._base.execute(query, values).rowcount > 0
             self._enter("lost label", bank, account, label, equations)
+        return new
+
+    def spend_lost_run(self, bank: str, account: str, job: str, run: int) -> bool:
+        """Enter a run that a lost state of this node has opened: it is closed, and one use of the approval is spent.
+
+        Returns: whether it was unknown here.
+        """
+        with self.spending():
+            nonce = digest(b"lost", job.encode(), run.to_bytes(8, "little"))
+            query = "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, x'', ?)"
+            new = self._base.execute(query, (bank, account, job, run, nonce, _now())).rowcount > 0
+            self._enter("lost run", bank, account, job, run)
+        return new
 
     def releases(self, bank: str, account: str, run: Run, kind: Kind) -> int:
         """Score releases of a kind in a run so far."""

@@ -14,6 +14,7 @@ from partner_node.node.bins import as_told, cut_table
 from partner_node.node.layouts import trained_on
 from partner_node.policy.approving import approval_of, fixed, open_approvals, printable
 from partner_node.policy.budgets import Budgets
+from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import Approval
 from partner_node.policy.readable import Entropy
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
@@ -26,7 +27,6 @@ from protocol.contract import Contract
 from protocol.errors import DataError, PeerError, RefusedError
 from protocol.job import Job
 from protocol.job.workload import Workload, workload
-from protocol.node.files import own_folder
 from protocol.settings.preparation import kinds_of, text_of
 from protocol.table import Column, Table, read_table
 
@@ -156,7 +156,7 @@ def preview(config: PartnerConfig, job: Job, bank_rows: int | None) -> Preview:
     tables = {c: as_told(config, cut_table(config, table, c, contract, features)) for c in plan.cuttings}
     aligned = _training_alignment(config, job)
     theirs, matches = _rows(aligned, table.rows, bank_rows)
-    with closing(Budgets(own_folder(config.state) / "budgets.sqlite", config.party)) as budgets:
+    with closing(open_budgets(config)) as budgets:
         case = _Case(config, job, table, plan, contract, tables, budgets, theirs, matches, approval)
         return _preview(case, aligned is None)
 

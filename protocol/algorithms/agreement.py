@@ -5,10 +5,14 @@
      |          digest of the job or pool) ----------->|  does this partner want that job to be approved first?
      |<- Welcome (the partner's, data digest) ---------|  the bank checks the same
 
+Each greeting also shows how far the sender's books are, and returns what the other one showed last: a node
+that was restored from a copy notices it (protocol/node/books.py), and refuses all but greetings.
+
 All that follows is asked for the job of the last Hello: an Opening of another job is refused, and so is a query
 label that does not begin with its digest. A job that a partner has not approved cannot ride on one that it has.
 
-What each learns beyond that: the other's version, contract and settings; the bank, a digest of the partner's file.
+What each learns beyond that: the other's version, contract and settings, and how far its books are; the bank, a
+keyed digest of the partner's file, which confirms no guess of it.
 """
 
 from typing import Annotated
@@ -23,12 +27,16 @@ from protocol.messages import Message, declared
 
 
 class SignedState(Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a party's books are, under its own signature (protocol/node/books.py). root: SHA-256 over all entries."""
+    """How far a party's books are, under its own signature (protocol/node/books.py).
+
+    root: SHA-256 chained over all entries. key: the Ed25519 public key. signature: of party, counter and root.
+    """
 
     party: Name
     counter: Annotated[int, Meta(ge=0, le=1 << 62)]
     root: Digest
-    signature: Annotated[bytes, Meta(max_length=64)]
+    key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
 
     def __post_init__(self) -> None:
         require_names(self.party)
@@ -52,14 +60,14 @@ class Terms(Message, frozen=True):
 
 @declared(
     "agreement.hello",
-    content="version, engine, settings, contract clauses, digest of the job or of the pool to score by",
+    content="version, engine, settings, contract clauses, digest of the job or of the pool to score by, state of books",
     purpose="agree on a run",
 )
 class Hello(Message, frozen=True):
     """The bank's terms. job: digest of the job it is about to run. pool: that it is about to score by.
 
     Both are empty in a greeting, after which nothing of a table may be asked where jobs need approval. books: how far
-    the bank's books are; yours: what the partner showed of its own last.
+    the bank's books are; yours: the last state that the partner showed of its own.
     """
 
     terms: Terms
@@ -70,12 +78,14 @@ class Hello(Message, frozen=True):
 
 
 @declared(
-    "agreement.welcome", content="version, engine, settings, contract clauses, data digest", purpose="agree on a run"
+    "agreement.welcome",
+    content="version, engine, settings, contract clauses, keyed digest of the data, state of books",
+    purpose="agree on a run",
 )
 class Welcome(Message, frozen=True):
     """The partner's terms. data: of its file, a digest under its own key, which confirms no guess. rows: of its table.
 
-    books: how far the partner's books are; yours: what the bank showed of its own last.
+    books: how far the partner's books are, None if it is behind; yours: the last state that the bank showed of its own.
     """
 
     terms: Terms

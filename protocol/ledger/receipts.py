@@ -55,6 +55,14 @@ def read_receipt(path: Path) -> Receipt:
     return Receipt(head.party, entries)
 
 
+def intact_receipt(path: Path) -> Receipt:
+    """A receipt whose chain holds. Raises: as `read_receipt`; IntegrityError: an entry was changed or taken out."""
+    receipt = read_receipt(path)
+    if mismatch := broken(receipt):
+        raise mismatch.error()
+    return receipt
+
+
 def broken(receipt: Receipt) -> Mismatch | None:
     """The first entry whose chain does not hold."""
     number = first_bad(receipt.party, iter(receipt.entries))

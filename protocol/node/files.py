@@ -14,7 +14,7 @@ from typing import Final, TextIO
 import duckdb
 
 from protocol.errors import IntegrityError, UsageError
-from protocol.he.streams import fresh_key
+from protocol.he.streams import KEY_BYTES, fresh_key
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -22,17 +22,28 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def kept_key(path: Path) -> bytes:
-    """The node's secret of 32 bytes: made once from the operating system's generator, mode 0600."""
+    """The node's secret of 32 bytes: made once from the operating system's generator, mode 0600.
+
+    Raises: UsageError: the file holds no whole key; an empty one would make every key guessable.
+    """
     if not path.exists():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(fresh_key())
-    return path.read_bytes()
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        thing = f"{path.name} holds {len(key)} bytes, and a key has {KEY_BYTES}"
+        raise UsageError("disk", thing, "put the right file back, or remove it if it was never used")
+    return key
 
 
-def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write_whole(path: Path, content: bytes, mode: int = 0o600, durable: bool = False) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one.
 
+    durable: also after a power cut, the new content is there once this function returns.
     Raises: UsageError: the disk is full, or the folder cannot be written.
     """
     beside = path.with_name(path.name + ".part")
@@ -40,10 +51,24 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         beside.replace(path)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise disk_error(error, path) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk: without it, a power cut may undo a file's creation or replacement."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

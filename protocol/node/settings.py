@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocol.contract import Contract
+from protocol.errors import UsageError
 from protocol.settings import load_toml, resolve
 from protocol.table import Source, TableSpec
 from protocol.table.dates import EXACT, Grid, Periods
@@ -80,10 +81,10 @@ N = TypeVar("N", bound=NodeSettings)
 
 
 def load_node_settings(model: type[N], path: Path) -> N:
-    """Read node.toml. Raises: UsageError."""
+    """Read node.toml. Raises: UsageError: it cannot be read, or a folder is in the wrong place."""
     settings = load_toml(model, path)
     source = settings.data.source.model_copy(update={"path": resolve(settings.data.source.path, path)})
-    return settings.model_copy(
+    found = settings.model_copy(
         update={
             "identity": resolve(settings.identity, path),
             "state": resolve(settings.state, path),
@@ -92,3 +93,9 @@ def load_node_settings(model: type[N], path: Path) -> N:
             "data": settings.data.model_copy(update={"source": source}),
         }
     )
+    for key, place in (("secrets", found.secrets), ("anchor", found.anchor)):
+        if place is not None and found.state.resolve() in (place.resolve(), *place.resolve().parents):
+            # A copy of the state folder would hold it too, and a restored copy would not be noticed.
+            thing = f"{key} lies in the state folder, and has to lie outside of it"
+            raise UsageError(found.party, thing, f"set {key} in {path.name} to a place that no backup of state holds")
+    return found

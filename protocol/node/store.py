@@ -16,18 +16,37 @@ _NEEDED_BYTES: Final = 1 << 17
 def open_database(path: Path, party: str, tables: str, durable: bool = True) -> sqlite3.Connection:
     """A SQLite file of the owner's alone, in autocommit.
 
-    durable: whether a commit is on the disk when it returns (WAL, synchronous FULL; 0.8 ms), as budgets must be; else a
-    power cut may take the last moments with it, never the file.
+    Args:
+        durable: whether a commit is on the disk when it returns (WAL, synchronous FULL; 0.8 ms), as
+            budgets and approvals must be, and whether SQLite overwrites with zeros what is erased.
+            Otherwise, a power cut may take the last commits, and never the file.
 
-    Raises: UsageError: it cannot be opened or written.
+    Raises: UsageError: the file cannot be opened or written.
     """
     with told(path, party):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        level = "FULL" if durable else "NORMAL"
-        base.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {level};" + tables)
+        safety = "synchronous = FULL; PRAGMA secure_delete = ON" if durable else "synchronous = NORMAL"
+        base.executescript(f"PRAGMA journal_mode = WAL; PRAGMA {safety};" + tables)
     return base
+
+
+@contextmanager
+def transaction(base: sqlite3.Connection) -> Iterator[None]:
+    """Commit all that is written inside, or nothing of it if anything raises.
+
+    A COMMIT that fails (full disk) is rolled back too: an open transaction would otherwise take in
+    what is spent next, and no commit of its own would follow.
+    """
+    base.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        base.execute("COMMIT")
+    except BaseException:
+        if base.in_transaction:
+            base.execute("ROLLBACK")
+        raise
 
 
 def _no_space(path: Path) -> bool:

@@ -25,6 +25,7 @@ from partner_node.policy.approving import (
     withdraw,
 )
 from partner_node.policy.policy import MOST_HELD, Approval, Approvals, Listed
+from protocol.algorithms.agreement import Hello, terms
 from protocol.algorithms.binning import Cutting, LayoutQuery
 from protocol.algorithms.boosting import Opening
 from protocol.errors import DataError, PeerError, RefusedError, UsageError
@@ -145,9 +146,17 @@ def _named(job: Job, digest: str) -> Job:
 
 def _open_another(parties: Parties) -> None:
     parties.train()
+    _greet_for_the_job(parties)
     layout = next((parties.partner.state / "layouts").iterdir()).stem
     opening = Opening(job="f" * 64, run=1, layout=layout, rows=1, equations=1, equations_a_tree=1)
     parties.service._node.handle("bank", opening)
+
+
+def _greet_for_the_job(parties: Parties) -> None:
+    """Greet once more: a run ends with a greeting for no job."""
+    bank = parties.bank._config
+    own = terms(bank.party, bank.engine, bank.alignment, bank.split_rows, bank.contract)
+    parties.service._node.handle("bank", Hello(terms=own, job=parties.job.sha256))
 
 
 def kept(parties: Parties, **changes: object) -> Approval:
@@ -213,6 +222,7 @@ def test_columns_outside_the_approval_keep_their_numbers_and_are_not_told(partie
 def test_special_values_come_from_the_approved_file(parties: Parties):
     parties.approve()
     parties.train()
+    _greet_for_the_job(parties)
     (layout,) = (parties.partner.state / "layouts").glob("*.json")
     aligned = json.loads(layout.read_text())["alignment"]
     asked = LayoutQuery(alignment=aligned, cutting=Cutting(8, special=(1.0,)))

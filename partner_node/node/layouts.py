@@ -73,11 +73,7 @@ class Layouts:
         """Open a job, and remember it: after a restart, a training goes on in its middle."""
         self._agreement.require_job(opening.job)
         plan, facts = self._agreement.plan, self._facts(opening.layout)
-        own_name = digest(
-            b"fedwarn.v1 layout", facts["alignment"].encode(), self._bins.of(_cutting(facts)).digest
-        ).hex()
-        if own_name != opening.layout:
-            raise IntegrityError(self._own.config.bank, "opens a layout of another job's columns", "lay them out anew")
+        self._require_columns(opening.layout, facts)
         if plan and not plan.admits(_cutting(facts), opening.equations):
             raise self._agreement.not_as_approved(f"does not plan {opening.equations} equations for one model")
         answerer = self.answerer(opening.layout)
@@ -127,18 +123,19 @@ class Layouts:
 
         Raises: IntegrityError: the layout is of other columns or bins. PeerError: its run is of another job.
         """
-        facts = self._facts(layout)
-        own_name = digest(
-            b"fedwarn.v1 layout", facts["alignment"].encode(), self._bins.of(_cutting(facts)).digest
-        ).hex()
-        if own_name != layout:
-            raise IntegrityError(
-                self._own.config.bank, "asks of a layout of another job's columns", "lay them out anew"
-            )
+        self._require_columns(layout, self._facts(layout))
         answerer = self.answerer(layout)
         if answerer.state.run is not None:
             self._agreement.require_under_way(answerer.state.run.job)
         return answerer
+
+    def _require_columns(self, layout: str, facts: dict[str, str]) -> None:
+        """Raises: IntegrityError: a layout is not of the columns and bins that hold for the job under way."""
+        table = self._bins.of(_cutting(facts))
+        if self._own.name_of("layout", facts["alignment"].encode(), table.digest) != layout:
+            raise IntegrityError(
+                self._own.config.bank, "asks of a layout of another job's columns", "lay them out anew"
+            )
 
     def under(self, contract: Contract) -> None:
         """Other clauses hold from now on."""

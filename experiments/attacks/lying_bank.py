@@ -42,24 +42,29 @@ Off = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Lie:
-    """An attack at a request. gained: in `unit`. bound: what is due to an honest bank. off: takes the guard away."""
+    """An attack at a request.
+
+    unit: of what is gained. off: takes the guard away. bound: what is due to an honest bank; None: the releases of
+    scores that the approved file plans. met_at: the kind of request at which it is told, "" for `kind`.
+    """
 
     kind: str
     attack: str
     unit: str
     act: Callable[[Meeting], float]
     off: Off
-    bound: float = 0.0
+    bound: float | None = 0.0
     after: bool = False
+    met_at: str = ""
 
     def ambush(self, guarded: bool) -> Ambush:
-        """It waits for its kind, with the guard in place or off while it acts."""
+        """It waits for its request, with the guard in place or off while it acts."""
 
         def unguarded(meeting: Meeting) -> float:
             with self.off():
                 return self.act(meeting)
 
-        return Ambush(self.kind, self.act if guarded else unguarded, self.after)
+        return Ambush(self.met_at or self.kind, self.act if guarded else unguarded, self.after)
 
 
 def _without(owner: Any, name: str, instead: Any) -> Off:
@@ -243,7 +248,8 @@ LIES: Final[tuple[Lie, ...]] = (
     Lie("binning.layout_query", "ways of binning that the approved file does not have", "layouts", _layouts,
         _without(Agreement, "plan", None)),
     Lie("binning.hint_query", "labels answered again after a second hint", "labels", _second_hint,
-        _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True),
+        _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True,
+        met_at="boosting.sums_query"),
     Lie("boosting.opening", "a run that was never opened", "runs", _unopened, _without(Budgets, "run", _one_run)),
     Lie("boosting.sums_query", "labels answered twice, for other columns", "labels", _second_question,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True),
@@ -253,9 +259,11 @@ LIES: Final[tuple[Lie, ...]] = (
     Lie("boosting.split_query", "splits that do not exist", "splits", _no_splits,
         _without(BoostingAnswerer, "_canonical", lambda self, split: Split(0, (0,)))),
     Lie("boosting.splits", "bits read without the rows' keys, above a coin's", "share", _bits_without_keys,
-        _without(SplitSealer, "seal", lambda self, split, flags: flags), 0.15, True),
+        _without(SplitSealer, "seal", lambda self, split, flags: flags), 0.15, True,
+        "boosting.split_query"),
     Lie("boosting.node_split_query", "rows named where no row is to be named", "answers", _by_node,
-        _without(BoostingAnswerer, "_tell", lambda *_: boosting.Splits(bits=(), information_share=0.0))),
+        _without(BoostingAnswerer, "_tell", lambda *_: boosting.Splits(bits=(), information_share=0.0)),
+        met_at="boosting.split_query"),
     Lie("boosting.handles", "splits kept for scoring that were never told", "splits", _all_splits,
         _without(BoostingAnswerer, "_was_told", lambda self, split: True)),
     Lie("woe.query", "bits of a count beyond those that its rows need", "bits", _wide_counts,
@@ -263,9 +271,9 @@ LIES: Final[tuple[Lie, ...]] = (
     Lie("glm.design", "second numbers for the bins of one column", "designs", _second_values,
         _without(Budgets, "admit_encoding", lambda *_: None), after=True),
     Lie("glm.hint_query", "labels answered again after a second hint", "labels", _second_cross,
-        _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True),
+        _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True, met_at="glm.query"),
     Lie("glm.coefficients", "releases of scores beyond the approved plan", "releases", _more_releases,
-        _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), -1.0),
+        _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), None),
     Lie("glm.coefficients", "scores of six decimals", "releases", _more_decimals,
         lambda: mock.patch.object(GlmAnswerer, "_scores", return_value=np.zeros(1, np.int64))),
     Lie("glm.keep", "models that no fit gave, to be scored by", "models", _models_kept,

@@ -7,8 +7,8 @@ happened before has happened, and sends its own.
 
 import shutil
 import tomllib
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -48,13 +48,12 @@ MODELS: Final[list[dict[str, Any]]] = [
 class Meeting:
     """A message on its way, and what a liar can do there.
 
-    sent: the honest request. reply: to it, if the liar waits for it. node: of the partner, for what is true.
+    sent: the honest request. node: of the partner, for what is true.
     """
 
     bank: str
     node: PartnerNode
     sent: Message
-    reply: Message | None = None
 
     def ask(self, message: Message) -> Message | None:
         """The partner's answer to a message of the liar's; None if it is refused."""
@@ -75,7 +74,8 @@ class Ambush:
     kind: str
     act: Callable[[Meeting], float]
     after: bool = False
-    gained: float | None = None
+    gained: float = 0.0
+    met: bool = False
 
 
 @dataclass
@@ -90,22 +90,15 @@ class Scene:
     runs: int = 0
     recorded: dict[str, bytes] = field(default_factory=dict)
 
-    def meet(self, ambushes: Sequence[Ambush]) -> None:
-        """Let each ambush act once. A run that an ambush breaks is begun again for those that are left.
-
-        Raises: FedwarnError: the honest run itself ends, or does not come to where an ambush waits.
-        """
-        left = list(ambushes)
-        while left:
-            met, failed = self._run(left)
-            if not met:
-                raise failed or AssertionError(f"no run sends {left[0].kind}")
-            left = [one for one in left if one not in met]
+    def meet(self, ambush: Ambush) -> None:
+        """Let an ambush act, once. Raises: FedwarnError: the honest run ends before it comes to its request."""
+        failed = self._run(ambush)
+        if not ambush.met:
+            raise failed or AssertionError(f"no run sends {ambush.kind}")
 
     def record(self) -> None:
-        """Keep one body of every kind that an honest run sends."""
-        _, failed = self._run([])
-        if failed:
+        """Keep one body of every kind that an honest run sends. Raises: FedwarnError: the run fails."""
+        if failed := self._run():
             raise failed
 
     def goes_on(self, kind: str, forged: Callable[[Message], Message]) -> bool:
@@ -115,13 +108,13 @@ class Scene:
         def forge(reply: Envelope) -> Envelope:
             told[1] += told[0]
             if told[1]:
-                raise _AllMet
+                raise _Told
             if reply.kind != kind or told[0]:
                 return reply
             told[0] = 1
             return replace(reply, body=encode(forged(decode(kind, reply.body))))
 
-        self._run([], forge)
+        self._run(forge=forge)
         if not told[0]:
             raise AssertionError(f"no run sends {kind}")
         return bool(told[1])
@@ -132,17 +125,17 @@ class Scene:
         return workload(self.job, self.partner).releases
 
     def _run(
-        self, ambushes: Sequence[Ambush], forge: Callable[[Envelope], Envelope] = lambda reply: reply
-    ) -> tuple[list[Ambush], FedwarnError | None]:
+        self, ambush: Ambush | None = None, forge: Callable[[Envelope], Envelope] = lambda reply: reply
+    ) -> FedwarnError | None:
+        """An honest run but for the ambush or the forged replies; the error that it ended with."""
         self.runs += 1
         out = Path(shutil.copytree(self.source, self.folder / f"run{self.runs}"))
-        met: list[Ambush] = []
         failed: FedwarnError | None = None
         with ExitStack() as stack:
             service = stack.enter_context(
                 PartnerService(load_partner(out / "nodes" / folder_name(self.partner) / "node.toml"))
             )
-            serve = _Watched(self, service, ambushes, met, forge).serve
+            serve = _Watched(self, service, ambush, forge).serve
             config = load_bank(out / "nodes" / folder_name(self.job.bank) / "node.toml")
             node = stack.enter_context(BankNode(config, InProcess(self.job.bank, {self.partner: serve}), _quiet))
             try:
@@ -150,45 +143,42 @@ class Scene:
                 for name in ("boosting", "glm"):
                     model = load_model(out / "models" / folder_of(f"{self.job.bank}+{self.partner}") / name)
                     node.score(model, read_rows(config, model, config.data.source.path), set())
-            except _AllMet:
+            except _Told:
                 pass
             except FedwarnError as error:
                 failed = error
         shutil.rmtree(out)
-        return met, failed
+        return failed
 
 
-class _AllMet(Exception):
-    """Nobody waits any more: the run need not go on."""
+class _Told(Exception):
+    """The lie was told: the run need not go on."""
 
 
 @dataclass
 class _Watched:
     scene: Scene
     service: PartnerService
-    ambushes: Sequence[Ambush]
-    met: list[Ambush]
+    ambush: Ambush | None
     forge: Callable[[Envelope], Envelope]
 
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
-        waiting = [one for one in self.ambushes if one.kind == envelope.kind and one not in self.met]
-        node = self.service._node
-        sent = decode(envelope.kind, envelope.body) if waiting else None
-        for one in waiting:
-            if sent is not None and not one.after:
-                self.met.append(one)
-                one.gained = one.act(Meeting(peer, node, sent))
+        self._met_at(peer, envelope, after=False)
         answer = self.service.serve(peer, envelope)
-        for one in waiting:
-            if sent is not None and one.after:
-                self.met.append(one)
-                one.gained = one.act(Meeting(peer, node, sent, decode(answer.kind, answer.body)))
+        self._met_at(peer, envelope, after=True)
         for told in (envelope, answer):
-            with suppress(TypeError):
-                self.scene.recorded.setdefault(told.kind, bytes(told.body))
-        if self.ambushes and len(self.met) == len(self.ambushes):
-            raise _AllMet
+            if told.kind not in self.scene.recorded:
+                self.scene.recorded[told.kind] = bytes(told.body)
+        if self.ambush and self.ambush.met:
+            raise _Told
         return self.forge(answer)
+
+    def _met_at(self, peer: str, envelope: Envelope, after: bool) -> None:
+        """Let the ambush act if it waits for this request, before or after its answer."""
+        one = self.ambush
+        if one and not one.met and (one.kind, one.after) == (envelope.kind, after):
+            one.met = True
+            one.gained = one.act(Meeting(peer, self.service._node, decode(envelope.kind, envelope.body)))
 
 
 def made_up(folder: Path, rows: int = 600) -> Scene:

@@ -14,7 +14,7 @@ import msgspec
 
 from experiments.attacks.lying_bank import LIES, Lie, sealed_vectors
 from experiments.attacks.lying_partner import FALSEHOODS
-from experiments.attacks.scene import Ambush, Scene, made_up, of_run
+from experiments.attacks.scene import Scene, made_up, of_run
 from protocol.errors import RefusedError
 from protocol.messages import CATALOGUE, Malformed, decode, most_bytes
 from protocol.wire.chunks import CHUNK_BYTES, join
@@ -72,42 +72,16 @@ def as_values(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def _lies(scene: Scene) -> Iterator[Row]:
-    guarded = _met(scene, True)
-    control = _met(scene, False)
-    for lie, with_guard, without in zip(LIES, guarded, control, strict=True):
-        assert with_guard.gained is not None
-        assert without.gained is not None
-        bound = _planned(scene) if lie.bound < 0 else lie.bound
-        yield Row("bank", lie.kind, lie.attack, lie.unit, with_guard.gained, bound, without.gained)
+    for lie in LIES:
+        bound = float(scene.releases) if lie.bound is None else lie.bound
+        yield Row("bank", lie.kind, lie.attack, lie.unit, _told(scene, lie, True), bound, _told(scene, lie, False))
 
 
-def _met(scene: Scene, guarded: bool) -> list[Ambush]:
-    """Each lie in a run of its own where it spoils the others, told at the request that it waits for."""
-    told = [lie.ambush(guarded) for lie in LIES]
-    waiting = [_at(lie, one) for lie, one in zip(LIES, told, strict=True)]
-    for one in waiting:
-        scene.meet([one])
-    return waiting
-
-
-def _at(lie: Lie, ambush: Ambush) -> Ambush:
-    """The ambush at the request that its lie waits for."""
-    ambush.kind = _MET_AT.get(lie.kind, lie.kind)
-    return ambush
-
-
-_MET_AT: Final = {
-    "boosting.splits": "boosting.split_query",
-    "boosting.node_split_query": "boosting.split_query",
-    "binning.hint_query": "boosting.sums_query",
-    "glm.hint_query": "glm.query",
-}
-"""Where a lie waits for another kind than its own."""
-
-
-def _planned(scene: Scene) -> float:
-    """Releases that the approved file plans."""
-    return float(scene.releases)
+def _told(scene: Scene, lie: Lie, guarded: bool) -> float:
+    """What a lie gains in a run of its own, since it may spoil what follows."""
+    ambush = lie.ambush(guarded)
+    scene.meet(ambush)
+    return ambush.gained
 
 
 def _falsehoods(scene: Scene) -> Iterator[Row]:

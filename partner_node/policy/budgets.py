@@ -395,16 +395,11 @@ class Budgets:
 
         Raises: IntegrityError: other values were named before.
         """
-        with self.spending():
-            values = (bank, account, place, value)
-            self._base.execute("INSERT OR IGNORE INTO encodings VALUES (?, ?, ?, ?)", values)
-            query = "SELECT value FROM encodings WHERE bank = ? AND account = ? AND place = ?"
-            (known,) = self._base.execute(query, (bank, account, place)).fetchone()
-            if known != value:
-                raise IntegrityError(
-                    bank, "names other values for the bins of a column than before in this run",
-                    "encode every column once a run",
-                )  # fmt: skip
+        if not self.pinned(bank, account, place, value):
+            raise IntegrityError(
+                bank, "names other values for the bins of a column than before in this run",
+                "encode every column once a run",
+            )  # fmt: skip
 
     def pinned(self, bank: str, account: str, place: str, value: bytes) -> bool:
         """Whether this value, and no other, stands at a place; the first one that is named stays."""

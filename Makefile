@@ -42,12 +42,14 @@ partner-bundle: .venv/core.stamp
 uplift: env
 	$(BIN)/python -m experiments run experiments/scenarios/csx.toml --out out/uplift --fresh
 
+# The drawn examples are the same in every run, so that a failure is of this change; test-slow draws new ones.
 test: .venv/dev.stamp env
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' --hypothesis-seed 0
 
-# make test-slow   10,000 hostile bodies of every message kind (FEDWARN_EXAMPLES), and what else takes minutes
+# make test-slow   10,000 hostile bodies of every message kind (FEDWARN_EXAMPLES), what else takes minutes, and new examples
 test-slow: .venv/dev.stamp env
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $$(grep -lr hypothesis --include='test_*.py' tests)
 
 # make test-report   look at every page in headless Chromium (FEDWARN_CHROMIUM, or the one on the path)
 test-report: .venv/dev.stamp

@@ -19,15 +19,15 @@ up by the chain rule, also where a query depends on earlier answers.
 Column j has entropy H_j over n matched rows: b_j bits of its own, and a split entropy told_j, make
 at most base_j = min(H_j, told_j + b_j / n) of it readable. A score depends on several columns at
 once, so the b bits of a release form a pool over the set S of its columns: they may be spent on any
-column of S, but only once. `readable` bounds the sum over columns by
+column of S, but only once. Which assignment reads most is a maximum flow from pools to columns, and
+its value is that of the smallest cut. A cut is a set T of pools, whose columns U may be readable in
+full, while the bits of all other pools count in full. `readable` takes the smallest, over all T, of
 
-    sum_j base_j + sum_S min(b_S / n, sum over j in S of left_j),    left_j = H_j - base_j
+    sum over j in U of H_j  +  sum over j not in U of base_j  +  sum over S not in T of b_S / n
 
-and by sum_j H_j. No assignment of the pools passes this bound. Let x_Sj >= 0 be what pool S spends
-on column j, sum_j x_Sj <= b_S / n. Then column j is readable to base_j + min(left_j, sum_S x_Sj),
-and sum_j min(left_j, sum_S x_Sj) <= sum_S sum_j min(left_j, x_Sj)
-<= sum_S min(b_S / n, sum over j in S of left_j). One column is bounded as if every pool that it is
-in were spent on it alone.
+and by_column bounds each column as if every pool that it is in were spent on it alone. Each of the
+sums falls as n grows and rises with every bit told, and so does their minimum. Of more than
+MOST_POOLS pools the widest count as one pool over their columns together, which bounds them too.
 
 Bits of a column, which its name identifies, add up over all binnings, runs, alignments and files of
 one bank and account. Entropies are those of the binning that is asked now: the same bits are a
@@ -43,6 +43,9 @@ from protocol.algorithms.glm import LARGEST_SCORE
 
 NOISE_BITS: Final = 2.047
 """log2(sqrt(2 pi e)) = 2.0471, the entropy of a Gaussian of deviation 1; rounded down, so that the bound holds."""
+
+MOST_POOLS: Final = 8
+"""Pools of which `readable` tries every cut."""
 
 EVERY_COLUMN: Final = ""
 """Bits under this name count for every column; recovery enters what a lost state may have told."""
@@ -121,11 +124,35 @@ def readable(columns: Sequence[Entropy], bits: Bits, rows: int, elsewhere: float
     own = {column: bits.own.get(column, 0.0) + bits.own.get(EVERY_COLUMN, 0.0) for column in every}
     base = {c.column: min(c.whole, c.told + own[c.column] / n) for c in columns}
     left = {c.column: c.whole - base[c.column] for c in columns}
-    more = sum(min(amount / n, sum(left.get(j, 0.0) for j in pool)) for pool, amount in pools)
-    more = min(more, sum(left.get(j, 0.0) for j in frozenset().union(*(pool for pool, amount in pools if amount))))
-    share = min(1.0, (sum(base.values()) + more) / total)
+    share = min(1.0, (sum(base.values()) + _most_spent(_merged(pools, every), left, n)) / total)
     pooled = {j: sum(amount for pool, amount in pools if j in pool) / n for j in every}
     return Readable(share, {c.column: _share_of(c, base[c.column] + pooled[c.column]) for c in columns})
+
+
+def _merged(pools: Iterable[tuple[frozenset[str], float]], every: frozenset[str]) -> list[tuple[frozenset[str], float]]:
+    """At most MOST_POOLS pools over the columns that there are, narrow ones first; the widest count as one."""
+    by_columns: dict[frozenset[str], float] = {}
+    for pool, amount in pools:
+        if amount and pool & every:
+            by_columns[pool & every] = by_columns.get(pool & every, 0.0) + amount
+    sorted_pools = sorted(by_columns.items(), key=lambda item: (len(item[0]), sorted(item[0])))
+    narrow, wide = sorted_pools[: MOST_POOLS - 1], sorted_pools[MOST_POOLS - 1 :]
+    if wide:
+        narrow.append((frozenset().union(*(pool for pool, _ in wide)), sum(amount for _, amount in wide)))
+    return narrow
+
+
+def _most_spent(pools: Sequence[tuple[frozenset[str], float]], left: Mapping[str, float], n: int) -> float:
+    """The most bits a row that pools can add to columns with so much left to read: the smallest cut."""
+    held_left = [0.0] * (1 << len(pools))  # by the set of pools that a column is in, as a bit mask
+    for column, bits in left.items():
+        held_left[sum(1 << k for k, (pool, _) in enumerate(pools) if column in pool)] += bits
+    smallest = float("inf")
+    for cut in range(len(held_left)):
+        in_full = sum(bits for mask, bits in enumerate(held_left) if mask & cut)
+        counted = sum(amount for k, (_, amount) in enumerate(pools) if not cut >> k & 1)
+        smallest = min(smallest, in_full + counted / n)
+    return smallest
 
 
 def _share_of(column: Entropy, bits: float) -> float:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.readable import (
@@ -113,8 +114,39 @@ def test_more_bits_are_never_less_readable_and_shares_stay_below_one(entropies, 
 
 
 @given(columns, told)
+@example(
+    [Entropy("age", 0.0, 0.0), Entropy("calls", 1.0, 0.0), Entropy("debt", 1.0, 0.0)],
+    Bits({"debt": 956.0}, {frozenset({"calls"}): 0.5, frozenset({"debt"}): 44.0, frozenset({"debt", "age"}): 1.0}),
+)
 def test_fewer_rows_are_never_less_readable(entropies, bits):
     assert readable(entropies, bits, ROWS).share <= readable(entropies, bits, ROWS // 2).share + 1e-12
+
+
+@given(columns, told)
+def test_the_bound_is_the_best_assignment_of_the_pools(entropies, bits):
+    """Linear programming (scipy) finds how pools are spent best; the bound is met, so it cannot be lowered."""
+    names, pools = (
+        [c.column for c in entropies],
+        [(p, b) for p, b in bits.pools.items() if p & {c.column for c in entropies}],
+    )
+    pairs = [(s, j) for s, (pool, _) in enumerate(pools) for j, name in enumerate(names) if name in pool]
+    own = _read(entropies, bits, dict.fromkeys(names, 0.0))
+    left = [c.whole - own[c.column] for c in entropies]
+    best = 0.0
+    if pairs:
+        spent = np.array([[float(s == k) for s, _ in pairs] for k in range(len(pools))])
+        filled = np.array([[float(j == k) for _, j in pairs] for k in range(len(names))])
+        limits = [*(amount / ROWS for _, amount in pools), *left]
+        best = -linprog(-np.ones(len(pairs)), np.vstack([spent, filled]), limits).fun
+    total = sum(c.whole for c in entropies)
+    expected = min(1.0, (sum(own.values()) + best) / total) if total else 0.0
+    assert readable(entropies, bits, ROWS).share == pytest.approx(expected, abs=1e-6)
+
+
+def test_many_pools_are_bounded_together():
+    entropies = [Entropy(f"c{k}", 1.0, 0.0) for k in range(20)]
+    pools = {frozenset({f"c{k}", f"c{(k + 1) % 20}"}): 100.0 for k in range(20)}
+    assert 0.1 <= readable(entropies, Bits({}, pools), ROWS).share <= 0.1 + 1e-9
 
 
 @given(st.integers(1, 255), st.integers(1, 42), st.floats(0, 1e9))

@@ -53,7 +53,7 @@ test-slow: .venv/dev.stamp env
 
 # make test-report   look at every page in headless Chromium (FEDWARN_CHROMIUM, or the one on the path)
 test-report: .venv/dev.stamp
-	$(BIN)/python -m pytest tests/experiments/pages tests/bank_node/evaluation/test_page.py
+	$(BIN)/python -m pytest tests/experiments/pages tests/bank_node/report/test_page.py
 
 # make bench-env   what the benchmarks need besides (XGBoost); make test installs it too
 bench-env: .venv/dev.stamp

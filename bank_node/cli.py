@@ -6,26 +6,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from bank_node.config import BankConfig, load_config
-from bank_node.connect import connected
+from bank_node.data.rows import open_rows
+from bank_node.decisions.watch_list import WatchList
 from bank_node.doctor import examine
-from bank_node.evaluation.headline import headline_table
-from bank_node.evaluation.report import write_report
 from bank_node.models.export import exported_text
 from bank_node.models.folder import ModelFolder, load_model
 from bank_node.models.pmml import pmml_of
 from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
 from bank_node.models.show_scorecard import scorecard_table
+from bank_node.node.connect import connected
+from bank_node.report.headline import headline_table
+from bank_node.report.report import write_report
 from bank_node.scoring.met import STRICT, Met
-from bank_node.scoring.rows import open_rows
 from bank_node.scoring.scoring import parties_absent, read_rows
+from bank_node.settings.config import BankConfig, load_config
 from bank_node.training.recovery import recover
-from bank_node.watching.watch_list import WatchList
 from protocol.errors import UsageError
+from protocol.files import write_whole
 from protocol.job import load_job
 from protocol.node.command import TALK, app
-from protocol.node.files import write_whole
 from protocol.node.findings import as_dict, as_table
 from protocol.node.key_verb import keys
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bank_node.algorithms.checkup import CheckedUp
-from bank_node.config import BankConfig
-from bank_node.connect import connected
-from bank_node.node import BankNode
+from bank_node.node.connect import connected
+from bank_node.node.node import BankNode
+from bank_node.partners.checkup import CheckedUp
+from bank_node.settings.config import BankConfig
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.checkup import differences, formats_of
 from protocol.errors import DataError, FedwarnError, PeerError
+from protocol.files import own_folder, write_whole
 from protocol.job import Job
 from protocol.job.workload import workload
 from protocol.node.checks import check_clock, check_footprint, check_own
-from protocol.node.files import own_folder, write_whole
 from protocol.node.findings import Finding, checked, worst
 from protocol.node.footprint import at_bank
 from protocol.table import Table

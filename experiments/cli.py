@@ -5,23 +5,23 @@ from typing import Annotated, Any
 
 import typer
 
-from bank_node.evaluation.headline import headline_table
-from bank_node.evaluation.report import read_report
+from bank_node.report.headline import headline_table
+from bank_node.report.report import read_report
 from experiments import lab_verbs
 from experiments.benchmarks import BENCHMARKS
-from experiments.checking.check import CHECKS
-from experiments.checking.verify import receipts_held, require_verified
-from experiments.compare import compare as compare_runs
-from experiments.drafting.new_scenario import new_scenario
+from experiments.data.new_scenario import new_scenario
 from experiments.laboratory.warm import warm_kernels
 from experiments.pages.render import compare_page
-from experiments.running.prepare import prepare, write_demo
-from experiments.running.run import run as run_scenario
-from experiments.running.scenario import concrete
+from experiments.results.compare import compare as compare_runs
+from experiments.run.prepare import prepare, write_demo
+from experiments.run.run import run as run_scenario
+from experiments.run.scenario import concrete
+from experiments.verify.check import CHECKS
+from experiments.verify.verify import receipts_held, require_verified
 from protocol.errors import UsageError
+from protocol.files import write_whole
 from protocol.job import load_job
 from protocol.node.command import TALK, app
-from protocol.node.files import write_whole
 
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
 new = app("Begin something: a scenario for a table, or the parties' node folders of a scenario.")

@@ -8,19 +8,19 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from bank_node.evaluation.headline import dimmed
-from bank_node.evaluation.intervals import Uplift
+from bank_node.metrics.intervals import Uplift
+from bank_node.report.headline import dimmed
 from experiments.attacks.yields import as_values, yield_table
 from experiments.pages.index import index_page
-from experiments.sweeps.document import SweepResult
-from experiments.sweeps.frontier import KNOBS, Frontier, frontier
-from experiments.sweeps.plan import load_sweep
-from experiments.sweeps.sweep import Manner, sweep
-from experiments.value.document import Value
-from experiments.value.value import value
+from experiments.studies.sweep.document import SweepResult
+from experiments.studies.sweep.frontier import KNOBS, Frontier, frontier
+from experiments.studies.sweep.plan import load_sweep
+from experiments.studies.sweep.sweep import Manner, sweep
+from experiments.studies.value.document import Value
+from experiments.studies.value.value import value
 from protocol.errors import IntegrityError, UsageError
+from protocol.files import write_whole
 from protocol.node.command import TALK
-from protocol.node.files import write_whole
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder; what is done stays done.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")]

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 import bank_node.cli
 import experiments.cli
 import partner_node.cli
-from bank_node.config import BankConfig, PartnerAddress
+from bank_node.settings.config import BankConfig, PartnerAddress
 from experiments.benchmarks import BENCHMARKS
 from partner_node.config import PartnerConfig, Policy
 from protocol.contract import Contract

@@ -22,16 +22,16 @@ from bank_node.api.fitted import Fitted, NotFitted
 from bank_node.api.judging import Judge
 from bank_node.api.listing import Listing
 from bank_node.api.rows import Rows
-from bank_node.config import BankConfig
 from bank_node.models.folder import ModelFolder
 from bank_node.scoring.scoring import read_rows
+from bank_node.settings.config import BankConfig
 from bank_node.training.own_table import read_own_table
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError, nearest
+from protocol.files import write_whole
 from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, Run, Split
 from protocol.job.data import ALL_COLUMNS
 from protocol.messages import F64, I64
-from protocol.node.files import write_whole
 from protocol.settings import check_settings
 from protocol.table import Source, Table, read_table
 from protocol.table.one_file import kind_of

@@ -7,10 +7,10 @@ from pathlib import Path
 from bank_node.api.listing import Listing
 from bank_node.api.progress import watched
 from bank_node.api.rows import Rows, as_source
-from bank_node.config import BankConfig, load_config
-from bank_node.connect import connected
-from bank_node.node import BankNode
-from bank_node.standing import Progress
+from bank_node.node.connect import connected
+from bank_node.node.node import BankNode
+from bank_node.partners.sessions import Progress
+from bank_node.settings.config import BankConfig, load_config
 from protocol.errors import UsageError
 from protocol.job import Job, load_job
 from protocol.ledger import read_ledger

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from bank_node.algorithms.boosting_task import Boosted
 from bank_node.models.folder import About, ModelFolder, load_model
 from bank_node.models.trees import TreeModel
-from bank_node.outcome.model_files import model_of
-from bank_node.outcome.spent import budgets, leakage
+from bank_node.training.outcome.model_files import model_of
+from bank_node.training.outcome.spent import budgets, leakage
 from bank_node.training.training import TrainedRung, Training
+from bank_node.trees.task import Boosted
 from protocol.errors import IntegrityError, UsageError
-from protocol.node.files import write_whole
+from protocol.files import write_whole
 
 NOTE: Final = "booster.json"
 ALONE: Final = "alone"

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from bank_node.api.listing import Listing
-from bank_node.evaluation.delong import delong
-from bank_node.evaluation.measures import measure_of, names_of, sensitive_metric, shown_metrics
-from bank_node.evaluation.metrics import ALERT_METRICS
-from bank_node.evaluation.scores import Scored
+from bank_node.metrics.delong import delong
+from bank_node.metrics.measures import measure_of, names_of, sensitive_metric, shown_metrics
+from bank_node.metrics.ranking import ALERT_METRICS
+from bank_node.metrics.scores import Scored
 from bank_node.models.trees import TreeModel
 from protocol.algorithms.parameters import OBJECTIVES, Task
 from protocol.errors import UsageError

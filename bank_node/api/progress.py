@@ -12,7 +12,7 @@ from html import escape
 from importlib import import_module
 from typing import Any, Final
 
-from bank_node.standing import Progress
+from bank_node.partners.sessions import Progress
 from protocol.node.command import Talk
 
 _REDRAW_S: Final = 0.1

@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 
 from protocol.errors import DataError
-from protocol.node.files import own_folder
+from protocol.files import own_folder
 from protocol.table import Source, file_sha256
 from protocol.table.one_file import kind_of
 from protocol.table.scan import quoted, text

@@ -11,15 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
-from bank_node.config import BankConfig
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration
 from bank_node.models.linear import LinearModel
-from bank_node.models.scorecard import Scorecard
 from bank_node.models.trees import TreeModel
+from bank_node.record.scorecard import Scorecard
+from bank_node.settings.config import BankConfig
 from protocol.contract import Contract
 from protocol.errors import IntegrityError, PeerError, RefusedError, UsageError
-from protocol.node.files import write_whole
+from protocol.files import write_whole
 from protocol.table.texts import ReadAs
 
 SCHEMA: Final = 3

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as Xml
 
 from bank_node.models.folder import ModelFolder
 from bank_node.models.linear import LinearModel, OwnTerm
-from bank_node.models.scorecard import Scorecard
+from bank_node.record.scorecard import Scorecard
 from protocol import __version__
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.glm import VALUE

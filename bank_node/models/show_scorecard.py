@@ -3,7 +3,7 @@
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bank_node.models.scorecard import Characteristic, Scorecard
+from bank_node.record.scorecard import Characteristic, Scorecard
 
 
 def scorecard_table(card: Scorecard) -> Table:

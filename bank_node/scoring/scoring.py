@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bank_node.algorithms.objective import RESPONSES
-from bank_node.algorithms.scorers import AllAnswers, scorer_of, told_at
-from bank_node.config import BankConfig
+from bank_node.data.rows import source_of
+from bank_node.families.scorers import AllAnswers, scorer_of, told_at
+from bank_node.family.objective import RESPONSES
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
+from bank_node.partners.sessions import PartnerSessions, Progress
 from bank_node.scoring.met import Met
-from bank_node.scoring.rows import source_of
-from bank_node.standing import Progress, Standing
+from bank_node.settings.config import BankConfig
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, RefusedError, TransportError, UsageError
+from protocol.files import writing_whole
 from protocol.messages import F64, I64
-from protocol.node.files import writing_whole
 from protocol.role import Exchange, drive
 from protocol.table import Column, Table, read_table
 
@@ -133,8 +133,8 @@ def score(
     places: dict[str, I64] = {}
     told = {p: scorer.absent(p, table.rows) for p in model.parties if p in without}
     if asked:
-        standing = Standing(config, table, exchange, progress)
-        alignments, answers = answers_of(folder, standing, asked, standing.align)
+        sessions = PartnerSessions(config, table, exchange, progress)
+        alignments, answers = answers_of(folder, sessions, asked, sessions.align)
         places = {p: a.positions for p, a in alignments.items()}
         told |= told_at(answers, places)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
@@ -146,20 +146,20 @@ def score(
 
 
 def answers_of(
-    folder: ModelFolder, standing: Standing, asked: Sequence[str], align: Align
+    folder: ModelFolder, sessions: PartnerSessions, asked: Sequence[str], align: Align
 ) -> tuple[dict[str, BankAlignment], AllAnswers]:
     """The rows aligned with the partners asked, and what these answer.
 
     Raises: FedwarnError of a partner that cannot be asked.
     """
     with absence_offered(folder.masked):
-        standing.agree(asked, job="", pools=folder.about.pool)
+        sessions.agree(asked, job="", pools=folder.about.pool)
         for partner in asked:
-            folder.require_contract(partner, standing.contracts[partner])
+            folder.require_contract(partner, sessions.contracts[partner])
         alignments = align(asked)
         script = scorer_of(folder.model).ask(folder.about.pool, alignments, folder.masked)
-        answers = drive(script, standing.exchange)
-    standing.part(asked, job="", pools=folder.about.pool)
+        answers = drive(script, sessions.exchange)
+    sessions.part(asked, job="", pools=folder.about.pool)
     return alignments, answers
 
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from bank_node.algorithms.scorers import AllAnswers, Part, scorer_of, told_at
-from bank_node.algorithms.scoring import Told
-from bank_node.config import BankConfig
+from bank_node.data.rows import PART, Rows
+from bank_node.decisions.watch_list import WatchList
+from bank_node.families.scorers import AllAnswers, Part, scorer_of, told_at
 from bank_node.models.folder import ModelFolder
 from bank_node.models.linear import together
+from bank_node.partners.sessions import PartnerSessions, Progress
 from bank_node.scoring.met import Met
-from bank_node.scoring.rows import PART, Rows
 from bank_node.scoring.scoring import answers_of, parties_used, partners_asked, scored_of
-from bank_node.standing import Progress, Standing
-from bank_node.watching.watch_list import WatchList
+from bank_node.settings.config import BankConfig
+from bank_node.trees.scorer import Told
 from protocol.algorithms.alignment import BankAlignment
+from protocol.files import writing_whole
 from protocol.messages import I64
-from protocol.node.files import writing_whole
 from protocol.role import Exchange
 from protocol.table import Table
 
@@ -44,8 +44,8 @@ def score_rows(
     alignments: dict[str, BankAlignment] = {}
     answers: AllAnswers = {}
     if asked:
-        standing = Standing(config, Table(config.party, [], ()), exchange, progress)
-        alignments, answers = answers_of(folder, standing, asked, partial(standing.align_rows, rows=rows))
+        sessions = PartnerSessions(config, Table(config.party, [], ()), exchange, progress)
+        alignments, answers = answers_of(folder, sessions, asked, partial(sessions.align_rows, rows=rows))
     nowhere = np.full(PART, -1, dtype=np.int64)
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")

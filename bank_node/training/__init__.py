@@ -1,1 +1,1 @@
-"""Training: which rows, which columns, and every rung of the ladder under every model."""
+"""A run: party sets, folds, journal and resume."""

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting_task import Boosted, Task
-from bank_node.algorithms.glm_task import FittedGlm
-from bank_node.algorithms.objective import RESPONSES
-from bank_node.algorithms.partner_view import SPECIAL, UNTOLD, PartnerView
-from bank_node.algorithms.scoring import Told, absent, margins
-from bank_node.training.parts import Parts
+from bank_node.data.parts import Parts
+from bank_node.family.objective import RESPONSES
+from bank_node.linear.task import FittedGlm
+from bank_node.partners.partner_view import SPECIAL, UNTOLD, PartnerView
+from bank_node.trees.scorer import Told, absent, margins
+from bank_node.trees.task import Boosted, Task
 from protocol.algorithms.boosting import Split
 from protocol.messages import F64, I64
 from protocol.table import Table

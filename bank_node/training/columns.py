@@ -8,19 +8,20 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting_task import BankColumns
-from bank_node.algorithms.glm_view import DesignView
-from bank_node.algorithms.partner_view import PartnerView
-from bank_node.standing import Standing, load_known, save_known
+from bank_node.family.bank_columns import BankColumns
+from bank_node.linear.view import DesignView
+from bank_node.partners.known_splits import load_known, save_known
+from bank_node.partners.partner_view import PartnerView
+from bank_node.partners.sessions import PartnerSessions
 from bank_node.training.training import Training
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.dropping import why_dropped
 from protocol.draws import draw
 from protocol.errors import DataError
+from protocol.files import file_named
 from protocol.job.ladder import Rung
 from protocol.job.workload import workload
-from protocol.node.files import file_named
 from protocol.table import Table
 
 _LOG = logging.getLogger(__name__)
@@ -31,11 +32,13 @@ def open_views(training: Training, folder: Path) -> None:
     """A view of every partner for every way of binning. What was known when the job began is what it begins with."""
     for partner, alignment in training.alignments.items():
         for cutting in workload(training.job, partner).cuttings:
-            training.views[partner, cutting] = _view(training.standing, partner, alignment, cutting, folder)
+            training.views[partner, cutting] = _view(training.sessions, partner, alignment, cutting, folder)
 
 
-def _view(standing: Standing, partner: str, alignment: BankAlignment, cutting: Cutting, folder: Path) -> PartnerView:
-    view = standing.view(partner, alignment, cutting)
+def _view(
+    sessions: PartnerSessions, partner: str, alignment: BankAlignment, cutting: Cutting, folder: Path
+) -> PartnerView:
+    view = sessions.view(partner, alignment, cutting)
     at_start = file_named(folder, view.layout, ".npz", partner)
     if not at_start.exists():
         save_known(at_start, view.known)

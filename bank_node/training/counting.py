@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import msgspec
 
-from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner, tell_values
-from bank_node.evaluation.facts import BinTable
-from bank_node.outcome.bin_tables import ivs_of, tables_of_bank, tables_of_partner
+from bank_node.linear.woe import count_partners, evidence_of_bank, evidence_of_partner, tell_values
+from bank_node.record.facts import BinTable
 from bank_node.training.columns import own_columns
 from bank_node.training.model import open_model
+from bank_node.training.outcome.bin_tables import ivs_of, tables_of_bank, tables_of_partner
 from bank_node.training.training import Training
 from protocol.algorithms.binning import Cutting
 from protocol.messages import I64
@@ -30,7 +30,7 @@ def bin_tables(training: Training) -> Script[dict[str, list[BinTable]]]:
     found = {v.name: evidence_of_partner(v, counts[v.name], train, label > 0) for v in views}
     theirs = {v.name: tables_of_partner(v, found[v.name], binning) for v in views}
     values = {v.name: ivs_of(v, found[v.name], binning) for v in views}
-    yield from tell_values(views, values, {v.name: training.standing.contracts[v.name].max_iv_decimals for v in views})
+    yield from tell_values(views, values, {v.name: training.sessions.contracts[v.name].max_iv_decimals for v in views})
     return own | theirs
 
 

@@ -7,13 +7,13 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from bank_node.algorithms.boosting_task import BankColumns
-from bank_node.algorithms.glm import fit_glm
-from bank_node.algorithms.glm_task import GlmTask
-from bank_node.algorithms.masks import agree_on_masks
-from bank_node.algorithms.objective import RESPONSES
-from bank_node.algorithms.selection import Columns, choose
-from bank_node.timing import Stopwatch
+from bank_node.family.bank_columns import BankColumns
+from bank_node.family.objective import RESPONSES
+from bank_node.linear.fit import fit_glm
+from bank_node.linear.selection import Columns, choose
+from bank_node.linear.task import GlmTask
+from bank_node.partners.masks import agree_on_masks
+from bank_node.settings.timing import Stopwatch
 from bank_node.training.absences import absences_of_glm
 from bank_node.training.columns import in_rung, own_columns
 from bank_node.training.counting import counts_of
@@ -52,13 +52,13 @@ def encode(under: Under, params: GlmParams, clock: Stopwatch) -> Encoded:
     views = {}
     with clock("hint"):
         for partner, alignment in training.alignments.items():
-            view, least = training.views[partner, under.cutting], training.standing.contracts[partner].min_glm_columns
+            view, least = training.views[partner, under.cutting], training.sessions.contracts[partner].min_glm_columns
             columns, absent = design_of(view, training.table, params, train, counts.get(partner), least, picking)
             asked = Design(
                 layout=view.layout, job=training.job.sha256, run=training.runs[partner], model=under.number,
                 columns=columns,
             )  # fmt: skip
-            views[partner] = open_design(training.standing, view, alignment, asked, absent)
+            views[partner] = open_design(training.sessions, view, alignment, asked, absent)
     return Encoded(own, views, mine.names, _checks(under, params, mine, counts, picking))
 
 
@@ -117,7 +117,7 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
         progress=under.progress(rung),
         offset=offset_of(params, table),
         clock=clock,
-        shared=training.standing.config.alignment == "shared",
+        shared=training.sessions.config.alignment == "shared",
         masks=_masks(under, rung),
         subject=training.subject,
     )
@@ -132,8 +132,8 @@ def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: 
 def _masks(under: Under, rung: Rung) -> str:
     """Masks of the rung's partners, agreed on once a job; "" where there is nobody to hide among, or nobody asks."""
     training, partners = under.training, tuple(sorted(rung.partners))
-    asked = any(training.standing.contracts[p].masked_scores for p in partners)
-    if len(partners) < FEWEST or not asked or training.standing.config.alignment != "shared":
+    asked = any(training.sessions.contracts[p].masked_scores for p in partners)
+    if len(partners) < FEWEST or not asked or training.sessions.config.alignment != "shared":
         return ""
     if partners not in training.masks:
         alignments = {p: training.alignments[p].alignment for p in partners}

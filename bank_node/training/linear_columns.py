@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting_task import BankColumns
-from bank_node.algorithms.glm_view import DesignView, OwnDesign
-from bank_node.algorithms.merging import joined_bins
-from bank_node.algorithms.partner_view import PartnerView
-from bank_node.algorithms.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
-from bank_node.evaluation.stability import index_of_counts
-from bank_node.outcome.bin_tables import name_of
-from bank_node.standing import Standing
+from bank_node.family.bank_columns import BankColumns
+from bank_node.linear.coarse_classing import joined_bins
+from bank_node.linear.view import DesignView, OwnDesign
+from bank_node.linear.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
+from bank_node.metrics.stability import index_of_counts
+from bank_node.partners.partner_view import PartnerView
+from bank_node.partners.sessions import PartnerSessions
+from bank_node.training.outcome.bin_tables import name_of
 from bank_node.training.preparing import (
     AS_USUAL,
     Preparing,
@@ -196,11 +196,11 @@ def design_of(
 
 
 def open_design(
-    standing: Standing, view: PartnerView, alignment: BankAlignment, asked: Design, absent: I64
+    sessions: PartnerSessions, view: PartnerView, alignment: BankAlignment, asked: Design, absent: I64
 ) -> DesignView:
     """Lay a design out at the partner; its hint is asked for only if none is kept."""
     columns = asked.columns
-    design, kit = standing.design(view.name, asked, alignment.rows)
+    design, kit = sessions.design(view.name, asked, alignment.rows)
     return DesignView(
         name=view.name,
         design=design,
@@ -209,9 +209,9 @@ def open_design(
         not_held=absent,
         positions=alignment.positions,
         rows=alignment.rows,
-        decimals=standing.contracts[view.name].score_decimals,
+        decimals=sessions.contracts[view.name].score_decimals,
         kit=kit,
-        least=standing.contracts[view.name].min_glm_columns,
+        least=sessions.contracts[view.name].min_glm_columns,
         keys=alignment.row_keys,
     )
 

@@ -1,9 +1,9 @@
 """The bank's own table, as its settings and the job have it."""
 
-from bank_node.algorithms.objective import require_labels
-from bank_node.config import BankConfig
+from bank_node.family.objective import require_labels
 from bank_node.models.offset import Offset, require_offset
-from bank_node.outcome.early_warning import require_windows
+from bank_node.settings.config import BankConfig
+from bank_node.training.outcome.watched_rows import require_windows
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import UsageError
 from protocol.job import GlmModel, Job

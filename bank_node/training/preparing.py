@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting_task import BankColumns
-from bank_node.algorithms.partner_view import PartnerView
+from bank_node.family.bank_columns import BankColumns
 from bank_node.models.linear import OwnTerm
+from bank_node.partners.partner_view import PartnerView
 from protocol.algorithms.binning import CategoryRule, ColumnShape, Rule
 from protocol.algorithms.glm import VALUE, mean_and_deviation
 from protocol.algorithms.preparing import columns_of_levels, fit_prepared, level_of_bins, require_kind

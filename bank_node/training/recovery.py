@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bank_node.config import BankConfig
-from bank_node.standing.books import bank_books
+from bank_node.partners.books import bank_books
+from bank_node.settings.config import BankConfig
 from bank_node.training.run_keys import erase_all_masters
 from protocol.ledger.ledger import read_ledger
 from protocol.ledger.receipts import intact_receipt

@@ -3,30 +3,31 @@
 from collections.abc import Callable
 from functools import partial
 
-from bank_node.config import BankConfig
-from bank_node.standing import Standing, load_known, save_known
-from bank_node.timing import Stopwatch
+from bank_node.data.parts import assign_parts
+from bank_node.decisions.banding import require_bandable
+from bank_node.metrics.fold_assignment import assign_folds
+from bank_node.partners.known_splits import load_known, save_known
+from bank_node.partners.sessions import PartnerSessions
+from bank_node.settings.config import BankConfig
+from bank_node.settings.timing import Stopwatch
 from bank_node.training.columns import open_views, say_dropped
 from bank_node.training.counting import bin_tables
-from bank_node.training.folds import assign_folds
 from bank_node.training.journal import Journal
 from bank_node.training.linear import encode, fit_rung
 from bank_node.training.model import Progress, Under, open_model, open_run
-from bank_node.training.parts import assign_parts
 from bank_node.training.planned import steps_within
 from bank_node.training.run_keys import erase_old_masters, run_master
 from bank_node.training.tally import Tally
 from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import train_rung
-from bank_node.watching.banding import require_bandable
 from protocol.algorithms.alignment import BankAlignment
 from protocol.contract import Contract
 from protocol.errors import DataError, UsageError
+from protocol.files import own_folder
 from protocol.he.streams import derive, digest
 from protocol.job import BoostingModel, Job, linear_params
 from protocol.job.ladder import Rung, rungs
 from protocol.messages import encoded_size
-from protocol.node.files import own_folder
 from protocol.role import Exchange, Replies, Requests, drive
 from protocol.table import Table
 
@@ -46,19 +47,19 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     own_folder(config.state)
     erase_old_masters(config)
     observed = _observed(exchange, tally)
-    standing = Standing(config, table, observed, progress)
+    sessions = PartnerSessions(config, table, observed, progress)
     with clock("align"):
-        standing.agree(partners, job.sha256)
-        steps = steps_within(job, standing.contracts)
-        alignments = standing.align(partners)
+        sessions.agree(partners, job.sha256)
+        steps = steps_within(job, sessions.contracts)
+        alignments = sessions.align(partners)
     for partner, alignment in alignments.items():
-        _require_overlap(partner, alignment, standing.contracts[partner], bool(job.boosting_models))
-    training = Training(job, table, parts, standing, alignments, steps)
+        _require_overlap(partner, alignment, sessions.contracts[partner], bool(job.boosting_models))
+    training = Training(job, table, parts, sessions, alignments, steps)
     if job.split.folds:
         training.folds = assign_folds(job.split, table, parts == "train", job.task)
     say_dropped(training)
     _grow_ladder(training, ladder, exchange, tally, clock, progress)
-    standing.part(partners, job.sha256)
+    sessions.part(partners, job.sha256)
     return training
 
 
@@ -75,9 +76,9 @@ def _grow_ladder(
     training: Training, ladder: list[Rung], exchange: Exchange, tally: Tally, clock: Stopwatch, progress: Progress
 ) -> None:
     """Every rung under every model, through the journal. The placebo is of the first model alone."""
-    job, folder = training.job, own_folder(training.standing.config.state / "journals" / _journal_name(training))
-    master = run_master(training.standing.config, folder, job.sha256)
-    training.standing.seal_under(master)
+    job, folder = training.job, own_folder(training.sessions.config.state / "journals" / _journal_name(training))
+    master = run_master(training.sessions.config, folder, job.sha256)
+    training.sessions.seal_under(master)
     with clock("hint"):
         open_views(training, folder)
     journal = Journal(folder / "replies", exchange, tally.observe)
@@ -110,14 +111,14 @@ def _trainer(under: Under, clock: Stopwatch) -> Callable[[Rung, Stopwatch], Trai
 def _keep_known(training: Training) -> None:
     """What was learnt of the partners' thresholds, for jobs to come."""
     for view in training.views.values():
-        path = training.standing.known_file(view.layout)
+        path = training.sessions.known_file(view.layout)
         save_known(path, view.known.with_all_of(load_known(path, view.known.rows)))
 
 
 def _journal_name(training: Training) -> str:
     """One journal a job and set of alignments."""
     names = [training.alignments[p].alignment.encode() for p in sorted(training.alignments)]
-    return digest(training.job.sha256.encode(), training.standing.config.engine.encode(), *names).hex()
+    return digest(training.job.sha256.encode(), training.sessions.config.engine.encode(), *names).hex()
 
 
 def _observed(exchange: Exchange, tally: Tally) -> Exchange:

@@ -5,10 +5,10 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from bank_node.config import BankConfig
+from bank_node.settings.config import BankConfig
 from protocol.errors import RefusedError
+from protocol.files import write_whole
 from protocol.he.streams import fresh_key
-from protocol.node.files import write_whole
 from protocol.node.keys import AUDIT_DAYS, KeyErasedError, keeper_of
 
 _FILE: Final = "master"

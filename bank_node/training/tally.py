@@ -1,6 +1,6 @@
 """What passed between the parties while one rung was trained, added up by kind, for the report."""
 
-from bank_node.evaluation.facts import DisclosureRow
+from bank_node.record.facts import DisclosureRow
 from protocol.messages import Disclosure, Message
 
 

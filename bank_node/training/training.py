@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bank_node.algorithms.boosting_task import BankColumns, Boosted
-from bank_node.algorithms.glm_task import FittedGlm
-from bank_node.algorithms.partner_view import PartnerView
-from bank_node.evaluation.facts import BinTable, DisclosureRow
-from bank_node.standing import Standing
+from bank_node.data.parts import Parts
+from bank_node.family.bank_columns import BankColumns
+from bank_node.linear.task import FittedGlm
+from bank_node.partners.partner_view import PartnerView
+from bank_node.partners.sessions import PartnerSessions
+from bank_node.record.facts import BinTable, DisclosureRow
 from bank_node.training.linear_columns import Encoded
-from bank_node.training.parts import Parts
+from bank_node.trees.task import Boosted
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.boosting import Kept, Opened
@@ -61,7 +62,7 @@ class Training:
     job: Job
     table: Table
     parts: Parts
-    standing: Standing
+    sessions: PartnerSessions
     alignments: dict[str, BankAlignment]
     steps: int
     rungs: list[TrainedRung] = field(default_factory=list)

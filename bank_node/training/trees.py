@@ -5,14 +5,14 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from bank_node.algorithms.boosting import boost
-from bank_node.algorithms.boosting_task import Task
-from bank_node.algorithms.objective import objective_of
-from bank_node.timing import Stopwatch
+from bank_node.family.objective import objective_of
+from bank_node.settings.timing import Stopwatch
 from bank_node.training.absences import absence_scores
 from bank_node.training.columns import in_rung, own_columns
 from bank_node.training.model import Under
 from bank_node.training.training import TrainedRung
+from bank_node.trees.boosting import boost
+from bank_node.trees.task import Task
 from protocol.algorithms.parameters import BoostingParams
 from protocol.he.streams import digest
 from protocol.job.ladder import Rung
@@ -64,10 +64,10 @@ def _task(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) ->
     training, job, table = under.training, under.training.job, under.training.table
     assert table.label is not None
     weights = np.ones(table.rows) if table.weight is None else table.weight
-    contracts = [training.standing.contracts[p] for p in rung.partners]
+    contracts = [training.sessions.contracts[p] for p in rung.partners]
     return Task(
         label=training.label("sums", under.number, rung),
-        bank=training.standing.config.party,
+        bank=training.sessions.config.party,
         objective=objective_of(params, table.label, weights),
         train=training.parts == "train",
         validation=training.parts == "validation",

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from bank_node.evaluation.metrics import Ranking, evaluate
+from bank_node.metrics.ranking import Ranking, evaluate
 from experiments.laboratory import Laboratory
 from protocol.algorithms.boosting import NodeSplitQuery
 from protocol.draws import draw

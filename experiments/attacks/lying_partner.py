@@ -9,12 +9,12 @@ from unittest import mock
 import msgspec
 import numpy as np
 
-import bank_node.algorithms.alignment as bank_alignment
-import bank_node.algorithms.boosting_level as bank_level
-import bank_node.algorithms.glm_scores as bank_scores
-from bank_node.algorithms.growing import Workspace
-from bank_node.algorithms.partner_view import PartnerView
-from bank_node.algorithms.tree_node import Node
+import bank_node.linear.partial_scores as bank_scores
+import bank_node.partners.alignment as bank_alignment
+import bank_node.trees.level as bank_level
+from bank_node.partners.partner_view import PartnerView
+from bank_node.trees.tree_builder import TreeBuilder
+from bank_node.trees.tree_node import Node
 from experiments.attacks.scene import Scene
 from protocol.algorithms.alignment import Aligned
 from protocol.algorithms.boosting import Sums
@@ -56,9 +56,9 @@ def _other_name(reply: Message) -> Message:
     return msgspec.structs.replace(reply, alignment="0" * 64)
 
 
-def _keep_unchecked(work: Workspace, view: PartnerView, node: Node, sums: I64) -> None:
+def _keep_unchecked(builder: TreeBuilder, view: PartnerView, node: Node, sums: I64) -> None:
     node.sums[view.name] = sums
-    node.not_held[view.name] = work.values[node.fit[view.positions[node.fit] < 0]].sum(axis=0)
+    node.not_held[view.name] = builder.values[node.fit[view.positions[node.fit] < 0]].sum(axis=0)
 
 
 FALSEHOODS: Final[tuple[Falsehood, ...]] = (

@@ -16,22 +16,22 @@ from typing import Any, Final
 import duckdb
 import tomli_w
 
-from bank_node.config import BankConfig
-from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
+from bank_node.node.node import BankNode
 from bank_node.scoring.scoring import read_rows
-from experiments.running.prepare import write_demo
+from bank_node.settings.config import BankConfig
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.prepare import write_demo
 from partner_node.config import PartnerConfig
 from partner_node.config import load_config as load_partner
 from partner_node.node.node import PartnerNode
 from partner_node.node.service import PartnerService
 from protocol.errors import DataError, FedwarnError, UsageError
+from protocol.files import folder_name
 from protocol.job import Job, load_job
 from protocol.job.ladder import folder_of
 from protocol.job.workload import workload
 from protocol.messages import Malformed, Message, decode, encode
-from protocol.node.files import folder_name
 from protocol.transport.in_process import InProcess
 from protocol.wire.envelope import Envelope
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.evaluation.metrics import Ranking, evaluate
+from bank_node.metrics.ranking import Ranking, evaluate
 from experiments.benchmarks.tree import CSX, joined, scenario_columns, xgboost_model
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.parameters import BoostingParams

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bank_node.algorithms.alignment import align
+from bank_node.partners.alignment import align
 from partner_node.algorithms.alignment import AlignmentAnswerer
 from protocol.algorithms import group
 from protocol.algorithms.alignment import PartnerAlignment, Setting

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bank_node.evaluation.facts import read_facts
+from bank_node.record.facts import read_facts
 from experiments.benchmarks.jobs import random_job
-from experiments.running.launch import train_between_processes
-from experiments.running.prepare import prepare, write_parties
+from experiments.run.launch import train_between_processes
+from experiments.run.prepare import prepare, write_parties
 
 LIMIT_MIB: Final = 4096
 

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import duckdb
 
-from bank_node.config import load_config as load_bank
+from bank_node.data.rows import open_rows
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
+from bank_node.node.node import BankNode
+from bank_node.settings.config import load_config as load_bank
 from experiments.benchmarks.jobs import random_job
-from experiments.running.launch import peak_rss_mib, train_in_process
-from experiments.running.prepare import prepare, write_parties
+from experiments.run.launch import peak_rss_mib, train_in_process
+from experiments.run.prepare import prepare, write_parties
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.transport.in_process import InProcess

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bank_node.training.parts import assign_parts
+from bank_node.data.parts import assign_parts
 from experiments.attacks.known_labels import Overheard, known_labels
 from experiments.benchmarks.accuracy import metrics_of, positions_of
 from experiments.benchmarks.tree import CSX, scenario_columns

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.training.parts import assign_parts
+from bank_node.data.parts import assign_parts
 from experiments.benchmarks.accuracy import metrics_of, positions_of, with_gaps
 from experiments.benchmarks.tree import joined, scenario_columns, xgboost_model
 from experiments.laboratory import OPEN, Laboratory

@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bank_node.evaluation.facts import read_facts
+from bank_node.record.facts import read_facts
 from experiments.benchmarks.jobs import csx_job
-from experiments.running.launch import train_between_processes, train_in_process
-from experiments.running.prepare import prepare, write_parties
+from experiments.run.launch import train_between_processes, train_in_process
+from experiments.run.prepare import prepare, write_parties
 
 _APART = ("total", "align", "hint")
 _RUNG = "all"

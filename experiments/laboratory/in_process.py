@@ -15,15 +15,15 @@ from bank_node.api.booster import FederatedBooster
 from bank_node.api.federation import Federation, ledger_of
 from bank_node.api.listing import Listing
 from bank_node.api.rows import Rows, write_rows
-from bank_node.config import BankConfig
-from bank_node.node import BankNode
-from bank_node.standing import Progress
+from bank_node.node.node import BankNode
+from bank_node.partners.sessions import Progress
+from bank_node.settings.config import BankConfig
 from partner_node.config import PartnerConfig
 from partner_node.node.service import PartnerService
 from partner_node.policy.approving import approve
 from protocol.errors import UsageError
+from protocol.files import folder_name, own_folder
 from protocol.job import Job, load_job
-from protocol.node.files import folder_name, own_folder
 from protocol.settings import check_settings
 from protocol.table.one_file import kind_of
 from protocol.transport.in_process import InProcess

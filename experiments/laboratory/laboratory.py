@@ -14,10 +14,11 @@ from secrets import token_bytes
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.algorithms.boosting import boost
-from bank_node.algorithms.boosting_task import BankColumns, Boosted, Task
-from bank_node.algorithms.objective import objective_of
-from bank_node.algorithms.partner_view import KnownSplits, PartnerView
+from bank_node.family.bank_columns import BankColumns
+from bank_node.family.objective import objective_of
+from bank_node.partners.partner_view import KnownSplits, PartnerView
+from bank_node.trees.boosting import boost
+from bank_node.trees.task import Boosted, Task
 from partner_node.algorithms.binning import bin_table
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
 from partner_node.algorithms.sealing import sealer_of

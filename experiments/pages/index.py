@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bank_node.evaluation.document import REPORT_FILE, Report, Verdict
-from bank_node.evaluation.facts import Text
-from bank_node.evaluation.messages import say
-from bank_node.evaluation.report import PAGE_FILE, read_report
-from bank_node.evaluation.wording import signed
+from bank_node.record.facts import Text
+from bank_node.record.messages import say
+from bank_node.report.document import REPORT_FILE, Report, Verdict
+from bank_node.report.report import PAGE_FILE, read_report
+from bank_node.report.wording import signed
 from experiments.pages.render import fullest, render
-from experiments.sweeps.document import SWEEP_FILE, read_sweep
-from experiments.value.document import VALUE_FILE, read_value
+from experiments.studies.sweep.document import SWEEP_FILE, read_sweep
+from experiments.studies.value.document import VALUE_FILE, read_value
 from protocol.errors import UsageError
 from protocol.node.command import TALK
 

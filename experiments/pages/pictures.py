@@ -3,12 +3,12 @@
 from statistics import fmean
 from typing import Any
 
-from bank_node.evaluation.document import Report, Rung
-from bank_node.evaluation.drawing import COLOURS, GREY, INK, WIDE, lines_of, picture, tick
-from bank_node.evaluation.messages import say
-from experiments.sweeps.document import SweepResult
-from experiments.sweeps.point import Point
-from experiments.value.document import Value
+from bank_node.record.messages import say
+from bank_node.report.document import Report, Rung
+from bank_node.report.plots.drawing import COLOURS, GREY, INK, WIDE, lines_of, picture, tick
+from experiments.studies.sweep.document import SweepResult
+from experiments.studies.sweep.point import Point
+from experiments.studies.value.document import Value
 
 _A_ROW = 3
 _LETTERS = 36

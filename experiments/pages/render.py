@@ -8,19 +8,18 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-import bank_node.evaluation
-from bank_node.evaluation.document import Report
-from bank_node.evaluation.document import Rung as ReportRung
-from bank_node.evaluation.facts import Text
-from bank_node.evaluation.measures import sensitive_metric
-from bank_node.evaluation.messages import say
-from bank_node.evaluation.templates import environment
-from bank_node.evaluation.wording import signed
+from bank_node.metrics.measures import sensitive_metric
+from bank_node.record.facts import Text
+from bank_node.record.messages import say
+from bank_node.report.document import Report
+from bank_node.report.document import Rung as ReportRung
+from bank_node.report.page.templates import environment
+from bank_node.report.wording import signed
 from experiments.pages.pictures import compare_plot, frontier_plot, multiples, shapley_plot
-from experiments.sweeps.document import Run, Rung, SweepResult
-from experiments.sweeps.point import Point
-from experiments.value.card import Card
-from experiments.value.document import METRICS, Value
+from experiments.studies.sweep.document import Run, Rung, SweepResult
+from experiments.studies.sweep.point import Point
+from experiments.studies.value.card import Card
+from experiments.studies.value.document import METRICS, Value
 
 _WHOLE = 1000
 """Amounts of money from here on are told without their hundredths."""
@@ -133,7 +132,7 @@ def _means(done: list[tuple[Run, Rung]], axis: str, values: list[str]) -> list[d
 
 def render(template: str, **values: Any) -> str:
     """A template of this folder with its values, title and kicker among them."""
-    style = files(bank_node.evaluation).joinpath("report.css").read_text(encoding="utf-8")
+    style = files("bank_node.report.page").joinpath("report.css").read_text(encoding="utf-8")
     return _environment().get_template(template).render(style=Markup(style), **values)
 
 

@@ -12,10 +12,10 @@ from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState
 from partner_node.algorithms.masks import Masks
 from partner_node.columns_shown import require_shown
-from partner_node.kept.pools import changed_table
-from partner_node.kept.terms import KeptTerms
 from partner_node.policy.budgets import Asked, Run
 from partner_node.policy.readable import Bits, release_bits
+from partner_node.store.pools import changed_table
+from partner_node.store.terms import KeptTerms
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (

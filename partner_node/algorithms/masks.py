@@ -27,11 +27,11 @@ from protocol.algorithms.masks import (
     to_sign,
 )
 from protocol.errors import IntegrityError, PeerError
+from protocol.files import file_named, write_whole
 from protocol.he.streams import digest
 from protocol.identity import TlsMaterial
 from protocol.identity.signatures import require_signed, signature_of
 from protocol.messages import I64, U64
-from protocol.node.files import file_named, write_whole
 
 _SAME: Final = "run the same version on all nodes"
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from partner_node.algorithms.boosting import KeptHandle
 from partner_node.algorithms.information import Information
-from partner_node.kept.pools import changed_table
 from partner_node.policy.budgets import Budgets
+from partner_node.store.pools import changed_table
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule, shape_of
 from protocol.algorithms.boosting import Split, SplitBits
 from protocol.algorithms.scoring import ScoringBits

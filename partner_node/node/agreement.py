@@ -4,18 +4,18 @@ from pathlib import Path
 
 import msgspec
 
-from partner_node.kept.pools import under_another_contract
 from partner_node.node.holdings import Holdings
 from partner_node.policy.opening import erase_old_epochs
 from partner_node.policy.policy import CLAUSE, Approval, not_in_force
+from partner_node.store.pools import under_another_contract
 from protocol.algorithms import agreement
 from protocol.algorithms.runs import RunOpened, RunOpening
 from protocol.contract import Contract, refuse
 from protocol.errors import PeerError, RefusedError
+from protocol.files import write_whole
 from protocol.he.streams import derive, digest, fresh_key
 from protocol.job.workload import Workload
 from protocol.node.books import later
-from protocol.node.files import write_whole
 
 
 class Agreed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.node.holdings import Holdings
 from protocol.algorithms import alignment
 from protocol.algorithms.alignment import PartnerAlignment
-from protocol.node.files import file_named
+from protocol.files import file_named
 
 
 class Alignments:

@@ -6,9 +6,9 @@ import msgspec
 
 from partner_node.algorithms.binning import BinnedTable, bin_table
 from partner_node.config import PartnerConfig
-from partner_node.kept.bins import kept_bins
 from partner_node.node.agreement import Agreement
 from partner_node.node.holdings import Holdings
+from partner_node.store.bins import kept_bins
 from protocol.algorithms.binning import Cutting
 from protocol.contract import Contract
 from protocol.errors import DataError

@@ -21,8 +21,8 @@ import numpy as np
 
 from partner_node.algorithms.alignment import AlignmentState
 from partner_node.config import PartnerConfig, load_config
-from partner_node.kept.cache import Cache
 from partner_node.node.service import PartnerService
+from partner_node.store.cache import Cache
 from protocol.errors import FedwarnError
 from protocol.wire.envelope import Envelope, Mark
 from protocol.wire.session import refused

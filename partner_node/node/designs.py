@@ -9,21 +9,21 @@ import numpy as np
 from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer, Planned, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks
-from partner_node.kept.pools import SCHEMA, Pool
-from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from partner_node.node.layouts import Layouts
 from partner_node.policy.budgets import Run
+from partner_node.store.pools import SCHEMA, Pool
+from partner_node.store.terms import KeptTerms
 from protocol.algorithms import glm
 from protocol.algorithms.preparing import Encoding
 from protocol.errors import IntegrityError
+from protocol.files import file_named, write_whole
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import integer_evaluator
 from protocol.he.parameters import INTEGERS
 from protocol.he.streams import fresh_key
-from protocol.node.files import file_named, write_whole
 
 
 class KeptDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

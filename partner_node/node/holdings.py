@@ -10,17 +10,17 @@ from typing import Final
 from partner_node.algorithms.binning import require_named, require_ordered, require_preparable
 from partner_node.algorithms.masks import Masks
 from partner_node.config import PartnerConfig
-from partner_node.kept.cache import Cache
-from partner_node.kept.pools import Pools
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import APPROVALS, Approvals
+from partner_node.store.cache import Cache
+from partner_node.store.pools import Pools
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
+from protocol.files import kept_key, own_folder
 from protocol.he.engines import require
 from protocol.he.streams import derive, digest
 from protocol.identity import load_identity
-from protocol.node.files import kept_key, own_folder
 from protocol.table import Table, read_table
 
 LOG: Final = logging.getLogger(__name__)

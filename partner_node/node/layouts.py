@@ -11,22 +11,22 @@ import numpy as np
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.sealing import sealer_of
 from partner_node.algorithms.woe import count_bins
-from partner_node.kept.pools import SCHEMA, Pool
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.bins import Bins
 from partner_node.node.holdings import Holdings
 from partner_node.policy.budgets import Run
+from partner_node.store.pools import SCHEMA, Pool
 from protocol.algorithms import binning, boosting
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.woe import BinCounts, BinCountsQuery, InformationValues, Noted
 from protocol.contract import Contract, refuse
 from protocol.errors import ALIGN_ANEW, IntegrityError
+from protocol.files import file_named, own_folder, write_whole
 from protocol.he.blind.public import public_seed
 from protocol.he.engines import evaluator
 from protocol.he.streams import fresh_key
 from protocol.messages import Message
-from protocol.node.files import file_named, own_folder, write_whole
 
 
 class Layouts:

@@ -12,21 +12,21 @@ import msgspec
 from partner_node.algorithms.alignment import AlignmentState
 from partner_node.algorithms.checkup import CHECKUP, BankSeen, CheckupAnswerer, schema_digest
 from partner_node.config import PartnerConfig
-from partner_node.kept.cache import Cache
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.designs import Designs
 from partner_node.node.holdings import masks_of, open_holdings
 from partner_node.node.layouts import Layouts
 from partner_node.node.scores import Scores
+from partner_node.store.cache import Cache
 from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm
 from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
 from protocol.algorithms.runs import RunOpening
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.woe import BinCountsQuery, InformationValues
 from protocol.errors import PeerError
+from protocol.files import write_whole
 from protocol.messages import Message
-from protocol.node.files import write_whole
 from protocol.role import Answerer
 from protocol.table.notes import lines_of
 

@@ -3,11 +3,11 @@
 from partner_node.algorithms.glm import scores_of, values_of
 from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.scoring import ScoringAnswerer
-from partner_node.kept.terms import KeptTerms
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from partner_node.policy.readable import Bits, release_bits
+from partner_node.store.terms import KeptTerms
 from protocol.algorithms import glm
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.sealing import RowKeys, seal_scores

@@ -2,11 +2,11 @@
 
 from partner_node.algorithms.alignment import AlignmentState
 from partner_node.config import PartnerConfig
-from partner_node.kept.cache import Cache
 from partner_node.node.node import PartnerNode
+from partner_node.store.cache import Cache
+from protocol.files import machine_told, own_folder
 from protocol.ledger import Ledger
 from protocol.messages import Malformed, Message, most_bytes
-from protocol.node.files import machine_told, own_folder
 from protocol.wire.envelope import Envelope, Mark
 from protocol.wire.session import PartnerSessions
 

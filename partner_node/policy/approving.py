@@ -15,9 +15,9 @@ from partner_node.config import PartnerConfig
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import APPROVALS, Approval, Approvals, Listed, digest_of_names
 from protocol.errors import DataError, UsageError, nearest
+from protocol.files import own_folder
 from protocol.job import Job, load_job
 from protocol.job.workload import PlannedModel, workload
-from protocol.node.files import own_folder
 from protocol.table import describe
 
 DAYS: Final = 90

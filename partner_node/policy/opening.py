@@ -7,7 +7,7 @@ from pathlib import Path
 from partner_node.config import PartnerConfig
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.policy import APPROVALS, Approvals
-from protocol.node.files import kept_key, own_folder
+from protocol.files import kept_key, own_folder
 from protocol.node.keys import keeper_of
 
 

@@ -9,7 +9,7 @@
 Each party bins its own columns with the rules below, without labels. Ordinary bins come first, those of special values
 last among them; `missing` is the last row of a column that has missing values; `not_held` is no row of a partner's
 matrix, since the bank sums it over its own unmatched rows. Which of these fine bins go together in a scorecard the bank
-decides from exact counts (bank_node/algorithms/merging.py).
+decides from exact counts (bank_node/linear/coarse_classing.py).
 
 What each learns beyond the output: the bank, how many bins each column keeps, which columns are categorical,
 which have missing values and which a direction (not which: a column with one has its bins numbered so that risk must

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocol.errors import PeerError, UsageError
+from protocol.files import own_folder, write_whole
 from protocol.identity.certificates import DEMO, dns_label, is_demo, names_of, party_of, same_party
-from protocol.node.files import own_folder, write_whole
 
 CA_FILE: Final = "ca.pem"
 CA_KEY_FILE: Final = "ca.key"

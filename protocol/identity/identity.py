@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from protocol.errors import UsageError
+from protocol.files import own_folder, write_whole
 from protocol.identity.authority import CA_FILE, create_authority, pem_of, sign, subject
 from protocol.identity.certificates import (
     dns_label,
@@ -27,7 +28,6 @@ from protocol.identity.certificates import (
     refuse_expired,
     refuse_other,
 )
-from protocol.node.files import own_folder, write_whole
 
 CERT_FILE: Final = "cert.pem"
 KEY_FILE: Final = "key.pem"

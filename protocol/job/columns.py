@@ -1,19 +1,16 @@
 """Whose columns are whose: what a job says of columns, held against what the parties have."""
 
 import re
-from typing import TYPE_CHECKING
 
 from protocol.algorithms.binning import wrong_names
 from protocol.errors import nearest
 from protocol.job.data import ALL_COLUMNS
+from protocol.job.fields import JobFields
 from protocol.job.models import BoostingModel, GlmModel
 from protocol.settings.preparation import MOST_FREQUENT, REST, Preparation
 
-if TYPE_CHECKING:
-    from protocol.job.job import Job
 
-
-def require_columns(job: "Job") -> None:
+def require_columns(job: JobFields) -> None:
     """A column is one party's feature, once; and what splits figures up is not a partner's."""
     _require_label_alone(job)
     owner: dict[str, str] = {}
@@ -38,13 +35,13 @@ def require_columns(job: "Job") -> None:
             raise ValueError(f"report.segments has {column!r} twice")
 
 
-def _naming(job: "Job", name: str) -> tuple[str, ...]:
+def _naming(job: JobFields, name: str) -> tuple[str, ...]:
     """The columns by which a party's own table names its rows; all other names are free there, also the label's."""
     party = job.parties[name]
     return (*(party.id or job.data.id), *([party.as_of or job.data.as_of] if job.data.as_of else []))
 
 
-def _require_label_alone(job: "Job") -> None:
+def _require_label_alone(job: JobFields) -> None:
     """What is predicted is nothing else besides."""
     data, label = job.data, job.data.label
     others = {"weight": data.weight, "amount": data.amount, "time": data.time, "as_of": data.as_of}
@@ -54,7 +51,7 @@ def _require_label_alone(job: "Job") -> None:
             raise ValueError(f"column {label!r} is the label, and {key} too; name another")
 
 
-def require_grades(job: "Job") -> None:
+def require_grades(job: JobFields) -> None:
     """A column of grades is a column of some party."""
     given = [column for party in job.parties.values() for column in party.columns]
     for column in job.data.ordered:
@@ -62,7 +59,7 @@ def require_grades(job: "Job") -> None:
             raise ValueError(f"data.ordered names {column!r}, which is no party's column{nearest(column, given)}")
 
 
-def require_directions(job: "Job") -> None:
+def require_directions(job: JobFields) -> None:
     """Each party declares the directions of its own columns, and of no other's."""
     for name, party in job.parties.items():
         for column in party.monotone:
@@ -74,7 +71,7 @@ def require_directions(job: "Job") -> None:
             _require_own(job, job.bank, column, "monotone_constraints")
 
 
-def require_names(job: "Job") -> None:
+def require_names(job: JobFields) -> None:
     """Each party names its own columns, each by another name."""
     for name, party in job.parties.items():
         for column in party.names:
@@ -88,7 +85,7 @@ def require_names(job: "Job") -> None:
                 raise ValueError(f"tell_bins of {name} has {column!r}, which its names give no name")
 
 
-def require_interactions(job: "Job") -> None:
+def require_interactions(job: JobFields) -> None:
     """Groups name columns of the bank, or parties."""
     for model in job.boosting_models:
         for name in (name for group in model.params.interaction_constraints for name in group):
@@ -98,7 +95,7 @@ def require_interactions(job: "Job") -> None:
                 _require_own(job, job.bank, name, "interaction_constraints")
 
 
-def require_glm_columns(job: "Job") -> None:
+def require_glm_columns(job: JobFields) -> None:
     """The bank's columns by name, a partner's by number or the name that it tells: only it knows its own."""
     known = {name: set(party.names.values()) for name, party in job.parties.items()}
     for model in (m for m in job.models if not isinstance(m, BoostingModel)):
@@ -113,7 +110,7 @@ def require_glm_columns(job: "Job") -> None:
                     raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
 
 
-def require_preparation(job: "Job") -> None:
+def require_preparation(job: JobFields) -> None:
     """What is declared is of columns there are, and of a model that takes columns as numbers."""
     prepares = [name for name, party in job.parties.items() if party.prepare]
     said = job.preparation != Preparation()
@@ -128,7 +125,7 @@ def require_preparation(job: "Job") -> None:
             _require_own(job, name, column, "prepare")
 
 
-def require_stakes(job: "Job") -> None:
+def require_stakes(job: JobFields) -> None:
     """Prices and families are of partners, and families of their columns, each in one at most."""
     for name in (*job.value.prices, *job.value.families):
         if name not in job.partners:
@@ -141,7 +138,7 @@ def require_stakes(job: "Job") -> None:
             raise ValueError(f"value.families of {party} name a column twice")
 
 
-def _require_own(job: "Job", party: str, column: str, key: str) -> None:
+def _require_own(job: JobFields, party: str, column: str, key: str) -> None:
     """A column of the party, or a part of a date that it has."""
     columns = job.parties[party].columns
     if column not in columns and column.rpartition(".")[0] not in columns:

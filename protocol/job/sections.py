@@ -1,18 +1,16 @@
 """Sections that must fit each other: what no single key of a job can tell."""
 
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from protocol.algorithms.binning import MAX_BIN
 from protocol.errors import nearest
-
-if TYPE_CHECKING:
-    from protocol.job.job import Job
+from protocol.job.fields import JobFields
 
 MOST_PARTNERS: Final = 40
 
 
-def require_parties(job: "Job") -> None:
+def require_parties(job: JobFields) -> None:
     """Each has a name, one of them has the labels, and the partners are few enough."""
     if job.bank not in job.parties:
         raise ValueError(f"label_party {job.bank!r} is no party{nearest(job.bank, list(job.parties))}")
@@ -25,7 +23,7 @@ def require_parties(job: "Job") -> None:
         raise ValueError('run.split_rows "node" names rows to the partner, and needs run.alignment "shared"')
 
 
-def require_dates(job: "Job") -> None:
+def require_dates(job: JobFields) -> None:
     """The grid of points in time is the job's, where partners are sent no dates."""
     data = job.data
     if data.wrong_grid():
@@ -36,7 +34,7 @@ def require_dates(job: "Job") -> None:
         raise ValueError("a job with data.as_of and tables of the parties' own needs data.first and data.last")
 
 
-def require_stopping(job: "Job") -> None:
+def require_stopping(job: JobFields) -> None:
     """Early stopping judges on validation rows; those of a split column are known at the node alone."""
     stopping = any(model.params.early_stopping_rounds for model in job.boosting_models)
     if stopping and job.split.kind != "column" and not job.split.validation:
@@ -46,14 +44,14 @@ def require_stopping(job: "Job") -> None:
         )
 
 
-def require_objectives(job: "Job") -> None:
+def require_objectives(job: JobFields) -> None:
     """All models are judged by the same figures."""
     for key, told in (("task", "kind of label"), ("num_class", "num_class")):
         if len({getattr(model.params, key) for model in job.models}) > 1:
             raise ValueError(f"the models have not one {told}; give each its own scenario")
 
 
-def require_binning(job: "Job") -> None:
+def require_binning(job: JobFields) -> None:
     """Bins have numbers that fit a byte, and a value is special or missing."""
     if not job.cutting.possible:
         raise ValueError(f"binning.max_bin is 2 or more, and {MAX_BIN} at most together with binning.special")
@@ -62,7 +60,7 @@ def require_binning(job: "Job") -> None:
             raise ValueError(f"{value:g} is both in binning.special and in data.missing; leave it in one of them")
 
 
-def require_bands(job: "Job") -> None:
+def require_bands(job: JobFields) -> None:
     """Bands need rows to find cut-offs on, and money where they go by it."""
     bands = job.bands
     if bands is None:
@@ -79,7 +77,7 @@ def require_bands(job: "Job") -> None:
         raise ValueError("bands.red and bands.amber are shares, and leave nothing for green")
 
 
-def require_watched(job: "Job") -> None:
+def require_watched(job: JobFields) -> None:
     """What is watched month by month is bads, and needs months."""
     if job.early_warning and job.task != "binary":
         raise ValueError("[early_warning] watches for bads, and needs an objective with a label of 0 and 1")
@@ -87,7 +85,7 @@ def require_watched(job: "Job") -> None:
         raise ValueError("[early_warning] goes month by month, and needs data.as_of, or data.time")
 
 
-def require_split(job: "Job") -> None:
+def require_split(job: JobFields) -> None:
     """The parts can be told apart, and leave rows to train on."""
     split, dated = job.split, bool(job.data.time or job.data.as_of)
     if split.kind == "column" and not split.column:
@@ -106,7 +104,7 @@ def require_split(job: "Job") -> None:
         raise ValueError("split.test and split.validation leave no rows to train on")
 
 
-def require_reportable(job: "Job") -> None:
+def require_reportable(job: JobFields) -> None:
     """The report has goods and bads to count, and rates that are shares."""
     if job.report.bin_tables and job.task != "binary":
         raise ValueError("report.bin_tables count goods and bads, and need an objective with a label of 0 and 1")
@@ -114,7 +112,7 @@ def require_reportable(job: "Job") -> None:
         raise ValueError("report.alert_rates lie between 0 and 1")
 
 
-def require_sources(job: "Job") -> None:
+def require_sources(job: JobFields) -> None:
     """Every party has a table: its own, or its share of the one that is dealt out."""
     for party in job.parties.values():
         if party.source is None and job.data.source is None:

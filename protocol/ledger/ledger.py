@@ -22,8 +22,8 @@ from typing import Any, BinaryIO, Final, Literal, TypedDict
 import msgspec
 
 from protocol.errors import UsageError
+from protocol.files import write_whole
 from protocol.messages import Disclosure, Message, cleartext
-from protocol.node.files import write_whole
 from protocol.node.store import open_database, told
 from protocol.wire.envelope import Envelope
 

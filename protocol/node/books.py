@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from protocol.algorithms.agreement import SignedState
 from protocol.errors import RefusedError, UsageError
+from protocol.files import write_whole
 from protocol.he.streams import derive, digest, fresh_key
-from protocol.node.files import write_whole
 from protocol.node.store import transaction
 
 LOG: Final = logging.getLogger(__name__)

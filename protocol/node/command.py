@@ -36,7 +36,7 @@ except ImportError:  # before 0.25 typer raises click's, and that is what Flower
 from protocol import PROTOCOL_VERSION, __version__
 from protocol.errors import FedwarnError, UsageError
 from protocol.fields import as_shown, as_shown_in_json
-from protocol.node.files import machine_told
+from protocol.files import machine_told
 from protocol.node.lifeline import end_with_stdin
 
 EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."

@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from protocol.errors import RefusedError
+from protocol.files import kept_key, own_folder
 from protocol.he.streams import fresh_key
-from protocol.node.files import kept_key, own_folder
 
 _NONCE_BYTES: Final = 12
 FILE: Final = "wrapping.key"

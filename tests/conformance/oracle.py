@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from bank_node.algorithms.boosting_task import Boosted
-from bank_node.algorithms.partner_view import LEFT, SPECIAL
 from bank_node.models.trees import TreeNode
+from bank_node.partners.partner_view import LEFT, SPECIAL
+from bank_node.trees.task import Boosted
 from experiments.laboratory import Laboratory
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.parameters import BoostingParams

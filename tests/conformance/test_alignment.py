@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import bank_node.algorithms.alignment as bank_half
+import bank_node.partners.alignment as bank_half
 import protocol.algorithms.alignment as contract
-from bank_node.algorithms.alignment import DatedRows, align, align_in_parts
+from bank_node.partners.alignment import DatedRows, align, align_in_parts
 from partner_node.algorithms.alignment import AlignmentAnswerer, DatedRecords, dated_records
 from protocol.algorithms import group
 from protocol.algorithms.alignment import (

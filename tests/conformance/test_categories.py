@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from bank_node.algorithms.leaves import Leaves
-from bank_node.algorithms.splits import Grid, Scored, score_cuts
+from bank_node.trees.leaf_values import Leaves
+from bank_node.trees.split_gains import Grid, Scored, score_cuts
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.binning import ColumnShape
 from protocol.algorithms.parameters import BoostingParams

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bank_node.algorithms.woe import count_partners
+from bank_node.linear.woe import count_partners
 from experiments.laboratory import JOB, OPEN, Laboratory
 from experiments.laboratory.glm import GlmLaboratory
 from protocol.algorithms.boosting import SumsQuery

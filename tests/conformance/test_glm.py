@@ -13,14 +13,14 @@ from scipy.stats import chi2
 from sklearn.linear_model import ElasticNet
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
-from bank_node.algorithms import telling
-from bank_node.algorithms.families import Family
-from bank_node.algorithms.glm_scores import opened_scores
-from bank_node.algorithms.inference import above, figures_of
-from bank_node.algorithms.telling import Columns, told_rows
-from experiments.checking.elastic_net import elastic_net
+from bank_node.linear import release_leakage as telling
+from bank_node.linear.glm_families import Family
+from bank_node.linear.inference import above, figures_of
+from bank_node.linear.partial_scores import opened_scores
+from bank_node.linear.release_leakage import Columns, told_rows
 from experiments.laboratory import JOB, OPEN
 from experiments.laboratory.glm import GlmLaboratory
+from experiments.verify.elastic_net import elastic_net
 from protocol.algorithms.glm import Coefficients, CrossQuery, PartialScores, rounded
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.runs import Label

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_node.algorithms.masks import agree_on_masks
+from bank_node.partners.masks import agree_on_masks
 from experiments.laboratory import JOB, OPEN
 from experiments.laboratory.glm import GlmLaboratory
 from partner_node.algorithms.glm import Planned

@@ -7,10 +7,10 @@ import pytest
 import xgboost
 from pydantic import ValidationError
 
-from bank_node.algorithms.boosting_task import Boosted
-from bank_node.algorithms.objective import RESPONSES, objective_of, require_labels
-from bank_node.algorithms.scoring import Told, margins
-from bank_node.algorithms.stopping import Watch
+from bank_node.family.objective import RESPONSES, objective_of, require_labels
+from bank_node.trees.early_stopping import EarlyStopping
+from bank_node.trees.scorer import Told, margins
+from bank_node.trees.task import Boosted
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import DataError
@@ -144,13 +144,13 @@ def test_what_early_stopping_watches_is_xgboosts_metric(tmp_path, name, metric):
         name, n_estimators=60, learning_rate=0.5, max_depth=4, early_stopping_rounds=4, eval_metric=metric
     )
     trained = lab.train(params, 0, fitted)
-    watch = Watch(metric, lab.task.objective, ~fitted, 4, 1.3)
-    watch.enough(trained.margin)
+    stopping = EarlyStopping(metric, lab.task.objective, ~fitted, 4, 1.3)
+    stopping.enough(trained.margin)
     rows = xgboost.DMatrix(np.zeros((300, 1)), label=lab.y[~fitted], weight=lab.weights[~fitted])
     rows.set_base_margin(trained.margin[~fitted])
     told = metric + ("@1.3" if metric == "tweedie-nloglik" else "")
     nothing = xgboost.Booster(theirs_of(name) | {"eval_metric": told}, [rows])
-    assert watch.values[0] == pytest.approx(float(nothing.eval(rows).rsplit(":", 1)[1]), rel=1e-4)
+    assert stopping.values[0] == pytest.approx(float(nothing.eval(rows).rsplit(":", 1)[1]), rel=1e-4)
     assert 0 < len(trained.model.trees) < 60 * lab.task.objective.outputs
 
 

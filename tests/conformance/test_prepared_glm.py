@@ -12,8 +12,8 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
 
-from bank_node.algorithms.families import Family
-from bank_node.algorithms.inference import figures_of
+from bank_node.linear.glm_families import Family
+from bank_node.linear.inference import figures_of
 from bank_node.models.offset import Offset
 from experiments.laboratory import OPEN
 from experiments.laboratory.glm import GlmLaboratory

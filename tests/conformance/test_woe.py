@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_node.algorithms.woe import count_partners, evidence_of_bank, evidence_of_partner
+from bank_node.linear.woe import count_partners, evidence_of_bank, evidence_of_partner
 from experiments.laboratory import JOB, OPEN, Laboratory
 from partner_node.algorithms.woe import count_bins
 from protocol.algorithms.parameters import BoostingParams

@@ -5,10 +5,10 @@ from collections.abc import Set
 from contextlib import ExitStack
 from pathlib import Path
 
-from bank_node.config import load_config as load_bank
+from bank_node.data.rows import open_rows
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
+from bank_node.node.node import BankNode
+from bank_node.settings.config import load_config as load_bank
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.transport.in_process import InProcess

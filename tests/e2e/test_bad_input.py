@@ -20,10 +20,10 @@ import typer
 import bank_node.cli
 import experiments.cli
 import partner_node.cli
+from protocol.files import own_folder
 from protocol.identity import create_demo_identities
 from protocol.identity.authority import sign
 from protocol.node import command
-from protocol.node.files import own_folder
 from tests.e2e.commands import ByHand, Ended, call, edit, end, half_written, refused, start, wait_for
 from tests.e2e.tables import scenario
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_node.algorithms.checkup import CheckedUp
-from bank_node.config import load_config as load_bank
 from bank_node.doctor import _checkup
-from experiments.running.prepare import write_demo
+from bank_node.partners.checkup import CheckedUp
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.prepare import write_demo
 from partner_node.config import load_config as load_partner
 from partner_node.doctor import examine
 from protocol.algorithms.checkup import differences, formats_of

@@ -10,12 +10,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from bank_node.algorithms.glm_steps import Steps
+from bank_node.linear.steps import Steps
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
-from experiments.checking.check import CHECKS, check_glm
-from experiments.checking.verify import verify
-from experiments.running.run import run as run_here
+from experiments.run.run import run as run_here
+from experiments.verify.check import CHECKS, check_glm
+from experiments.verify.verify import verify
 from protocol.ledger import read_ledger
 from tests.e2e.commands import call, edit
 from tests.e2e.scored import scored, trained_scores

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from experiments.checking.verify import verify
+from experiments.verify.verify import verify
 from partner_node.config import load_config as load_partner
 from partner_node.preview.preview import preview
 from protocol.errors import RefusedError, UsageError

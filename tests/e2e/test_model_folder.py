@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from bank_node.algorithms.scoring import ask_for_bits
 from bank_node.cli import export, show
-from bank_node.config import load_config as load_bank
 from bank_node.models.folder import ABOUT, TREES, ModelFolder, load_model
-from bank_node.node import BankNode
+from bank_node.node.node import BankNode
+from bank_node.partners.sessions import PartnerSessions
 from bank_node.scoring.scoring import read_rows
-from bank_node.standing import Standing
-from experiments.running.run import run
+from bank_node.settings.config import load_config as load_bank
+from bank_node.trees.scorer import ask_for_bits
+from experiments.run.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from partner_node.policy.budgets import Budgets
@@ -282,10 +282,10 @@ def test_a_second_implementation_scores_the_export_alike(out, tmp_path):
     services = {p: PartnerService(load_partner(out / "nodes" / p / "node.toml")) for p in config.partners}
     transport = InProcess("bank", {p: s.serve for p, s in services.items()})
     with BankNode(config, transport, quiet) as node:
-        standing = Standing(config, table, node._session.exchange)
-        standing.agree(list(config.partners), load_job(out / "job.toml").sha256)
-        alignments = standing.align(list(config.partners))
-        opened = drive(ask_for_bits(model.trees, model.about.pool, alignments), standing.exchange)
+        sessions = PartnerSessions(config, table, node._session.exchange)
+        sessions.agree(list(config.partners), load_job(out / "job.toml").sha256)
+        alignments = sessions.align(list(config.partners))
+        opened = drive(ask_for_bits(model.trees, model.about.pool, alignments), sessions.exchange)
     for service in services.values():
         service.__exit__()
     answers = {

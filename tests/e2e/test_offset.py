@@ -5,12 +5,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bank_node.config import load_config as load_bank
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
 from bank_node.scoring.scoring import read_rows
-from experiments.checking.check import check_glm
-from experiments.running.run import run as run_here
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.run import run as run_here
+from experiments.verify.check import check_glm
 from protocol.errors import DataError
 from tests.e2e.commands import edit
 from tests.e2e.scored import scored, trained_scores

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from experiments.running.partner_environment import DEFAULT, PartnerEnvironment, partner_environment
+from experiments.run.partner_environment import DEFAULT, PartnerEnvironment, partner_environment
 from tests.e2e.commands import call, refused
 from tests.e2e.tables import scenario
 

@@ -10,8 +10,8 @@ import pytest
 
 from bank_node.models.export import exported
 from bank_node.models.folder import load_model
-from experiments.checking.check import check_glm
-from experiments.running.run import run as run_here
+from experiments.run.run import run as run_here
+from experiments.verify.check import check_glm
 from partner_node.config import load_config as load_partner
 from partner_node.preview.preview import preview
 from protocol.job import load_job

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.running.prepare import write_demo
+from experiments.run.prepare import write_demo
 from protocol.job import load_job
 from protocol.ledger import read_ledger
 from tests.e2e.commands import ByHand, Ended, call, edit, end, refused

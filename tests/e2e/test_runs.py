@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.checking.verify import verify
+from experiments.verify.verify import verify
 from tests.e2e.tables import scenario
 
 

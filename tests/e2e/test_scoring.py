@@ -6,11 +6,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
+from bank_node.node.node import BankNode
 from bank_node.scoring.scoring import Scored, parties_absent, read_rows
-from experiments.running.run import run
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.errors import DataError, IntegrityError, UsageError

@@ -7,14 +7,14 @@ from typing import Any
 import duckdb
 import pytest
 
-import bank_node.scoring.rows
+import bank_node.data.rows
+import bank_node.partners.sessions
 import bank_node.scoring.streaming
-import bank_node.standing.standing
-from bank_node.config import load_config as load_bank
+from bank_node.data.rows import open_rows
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
-from experiments.running.run import run
+from bank_node.node.node import BankNode
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.errors import DataError, FedwarnError, TransportError, UsageError
@@ -39,9 +39,9 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many parts of a few rows."""
-    monkeypatch.setattr(bank_node.scoring.rows, "PART", 53)
+    monkeypatch.setattr(bank_node.data.rows, "PART", 53)
     monkeypatch.setattr(bank_node.scoring.streaming, "PART", 53)
-    monkeypatch.setattr(bank_node.standing.standing, "PART", 37)
+    monkeypatch.setattr(bank_node.partners.sessions, "PART", 37)
 
 
 def stream(out: Path, rung: str, data: Path, into: Path, without: frozenset[str] = frozenset()) -> list[dict[str, Any]]:

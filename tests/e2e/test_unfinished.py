@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.running.unfinished import DEALT_FILE
+from experiments.run.resume import DEALT_FILE
 from tests.e2e.commands import Ended, call, edit, end, half_written, refused, start, wait_for
 from tests.e2e.tables import scenario
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from msgspec import UNSET, structs
 
-from bank_node.config import load_config as load_bank
+from bank_node.data.rows import open_rows
+from bank_node.decisions.explaining import explain
+from bank_node.decisions.watch_list import HEADER, WatchList
 from bank_node.models.calibration import log_odds, pd_of
 from bank_node.models.folder import ModelFolder, load_model
 from bank_node.models.show import summary
-from bank_node.node import BankNode
-from bank_node.scoring.rows import open_rows
-from bank_node.watching.explaining import explain
-from bank_node.watching.watch_list import HEADER, WatchList
-from experiments.checking.verify import verify
-from experiments.running.run import run
+from bank_node.node.node import BankNode
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.run import run
+from experiments.verify.verify import verify
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from protocol.errors import UsageError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.checking.verify import verify
-from experiments.flower_app.server_app import Ended, main
+from experiments.flower.server_app import Ended, main
+from experiments.verify.verify import verify
 from tests.e2e.commands import call, edit
 from tests.e2e.tables import scenario
 from tests.flower.deployed import APP, Site

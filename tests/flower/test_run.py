@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from experiments.checking.verify import verify
+from experiments.verify.verify import verify
 from tests.e2e.commands import end, of_session, start, wait_for
 from tests.e2e.tables import scenario
 

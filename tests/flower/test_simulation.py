@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bank_node.config import load_config as load_bank
-from bank_node.connect import connected
-from experiments.flower_app.simulation import simulate
-from experiments.running.nodes import Nodes
-from experiments.running.prepare import prepare, write_parties
+from bank_node.node.connect import connected
+from bank_node.settings.config import load_config as load_bank
+from experiments.flower.simulation import simulate
+from experiments.run.nodes import Nodes
+from experiments.run.prepare import prepare, write_parties
 from partner_node.config import load_config
 from partner_node.node.service import PartnerService
 from protocol.he.blind.secret_kit import BlindSecretKit

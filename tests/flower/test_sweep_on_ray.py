@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.sweeps.folders import RunFolder
-from experiments.sweeps.on_ray import require_cluster
-from experiments.sweeps.plan import load_sweep
-from experiments.sweeps.sweep import Manner, sweep
+from experiments.studies.sweep.folders import RunFolder
+from experiments.studies.sweep.on_ray import require_cluster
+from experiments.studies.sweep.plan import load_sweep
+from experiments.studies.sweep.sweep import Manner, sweep
 from protocol.errors import TransportError, UsageError
 from tests.e2e.commands import call, start, wait_for
-from tests.experiments.test_sweep import _sweep
+from tests.experiments.studies.test_sweep import _sweep
 
 
 @pytest.fixture

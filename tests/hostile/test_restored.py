@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bank_node.config import load_config as load_bank
-from bank_node.node import BankNode
-from bank_node.standing.books import bank_books
+from bank_node.node.node import BankNode
+from bank_node.partners.books import bank_books
+from bank_node.settings.config import load_config as load_bank
 from bank_node.training.recovery import recover as recover_bank
 from partner_node.config import PartnerConfig
 from partner_node.node.holdings import open_holdings

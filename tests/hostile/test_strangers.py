@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from bank_node.algorithms.partner_view import SPECIAL
-from bank_node.standing import load_known
+from bank_node.partners.known_splits import load_known
+from bank_node.partners.partner_view import SPECIAL
 from bank_node.training.journal import _read
-from experiments.running.run import run
+from experiments.run.run import run
 from partner_node.config import load_config
 from partner_node.node.service import PartnerService
 from protocol.algorithms.alignment import BankAlignment, PartnerAlignment, load
@@ -62,10 +62,10 @@ class Seized:
         return [bits for reply in self.replies(partner, Splits) for bits in reply.bits if bits is not None]
 
     def known(self, partner: str, layout: str) -> dict[Split, np.ndarray]:
-        return load_known(self.standing / f"{layout}.npz", self.alignment(partner).rows).sides
+        return load_known(self.sessions / f"{layout}.npz", self.alignment(partner).rows).sides
 
     @property
-    def standing(self) -> Path:
+    def sessions(self) -> Path:
         """What the bank knows of each layout."""
         return self._state / "known"
 
@@ -108,7 +108,7 @@ def truths(seized: Seized, partner: str) -> tuple[list[SplitBits], str]:
         found = []
         for path in sorted((config.state / "layouts").glob("*.json")):
             answerer = layouts.answerer(path.stem)
-            if (seized.standing / f"{path.stem}.npz").exists():
+            if (seized.sessions / f"{path.stem}.npz").exists():
                 found.append(([answerer._flags(split, b"") for split in seized.known(partner, path.stem)], path.stem))
     return max(found, key=lambda one: len(one[0]))
 

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from bank_node.evaluation.facts import Text
-from bank_node.evaluation.intervals import Uplift
-from bank_node.evaluation.report import write_report
+from bank_node.metrics.intervals import Uplift
+from bank_node.record.facts import Text
+from bank_node.report.report import write_report
 from experiments.pages.index import index_page
 from experiments.pages.render import card_page, compare_page, frontier_page, sweep_page, value_page
-from experiments.sweeps.document import Run, SweepResult, _rung
-from experiments.sweeps.point import Point
-from experiments.value.card import Card, CardColumn
-from experiments.value.document import METRICS, CoalitionWorth, PartnerValue, Price, Value
+from experiments.studies.sweep.document import Run, SweepResult, _rung
+from experiments.studies.sweep.point import Point
+from experiments.studies.value.card import Card, CardColumn
+from experiments.studies.value.document import METRICS, CoalitionWorth, PartnerValue, Price, Value
 from protocol.job import Title
 from protocol.job.stakes import Stakes
-from tests.bank_node.evaluation.simulated import simulate_run
+from tests.bank_node.report.simulated import simulate_run
 
 
 def write_pages(folder: Path) -> dict[str, Path]:

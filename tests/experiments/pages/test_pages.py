@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bank_node.evaluation import messages
+from bank_node.record import messages
 from experiments import pages
-from tests.bank_node.evaluation.test_page import _outline
+from tests.bank_node.report.test_page import _outline
 from tests.experiments.pages.samples import write_pages
 
 NAMES = ("sweep", "frontier", "value", "value-sampled", "card", "compare", "index")

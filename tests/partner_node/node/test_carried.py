@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bank_node.config import load_config as load_bank
-from bank_node.node import BankNode
-from experiments.running.prepare import prepare, write_parties
+from bank_node.node.node import BankNode
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.prepare import prepare, write_parties
 from partner_node.config import load_config
 from partner_node.node.carried import CACHE, Carried, CarriedPartner
 from partner_node.node.service import PartnerService

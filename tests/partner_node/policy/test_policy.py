@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bank_node.config import load_config as load_bank
 from bank_node.models.folder import load_model
-from bank_node.node import BankNode
+from bank_node.node.node import BankNode
 from bank_node.scoring.scoring import read_rows
-from experiments.running.prepare import write_parties
+from bank_node.settings.config import load_config as load_bank
+from experiments.run.prepare import write_parties
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
 from partner_node.policy.approving import (

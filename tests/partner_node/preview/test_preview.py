@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.running.run import run
+from experiments.run.run import run
 from partner_node.config import load_config
 from partner_node.policy.budgets import Budgets
 from partner_node.preview.page import sentences, tables

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from partner_node.config import load_config
 from protocol.errors import RefusedError, UsageError
+from protocol.files import kept_key
 from protocol.he.streams import fresh_key
-from protocol.node.files import kept_key
 from protocol.node.keys import FILE, Keeper, KeyErasedError, keeper_of
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)

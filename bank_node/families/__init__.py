@@ -1,0 +1,1 @@
+"""What every model family can do, whichever it is: scoring."""

@@ -1,0 +1,1 @@
+"""Generalised linear models and scorecards over several parties' columns."""

@@ -1,0 +1,1 @@
+"""Figures of merit: ranking, losses, intervals, folds, calibration."""

@@ -1,0 +1,1 @@
+"""What a run leaves behind: its facts, and the sentences of both languages."""

@@ -1,0 +1,1 @@
+"""The settings of a bank's node, and its stopwatch."""

@@ -1,0 +1,121 @@
+"""The facts of a run, from which its report is made."""
+
+from typing import Final
+
+from bank_node.linear.task import FittedGlm
+from bank_node.record.facts import DataFacts, PartyFacts, RunFacts, RungFacts, Text
+from bank_node.training.outcome import notes
+from bank_node.training.outcome.linear_facts import linear_facts
+from bank_node.training.outcome.measured import measured_of
+from bank_node.training.outcome.model_files import card_of, variance_power
+from bank_node.training.outcome.rows_released import with_releases
+from bank_node.training.outcome.security import security_of
+from bank_node.training.outcome.selection_facts import selection_facts
+from bank_node.training.outcome.spent import budgets, leakage
+from bank_node.training.training import TrainedRung, Training
+from protocol.algorithms.agreement import Welcome
+
+
+def facts_of(training: Training, job_text: str, unused: tuple[str, ...]) -> RunFacts:
+    """All facts of a training. job_text: the job file as it stands. unused: columns of a dealt table nobody got."""
+    job, sessions = training.job, training.sessions
+    used = {p for t in training.rungs for p in t.rung.partners}
+    engine = sessions.config.engine
+    return RunFacts(
+        schema=1,
+        name=job.name,
+        title=Text(en=job.titles.en, zh=job.titles.zh),
+        synthetic=job.synthetic,
+        engine=engine,
+        task=job.task,
+        dated=bool(job.data.as_of),
+        label_party=sessions.config.party,
+        security=security_of(training, engine),
+        data=DataFacts(
+            parties={
+                sessions.config.party: _own_facts(training),
+                **{p: _partner_facts(training, p) for p in sorted(used)},
+            },
+            unused=list(unused),
+            unverified=[] if sessions.config.data.source.sha256 else [sessions.config.party],
+        ),
+        rungs=[_rung_facts(training, t) for t in training.rungs],
+        alert_rates=list(job.report.alert_rates),
+        bootstrap=job.report.bootstrap,
+        worthwhile=job.report.worthwhile,
+        seed=job.run.seed,
+        budgets={p: budgets(training, p) for p in sorted(used)},
+        bands=job.bands,
+        bin_tables=training.bin_tables,
+        early_warning=job.early_warning,
+        warnings=notes.warnings(training),
+        notes=notes.notes(training),
+        job=job_text,
+        job_sha256=job.sha256,
+        data_sha256={
+            sessions.config.party: training.table.sha256,
+            **{p: w.data for p, w in sessions.welcomes.items()},
+        },
+        seeds={"run": job.run.seed, "split": job.split.seed},
+        measured=measured_of(training),
+    )
+
+
+def _own_facts(training: Training) -> PartyFacts:
+    table = training.table
+    dropped = training.dropped.get(table.party, {})
+    return PartyFacts(
+        columns=len(table.columns) - len(dropped),
+        held=table.rows,
+        matched=table.rows,
+        dropped=list(dropped),
+        reasons=dict(dropped),
+        sentinels=table.sentinels,
+        reading=notes.reading_facts(table.reading),
+    )
+
+
+_NOT_TOLD: Final = "left with one bin; the partner's preview says why"
+"""Of a partner's column, whose values the bank is not told."""
+
+
+def _partner_facts(training: Training, partner: str) -> PartyFacts:
+    """What a partner has told: numbers, not names."""
+    welcome: Welcome = training.sessions.welcomes[partner]
+    view = next(v for (p, _), v in training.views.items() if p == partner)
+    kept = {shape.number for shape in view.columns}
+    dropped = [f"column {k + 1}" for k in range(welcome.columns) if k not in kept]
+    return PartyFacts(
+        columns=len(view.columns),
+        held=welcome.rows,
+        matched=training.alignments[partner].matches,
+        dropped=dropped,
+        reasons=dict.fromkeys(dropped, _NOT_TOLD),
+    )
+
+
+def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
+    return RungFacts(
+        name=trained.rung.name,
+        parties=[training.sessions.config.party, *trained.rung.partners],
+        model=trained.model,
+        placebo=trained.rung.placebo,
+        model_sha256=trained.fitted.model.sha256,
+        variance_power=variance_power(training, trained),
+        importance=_importance(trained),
+        scorecard=card_of(training, trained),
+        considered=selection_facts(training, trained),
+        disclosure=trained.disclosure,
+        leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
+        linear=linear_facts(training, trained),
+    )
+
+
+def _importance(trained: TrainedRung) -> dict[str, float]:
+    """By party, its share of the gain; in a linear model, of the spread of its part of the score, partners together
+    where the bank knows their sum alone."""
+    if not isinstance(trained.fitted, FittedGlm):
+        return trained.fitted.model.importance()
+    parties, spread = [trained.fitted.model.parties[0], *trained.fitted.told], trained.fitted.parts.std(axis=1)
+    total = float(spread.sum())
+    return {p: float(s) / total if total else 0.0 for p, s in zip(parties, spread, strict=True)}

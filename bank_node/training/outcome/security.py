@@ -1,0 +1,58 @@
+"""How strong the encryption of a run was: the lattice in use, and what flooding leaves of an answer."""
+
+from math import log2
+
+import numpy as np
+
+from bank_node.linear.task import FittedGlm
+from bank_node.record.facts import Security
+from bank_node.training.training import Training
+from protocol.he.base import MAX_PRODUCT, MAX_VALUE
+from protocol.he.blind.wide_flooding import flood_cost
+from protocol.he.engines import ENGINES
+from protocol.he.parameters import CKKS, FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
+
+
+def security_of(training: Training, engine: str) -> Security:
+    """Of the blind product: the lattice row in use, and what flooding leaves of one answer and of a hint's life."""
+    if engine == "ckks":
+        return Security(log2_q=CKKS.log2_q, ring=CKKS.n, classical_bits=ENGINES[engine].classical_bits)
+    if engine != "blind":
+        return Security(classical_bits=ENGINES[engine].classical_bits or None)
+    costs = []
+    for (partner, _), view in training.views.items():
+        rows = sum(shape.size for shape in view.columns)
+        costs.append(10.5 * (len(view.columns) * training.alignments[partner].rows + 2 * N * rows))
+    return _strength(ONE_HOT, max(costs, default=None), _linear_strength(training))
+
+
+def _linear_strength(training: Training) -> Security | None:
+    """The same of the ring of whole numbers; None if it is not used.
+
+    An answer is from all rows of the largest matrix that there may be: the bank does not know the partners' numbers.
+    """
+    costs = []
+    for trained in training.rungs:
+        if isinstance(trained.fitted, FittedGlm):
+            for partner in trained.rung.partners:
+                columns = sum(term.party == partner for term in trained.fitted.model.theirs)
+                n, products = training.alignments[partner].rows, columns * (columns + 1) // 2
+                largest = np.repeat([n * float(MAX_VALUE) ** 2, n * float(MAX_PRODUCT) ** 2], [columns, products])
+                costs.append(flood_cost(largest))
+    return _strength(INTEGERS, max(costs), None) if costs else None
+
+
+def _strength(row: Parameters, cost: float | None, linear: Security | None) -> Security:
+    """Of a row of the lattice table. cost: of its most expensive answer, of a hint's flood budget.
+
+    The distance goes with the square root of the cost (docs/protocols/blind-product.md, "Why three uniforms").
+    """
+    answer = None if cost is None else STATISTICAL_BITS_TOTAL + (FLOOD_BUDGET_LOG2 - log2(cost)) / 2
+    return Security(
+        log2_q=row.log2_q,
+        ring=row.n,
+        classical_bits=row.classical_bits,
+        statistical_bits_answer=None if answer is None else round(answer, 1),
+        statistical_bits_total=STATISTICAL_BITS_TOTAL,
+        linear=linear,
+    )

@@ -1,0 +1,1 @@
+"""Boosted trees over several parties' columns."""

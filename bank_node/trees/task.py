@@ -1,0 +1,60 @@
+"""What a training of trees is given, and what it ends with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bank_node.family.bank_columns import BankColumns
+from bank_node.family.objective import Objective
+from bank_node.models.trees import TreeModel
+from bank_node.partners.partner_view import PartnerView
+from bank_node.settings.timing import Stopwatch
+from bank_node.trees.target_leakage import LeakingColumn
+from protocol.algorithms.boosting import Kept, Split
+from protocol.algorithms.parameters import BoostingParams
+from protocol.algorithms.runs import Label
+from protocol.messages import F64
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: who is called what, the rows, the parameters and the limits.
+
+    label: the place of the training in the job, of which all its labels are made. bank: the bank's party name.
+    train, validation: which of the n rows are fitted on, and judged on for early stopping, shape (n,).
+    min_rows_per_node: smaller nodes are not queried. histogram_noise: that partners add.
+    """
+
+    label: Label
+    bank: str
+    objective: Objective
+    train: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    validation: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    params: BoostingParams
+    seed: int
+    min_rows_per_node: int
+    histogram_noise: float
+    columns: BankColumns
+    partners: tuple[PartnerView, ...]
+    progress: Progress = lambda done, total: None
+    clock: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """What a training ends with.
+
+    margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
+    handles: of the trees that were kept. Numbered by first use, those of the trees left out come last.
+    suspects: columns that may be the label in disguise.
+    """
+
+    model: TreeModel
+    margin: F64
+    queries: int
+    handles: Mapping[str, tuple[Split, ...]]
+    kept: Mapping[str, Kept]
+    leaking_columns: tuple[LeakingColumn, ...] = ()

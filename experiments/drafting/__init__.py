@@ -1,1 +1,0 @@
-"""`fedwarn new`: a first scenario for a table that nobody has described."""

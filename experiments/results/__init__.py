@@ -1,0 +1,1 @@
+"""What finished runs say beside each other, and what they spent."""

@@ -15,9 +15,10 @@ from bank_node.models.folder import Model
 from bank_node.models.linear import LinearModel, together
 from bank_node.models.trees import TreeModel
 from bank_node.partners.masks import agree_on_masks, at_rows, largest_part, needing_all, summed
-from bank_node.trees.scorer import Answers, Told, absent, ask_for_bits, handles_of, margins, queries_of
+from bank_node.trees.scorer import Answers, Told, absent, ask_for_bits, handles_of, margins
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.glm import MaskedTermScores, TermScores, in_units
+from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.sealing import open_scores
 from protocol.errors import IntegrityError
 from protocol.messages import F64, I64
@@ -127,7 +128,7 @@ class LinearScorer:
         """Raises: IntegrityError: another number of rows, or other decimals than in training."""
         if masked:
             return (yield from self._ask_sum(pools, alignments))
-        replies = yield from ask(queries_of(pools, alignments), TermScores)
+        replies = yield from ask(_queries(pools, alignments), TermScores)
         return {p: self._answers(p, reply, alignments[p], pools[p]) for p, reply in replies.items()}
 
     def _ask_sum(
@@ -137,7 +138,7 @@ class LinearScorer:
         bank, digest = self.model.parties[0], self.model.sha256
         group = yield from agree_on_masks(bank, digest, {p: a.alignment for p, a in alignments.items()})
         with needing_all():
-            replies = yield from ask(queries_of(pools, alignments, group), MaskedTermScores)
+            replies = yield from ask(_queries(pools, alignments, group), MaskedTermScores)
         largest = sum(
             largest_part([term.coefficient for term in self.model.of(p)], self.model.decimals[p]) for p in alignments
         )
@@ -179,6 +180,13 @@ def told_at(answers: AllAnswers, places: Mapping[str, I64]) -> dict[str, Told | 
         name: answer.at(places) if isinstance(answer, SumAnswers) else answer.at(places[name])
         for name, answer in answers.items()
     }
+
+
+def _queries(
+    pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], group: str = ""
+) -> dict[str, ScoringQuery]:
+    """What each partner is asked to score by. group: of masks, "" for none."""
+    return {p: ScoringQuery(alignment=a.alignment, pool=pools[p], group=group) for p, a in alignments.items()}
 
 
 def scorer_of(model: Model) -> Scorer:

@@ -5,6 +5,8 @@ first use; what column and threshold stand behind it only the partner knows. `sh
 key, nonce, session or engine.
 """
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -71,10 +73,13 @@ class TreeModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class HandleBook:
-    """Numbers the splits of one model in order of first use, by party."""
+    """Numbers the splits of one model in order of first use, by party.
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, dict[Split, int]] = {}
+    pools: splits that a partner has stored already, by party; their places are their numbers.
+    """
+
+    def __init__(self, pools: Mapping[str, Sequence[Split]] = MappingProxyType({})) -> None:
+        self._numbers = {party: {split: k for k, split in enumerate(splits)} for party, splits in pools.items()}
 
     def number(self, party: str, split: Split) -> int:
         """The handle of a split."""

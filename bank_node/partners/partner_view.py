@@ -91,12 +91,18 @@ class PartnerView:
         at = self.positions[rows]
         if self.always_known(split):
             return np.where(at >= 0, LEFT, SPECIAL).astype(np.int8)
+        if self._whole(split) and split not in self.known.sides:
+            sides = self.known.sides[self.known.of(split.column)[0]][at]
+            return np.where((at >= 0) & (sides != SPECIAL), LEFT, SPECIAL).astype(np.int8)
         return np.where(at >= 0, self.known.sides[split][at], np.int8(SPECIAL)).astype(np.int8)
 
     def always_known(self, split: Split) -> bool:
         """Whether the split separates only the rows not held, which the bank can tell by itself."""
-        shape = self.columns[split.column]
-        return not shape.missing and len(split.left) == shape.ordinary
+        return self._whole(split) and not self.columns[split.column].missing
+
+    def _whole(self, split: Split) -> bool:
+        """Whether the split puts all bins but the missing one to the left."""
+        return len(split.left) == self.columns[split.column].ordinary
 
     def knows(self, split: Split, rows: I64) -> bool:
         """Whether the bank can divide these rows without asking."""

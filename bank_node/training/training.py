@@ -14,7 +14,8 @@ from bank_node.training.linear_columns import Encoded
 from bank_node.trees.task import Boosted
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import Cutting
-from protocol.algorithms.boosting import Kept, Opened
+from protocol.algorithms.boosting import Kept, Opened, Split
+from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
 from protocol.job import Job
 from protocol.job.ladder import Rung
@@ -56,7 +57,8 @@ class Training:
     steps: of a linear fit, at most. dropped: why, by party and column. views: by partner and cutting. own: the bank's
     columns, by cutting and fold, 0 = of all. counts: rows and bads a bin, by cutting and partner. encoded: by
     linear model. masks: their name, by partners. runs: the number that each partner gave the run; subject: by which all
-    of them know it. folds: of every row in each cut, shape (r, n).
+    of them know it. folds: of every row in each cut, shape (r, n). found: splits of the models so far, by partner
+    and cutting.
     """
 
     job: Job
@@ -76,10 +78,16 @@ class Training:
     runs: dict[str, int] = field(default_factory=dict)
     subject: str = ""
     folds: I64 | None = None
+    found: dict[tuple[str, Cutting], frozenset[Split]] = field(default_factory=dict)
 
     def label(self, kind: Literal["sums", "counts", "cross"], model: int = 0, rung: Rung | None = None) -> Label:
         """The place of what is asked in the job; the number of the run is each partner's."""
         return Label(kind, self.job.sha256, model=model, party_set=rung.number if rung else 0)
+
+    def found_by(self, partner: str, params: BoostingParams) -> frozenset[Split]:
+        """The splits of a partner that boosted trees begin with; all that are known, if they start warm."""
+        known = self.views[partner, params.cutting].known.sides if params.warm_start else ()
+        return self.found.get((partner, params.cutting), frozenset()) | frozenset(known)
 
     def fitted_rows(self, partner: str) -> int:
         """Rows trained on that the partner holds."""

@@ -10,9 +10,9 @@ from bank_node.settings.timing import Stopwatch
 from bank_node.training.absences import absence_scores
 from bank_node.training.columns import in_rung, own_columns
 from bank_node.training.model import Under
-from bank_node.training.training import TrainedRung
+from bank_node.training.training import TrainedRung, Training
 from bank_node.trees.boosting import boost
-from bank_node.trees.task import Task
+from bank_node.trees.task import Progress, Task
 from protocol.algorithms.parameters import BoostingParams
 from protocol.he.streams import digest
 from protocol.job.ladder import Rung
@@ -22,8 +22,11 @@ from protocol.role import drive
 
 def train_rung(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) -> TrainedRung:
     """One rung of boosted trees, and its folds if the job has some."""
-    training, task = under.training, _task(under, params, rung, clock)
+    training = under.training
+    task = task_of(training, under.number, params, rung, clock, under.progress(rung))
     boosted = drive(boost(task), under.journal)
+    if not rung.placebo:
+        training.found |= {(p, params.cutting): frozenset(splits) for p, splits in boosted.handles.items()}
     folds = None
     if training.folds is not None and not rung.placebo:
         with clock("folds"):
@@ -49,7 +52,7 @@ def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:
         inside = training.folds == fold
         fitted = task.train & ~inside.any(axis=0)
         label, columns = msgspec.structs.replace(task.label, fold=fold), own_columns(training, params.cutting, fold)
-        apart = replace(task, label=label, train=fitted, columns=columns, clock=Stopwatch())
+        apart = replace(task, label=label, train=fitted, columns=columns, found={}, clock=Stopwatch())
         boosted = drive(boost(apart), under.journal)
         predicted = task.objective.predict(boosted.margin)
         found = np.full((len(inside), *predicted.shape), np.nan) if found is None else found
@@ -59,14 +62,19 @@ def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:
     return found
 
 
-def _task(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) -> Task:
-    """What is trained. Of the clauses of the rung's partners the strictest holds."""
-    training, job, table = under.training, under.training.job, under.training.table
+def task_of(
+    training: Training, number: int, params: BoostingParams, rung: Rung, clock: Stopwatch, progress: Progress
+) -> Task:
+    """What is trained. Of the clauses of the rung's partners the strictest holds.
+
+    A party set begins with the splits that earlier sets of the run found; the placebo finds its own.
+    """
+    job, table = training.job, training.table
     assert table.label is not None
     weights = np.ones(table.rows) if table.weight is None else table.weight
     contracts = [training.sessions.contracts[p] for p in rung.partners]
     return Task(
-        label=training.label("sums", under.number, rung),
+        label=training.label("sums", number, rung),
         bank=training.sessions.config.party,
         objective=objective_of(params, table.label, weights),
         train=training.parts == "train",
@@ -77,6 +85,7 @@ def _task(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) ->
         histogram_noise=max((c.histogram_noise for c in contracts), default=0.0),
         columns=own_columns(training, params.cutting),
         partners=tuple(in_rung(training, rung, training.views[p, params.cutting]) for p in rung.partners),
-        progress=under.progress(rung),
+        found={} if rung.placebo else {p: training.found_by(p, params) for p in rung.partners},
+        progress=progress,
         clock=clock,
     )

@@ -1,31 +1,23 @@
 """The bank's half of boosted trees: a script that grows trees level by level over several parties' columns.
 
-Read it from `boost` downwards: a model is trees, a tree is levels (`boosting_level.py`), a level is one exchange for
-the sums of its nodes, a choice of splits (`choosing.py`), and one exchange for the bits of splits not known yet.
+Read it from `boost` downwards: a model is rounds (`ensemble.py`), a round is trees, a tree is levels (`level.py`), a
+level is one exchange for the sums of its nodes, a choice of splits (`split_selection.py`), and one exchange for the
+bits of splits not known yet. Which trees are encrypted, and which the bank grows alone: `discovery.py`.
 """
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from msgspec.structs import replace
-
-from bank_node.family.objective import Base, Logistic
+from bank_node.family.objective import Base
 from bank_node.models.trees import HandleBook, TreeModel, TreeNode
+from bank_node.trees.discovery import Known, discover
 from bank_node.trees.early_stopping import EarlyStopping
-from bank_node.trees.interactions import Interactions
-from bank_node.trees.leaf_values import Leaves
-from bank_node.trees.level import choose_level, sum_level
+from bank_node.trees.ensemble import Columns, Ensemble
+from bank_node.trees.local_columns import LocalColumns, in_order, usable_splits
 from bank_node.trees.scorer import handles_of
-from bank_node.trees.target_leakage import LeakingColumn, leaking_columns
 from bank_node.trees.task import Boosted, Task
-from bank_node.trees.tree_builder import TreeBuilder
-from bank_node.trees.tree_columns import TreeColumns
 from protocol.algorithms.boosting import Handles, Kept, Split
-from protocol.draws import draw
 from protocol.errors import DataError
-from protocol.he.plan import Plan, make_plan
-from protocol.messages import F64
-from protocol.role import Script, ask
+from protocol.role import Replies, Requests, Script, ask, drive
 
 
 def boost(task: Task) -> Script[Boosted]:
@@ -36,29 +28,79 @@ def boost(task: Task) -> Script[Boosted]:
         IntegrityError: a partner's sums do not add up to the node's totals.
         RefusedError: a partner's budget is spent, or the plaintext budget does not fit.
     """
-    params, objective = task.params, task.objective
-    task.columns.require_ordered(params, task.bank)
+    task.columns.require_ordered(task.params, task.bank)
     base = _base(task)
-    margin = _constant(base, len(task.train))
-    book, trees, queries, stopping = HandleBook(), [], 0, _early_stopping(task)
-    leaking: list[LeakingColumn] = []
-    margins = [margin]
-    for number in range(params.n_estimators):
-        grown, values, asked = yield from _grow_round(task, number, margin, book, leaking)
-        margin = margin + values
-        trees += grown
-        queries += asked
-        task.progress(number + 1, params.n_estimators)
+    if task.rounds is None:
+        return (yield from _boost_encrypted(task, base))
+    found = yield from discover(task, base, task.rounds)
+    fitted = yield from fit_local(task, base, found)
+    return (yield from _finished(task, base, fitted, found))
+
+
+def _boost_encrypted(task: Task, base: Base) -> Script[Boosted]:
+    """Every tree by encrypted sums."""
+    local = LocalColumns.of(task.bank, task.columns, task.columns.directions(task.params), (), {}, task.train)
+    ensemble = Ensemble.start(task, base)
+    yield from _grow_all(ensemble, Columns(local, task.partners))
+    known = Known(ensemble.queries, tuple(ensemble.leaking), trees=len(ensemble.trees))
+    return (yield from _finished(task, base, ensemble, known))
+
+
+def refit(task: Task, pools: Mapping[str, tuple[Split, ...]], kept: Mapping[str, Kept]) -> Boosted:
+    """Train a model on what the bank knows, which the partners' pools let it score. No message is sent.
+
+    pools: splits by partner, in the order in which the partner stored them.
+    """
+    task.columns.require_ordered(task.params, task.bank)
+    base, known = _base(task), Known(splits={partner: frozenset(splits) for partner, splits in pools.items()})
+    ensemble = drive(fit_local(task, base, known, HandleBook(pools)), _nobody)
+    return Boosted(_model(task, base, ensemble.book, ensemble.trees), ensemble.margin, 0, pools, kept)
+
+
+def _nobody(requests: Requests) -> Replies:
+    raise AssertionError(f"a local fit asked {', '.join(requests)}")
+
+
+def fit_local(task: Task, base: Base, found: Known, book: HandleBook | None = None) -> Script[Ensemble]:
+    """Grow all trees on what the bank knows: its columns, and the splits that partners have revealed. Asks nothing."""
+    directions = task.columns.directions(task.params)
+    local = LocalColumns.of(task.bank, task.columns, directions, task.partners, found.splits, task.train)
+    ensemble = Ensemble.start(task, base, "local ")
+    ensemble.book = book or ensemble.book
+    yield from _grow_all(ensemble, Columns(local, ()))
+    return ensemble
+
+
+def _grow_all(ensemble: Ensemble, columns: Columns) -> Script[None]:
+    """Grow n_estimators rounds, or as many as early stopping admits; the rounds after the best one are dropped."""
+    task, stopping = ensemble.task, _early_stopping(ensemble.task)
+    margins = [ensemble.margin]
+    for number in range(task.params.n_estimators):
+        yield from ensemble.grow(columns)
+        task.progress(number + 1, task.params.n_estimators)
         if stopping:
-            margins.append(margin)
-            if stopping.enough(margin):
+            margins.append(ensemble.margin)
+            if stopping.enough(ensemble.margin):
                 break
     if stopping:
-        trees, margin = trees[: stopping.best * objective.outputs], margins[stopping.best]
-    model = _model(task, base, book, trees)
-    handles = {p.name: book.splits(p.name)[: handles_of(model, p.name)] for p in task.partners}
+        del ensemble.trees[stopping.best * task.objective.outputs :]
+        ensemble.margin = margins[stopping.best]
+
+
+def _finished(task: Task, base: Base, ensemble: Ensemble, found: Known) -> Script[Boosted]:
+    """The model, and the pool of splits that each partner keeps so that it can score it.
+
+    The pool holds the splits of the model in order of first use, then all others that the model could
+    have used: a refit may use them.
+    """
+    model = _model(task, base, ensemble.book, ensemble.trees)
+    handles = {}
+    for partner in task.partners:
+        used = ensemble.book.splits(partner.name)[: handles_of(model, partner.name)]
+        others = usable_splits(partner, found.splits[partner.name]) - set(used) if found.splits else ()
+        handles[partner.name] = (*used, *in_order(others))
     kept = yield from _leave_handles(task, handles)
-    return Boosted(model, margin, queries, handles, kept, tuple(leaking))
+    return Boosted(model, ensemble.margin, found.queries, handles, kept, found.leaking, found.trees, found.rounds)
 
 
 def _base(task: Task) -> Base:
@@ -76,11 +118,6 @@ def _model(task: Task, base: Base, book: HandleBook, trees: Sequence[tuple[TreeN
         bank_splits=tuple(task.columns.split(s) for s in book.splits(task.bank)),
         trees=tuple(trees),
     )
-
-
-def _constant(base: Base, rows: int) -> F64:
-    """The margin of every row before the first tree, shape (rows,), or (rows, classes)."""
-    return np.tile(base, (rows, 1)) if isinstance(base, tuple) else np.full(rows, base)
 
 
 def _early_stopping(task: Task) -> EarlyStopping | None:
@@ -109,100 +146,3 @@ def _leave_handles(task: Task, handles: Mapping[str, tuple[Split, ...]]) -> Scri
     for view in task.partners:
         view.known.information_share = kept[view.name].information_share
     return kept
-
-
-Grown = tuple[list[tuple[TreeNode, ...]], F64, int]
-"""Trees, what they add to the margin of every row, and the vectors that were asked."""
-
-
-def _grow_round(task: Task, number: int, margin: F64, book: HandleBook, leaking: list[LeakingColumn]) -> Script[Grown]:
-    """One round: a tree; or a tree a class, all from the gradients at the same margin.
-
-    suspected: is given the columns of the very first tree that rank the rows as their label, where that is 0 or 1.
-    """
-    g, h = task.objective.gradients(margin)
-    if not (np.isfinite(g).all() and np.isfinite(h).all()):
-        raise DataError(
-            task.bank, "its predictions grew beyond all bounds", "lower learning_rate or set max_delta_step"
-        )
-    if margin.ndim == 1:
-        looks = number == 0 and isinstance(task.objective, Logistic)
-        rate = float(task.objective.predict(margin[:1])[0]) if looks else None
-        tree, values, asked = yield from _grow(task, 0, number, g, h, book, rate, leaking)
-        return [tree], values, asked
-    trees, columns, total = [], [], 0
-    for k in range(task.objective.outputs):
-        tree, values, asked = yield from _grow(task, k, number, g[:, k].copy(), h[:, k].copy(), book)
-        trees.append(tree)
-        columns.append(values)
-        total += asked
-    return trees, np.stack(columns, axis=1), total
-
-
-def _grow(
-    task: Task,
-    k: int,
-    number: int,
-    g: F64,
-    h: F64,
-    book: HandleBook,
-    rate: float | None = None,
-    leaking: list[LeakingColumn] | None = None,
-) -> Script[tuple[tuple[TreeNode, ...], F64, int]]:
-    """One tree of class k: (nodes, value of every row, vectors asked). number: of the round.
-
-    rate: of bads, the same for every row, where suspicious columns are looked for.
-    """
-    builder = _prepare(task, k, number, g, h)
-    root = builder.root(np.flatnonzero(builder.sampled), np.arange(len(g)))
-    nodes, level, asked = [root], [root], 0
-    for depth in range(task.params.max_depth):
-        asked += yield from sum_level(task, builder, level)
-        if depth == 0 and rate is not None and leaking is not None:
-            leaking += leaking_columns(builder, root, rate, task.histogram_noise)
-        yield from choose_level(task, builder, level)
-        level = [child for node in level if node.choice for child in builder.divide(node)]
-        nodes += level
-        if not level or depth + 1 == task.params.max_depth:
-            break
-    with task.clock("score"):
-        values = np.zeros(len(g))
-        for node in nodes:
-            if node.choice is None:
-                node.value = task.params.learning_rate * builder.weight(node)
-                values[node.rows] = node.value
-    return builder.export(nodes, book), values, asked
-
-
-def _prepare(task: Task, k: int, number: int, g: F64, h: F64) -> TreeBuilder:
-    """Quantise the gradients of one tree, and pick its rows and columns."""
-    params, seed = task.params, task.seed
-    tree = number * task.objective.outputs + k
-    sampled = task.train
-    if params.subsample < 1:
-        sampled = sampled & (draw(seed, "rows", tree).random(len(g)) < params.subsample)
-    g, h = np.where(sampled, g, 0.0), np.where(sampled, h, 0.0)
-    noise = task.histogram_noise if task.partners else 0.0
-    plan: Plan = make_plan(g[sampled], h[sampled], noise, task.bank)
-    uniforms = draw(seed, "rounding", tree).random((2, len(g)))
-    quantised = np.stack((plan.g.quantise(g, uniforms[0]), plan.h.quantise(h, uniforms[1])), axis=1)
-    directions = task.columns.directions(params)
-    values = quantised * sampled[:, None]
-    builder = TreeBuilder(
-        task.bank, params, plan, values, sampled, task.columns.bins,
-        TreeColumns.draw(
-            task.columns.rules, directions, task.partners, params.colsample_bytree, draw(seed, "columns", tree)
-        ),
-        task.partners,
-        replace(task.label, output=k, tree=number),
-        task.min_rows_per_node,
-        _interactions(task),
-        Leaves(params, any(directions) or any(shape.increasing for p in task.partners for shape in p.columns)),
-        {p.name: plan.packing(values[p.held], noise, task.bank) for p in task.partners},
-    )  # fmt: skip
-    return builder
-
-
-def _interactions(task: Task) -> Interactions:
-    partners = {p.name: len(p.columns) for p in task.partners}
-    return Interactions.of(task.params.interaction_constraints, task.bank, task.columns.names, partners)

@@ -41,9 +41,9 @@ class Interactions:
                 found.setdefault(name.rpartition(".")[0], []).append((bank, j))
         return cls(tuple(frozenset(f for name in group for f in found.get(name, [])) for group in groups))
 
-    def allowed(self, path: Path, party: str, places: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Which of a party's columns may be split on below a path, shape (places,)."""
+    def allowed(self, path: Path, features: Sequence[Feature]) -> npt.NDArray[np.bool_]:
+        """Which columns may be split on below a path, shape (features,)."""
         if not self.groups or not path:
-            return np.ones(len(places), dtype=bool)
+            return np.ones(len(features), dtype=bool)
         among = path.union(*(group for group in self.groups if path <= group))
-        return np.array([(party, place) in among for place in places], dtype=bool)
+        return np.array([feature in among for feature in features], dtype=bool)

@@ -33,10 +33,10 @@ class Told:
 class Answers:
     """One partner's bits, a pair of them a row of its row space, a handle; opened, and packed.
 
-    Rows that the bank cannot open are missing.
+    Rows that the bank cannot open are missing; so are all rows at a handle that the model does not use.
     """
 
-    bits: tuple[SplitBits, ...]
+    bits: tuple[SplitBits | None, ...]
 
     def at(self, positions: I64) -> Told:
         """Where rows go that stand at these places of the row space, -1 if not held, shape (n,)."""
@@ -44,6 +44,8 @@ class Answers:
         byte, shift = positions[held] >> 3, (7 - (positions[held] & 7)).astype(np.uint8)
         out = np.full((len(self.bits), len(positions)), SPECIAL, dtype=np.int8)
         for k, bits in enumerate(self.bits):
+            if bits is None:
+                continue
             left, missing = (bits.left[byte] >> shift) & 1, (bits.missing[byte] >> shift) & 1
             out[k, held] = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT))
         return Told(out)
@@ -56,15 +58,10 @@ def ask_for_bits(
 
     Raises: IntegrityError: another number of answers, or answers of another form than the alignment prescribes.
     """
-    replies = yield from ask(queries_of(pools, alignments), ScoringBits)
-    return {p: _answers(p, reply, alignments[p], pools[p], handles_of(model, p)) for p, reply in replies.items()}
-
-
-def queries_of(
-    pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], group: str = ""
-) -> dict[str, ScoringQuery]:
-    """What each partner is asked to score by. group: of masks, "" for none."""
-    return {p: ScoringQuery(alignment=a.alignment, pool=pools[p], group=group) for p, a in alignments.items()}
+    handles = {p: used_handles(model, p) for p in alignments}
+    queries = {p: ScoringQuery(alignment=a.alignment, pool=pools[p], handles=handles[p]) for p, a in alignments.items()}
+    replies = yield from ask(queries, ScoringBits)
+    return {p: _answers(p, reply, alignments[p], pools[p], handles[p]) for p, reply in replies.items()}
 
 
 def absent(model: TreeModel, partner: str, rows: int) -> Told:
@@ -73,8 +70,13 @@ def absent(model: TreeModel, partner: str, rows: int) -> Told:
 
 
 def handles_of(model: TreeModel, party: str) -> int:
-    """How many splits of a party the model uses."""
+    """One more than the largest handle of a party that the model uses."""
     return 1 + max((n.handle for tree in model.trees for n in tree if n.left >= 0 and n.party == party), default=-1)
+
+
+def used_handles(model: TreeModel, party: str) -> tuple[int, ...]:
+    """Which splits of a party the model uses, ascending."""
+    return tuple(sorted({n.handle for tree in model.trees for n in tree if n.left >= 0 and n.party == party}))
 
 
 def margins(model: TreeModel, bank: str, columns: Mapping[str, Column], told: Mapping[str, Told], rows: int) -> F64:
@@ -122,10 +124,13 @@ def _own_sides(split: BankSplit, column: Column) -> Sides:
     return np.where(np.isnan(column.numbers), SPECIAL, sides).astype(np.int8)
 
 
-def _answers(party: str, reply: ScoringBits, alignment: BankAlignment, pool: str, handles: int) -> Answers:
+def _answers(party: str, reply: ScoringBits, alignment: BankAlignment, pool: str, handles: tuple[int, ...]) -> Answers:
     keys = alignment.row_keys
-    if len(reply.bits) != handles:
-        thing = f"answered for {len(reply.bits)} splits, and the model has {handles} of it"
+    if len(reply.bits) != len(handles):
+        thing = f"answered for {len(reply.bits)} splits, and the model has {len(handles)} of it"
         raise IntegrityError(party, thing, "ask it what it keeps")
     pads = SplitPads(keys, ScoringBits.KIND, pool) if keys else None
-    return Answers(tuple(open_bits(party, pads, alignment.rows, bits) for bits in reply.bits))
+    bits: list[SplitBits | None] = [None] * (1 + max(handles, default=-1))
+    for handle, answer in zip(handles, reply.bits, strict=True):
+        bits[handle] = open_bits(party, pads, alignment.rows, answer)
+    return Answers(tuple(bits))

@@ -38,7 +38,7 @@ def _best_own(builder: TreeBuilder, node: Node, total: F64) -> Choice | None:
 def _barred(builder: TreeBuilder, party: str, columns: Columns, scored: Scored, node: Node) -> F64:
     """Infinite at the cuts of columns that may not stand below the node's path, 0 elsewhere."""
     penalty = np.zeros(scored.gains.shape[:2])
-    penalty[~builder.interactions.allowed(node.path, party, columns.places)] = np.inf
+    penalty[~builder.interactions.allowed(node.path, builder.features(party, columns.places))] = np.inf
     return penalty
 
 
@@ -47,8 +47,10 @@ def _best_of(builder: TreeBuilder, view: PartnerView, node: Node, total: F64) ->
     scored = node.scored.get(view.name) or _score(builder, view.name, columns, node, total)
     node.scored[view.name] = scored
     found = scored.best(_penalty(builder, view, columns, scored, node))
-    if found and view.known.spent and columns.shapes[found.column].categorical:
-        found = None
+    if found and columns.shapes[found.column].categorical:
+        split = Split(columns.places[found.column], found.left)
+        if view.known.spent or (builder.exact and builder.local.has(view.name, split)):
+            found = None
     choice = _as_choice(view.name, columns, found)
     best = (choice, found.score) if choice and found else None
     if view.known.spent or builder.params.reveal_cost:
@@ -64,6 +66,8 @@ def _score(builder: TreeBuilder, party: str, columns: Columns, node: Node, total
 def _penalty(builder: TreeBuilder, view: PartnerView, columns: Columns, scored: Scored, node: Node) -> F64:
     """What a cut costs beyond its gain: reveal_cost if new, everything if it is not on offer."""
     barred = _barred(builder, view.name, columns, scored, node)
+    if builder.exact:
+        barred[builder.local.cuts(view, columns.places, scored.gains.shape[1])] = np.inf
     cost = np.inf if view.known.spent else builder.params.reveal_cost
     if not cost:
         return barred
@@ -78,10 +82,12 @@ def _better_known_subset(
 ) -> tuple[Choice, float] | None:
     """Known subsets of categories, which need not be cuts of this node's order."""
     sums, not_held = node.sums[view.name] * builder.units, node.not_held[view.name] * builder.units
-    allowed = builder.interactions.allowed(node.path, view.name, columns.places)
+    allowed = builder.interactions.allowed(node.path, builder.features(view.name, columns.places))
     for j, (place, shape) in enumerate(zip(columns.places, columns.shapes, strict=True)):
         offered = shape.categorical and allowed[j]
         known = [s for s in view.known.of(place) if view.knows(s, node.rows)] if offered else []
+        if builder.exact:
+            known = [split for split in known if not builder.local.has(view.name, split)]
         if not known:
             continue
         gains = score_subsets([s.left for s in known], j, columns.grid, sums, not_held, total, node.leaves)

@@ -26,6 +26,7 @@ class Task:
     label: the place of the training in the job, of which all its labels are made. bank: the bank's party name.
     train, validation: which of the n rows are fitted on, and judged on for early stopping, shape (n,).
     min_rows_per_node: smaller nodes are not queried. histogram_noise: that partners add.
+    found: splits that earlier party sets of the run revealed, by partner; this one begins with them.
     """
 
     label: Label
@@ -39,8 +40,15 @@ class Task:
     histogram_noise: float
     columns: BankColumns
     partners: tuple[PartnerView, ...]
+    found: Mapping[str, frozenset[Split]] = field(default_factory=dict)
     progress: Progress = lambda done, total: None
     clock: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def rounds(self) -> tuple[int, int] | None:
+        """Rounds of discovery at most, and encrypted trees a round; None where every tree is encrypted."""
+        by_node = any(view.split_rows == "node" for view in self.partners)
+        return self.params.rounds("node" if by_node else "all")
 
 
 @dataclass(frozen=True)
@@ -58,3 +66,5 @@ class Boosted:
     handles: Mapping[str, tuple[Split, ...]]
     kept: Mapping[str, Kept]
     leaking_columns: tuple[LeakingColumn, ...] = ()
+    encrypted_trees: int = 0
+    rounds: int = 0

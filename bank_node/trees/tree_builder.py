@@ -11,17 +11,18 @@ from msgspec.structs import replace
 
 from bank_node.models.trees import HandleBook, TreeNode
 from bank_node.partners.partner_view import LEFT, SPECIAL, PartnerView
-from bank_node.trees.histogram import require_bins, sums_per_bin, total_of
-from bank_node.trees.interactions import Interactions
+from bank_node.trees.histogram import divided, sums_per_bin, total_of
+from bank_node.trees.interactions import Feature, Interactions
 from bank_node.trees.leaf_values import Leaves
+from bank_node.trees.local_columns import LocalColumns, in_order
 from bank_node.trees.tree_columns import TreeColumns
 from bank_node.trees.tree_node import Choice, Node, smaller
-from protocol.algorithms.boosting import NodeSplitQuery, Split, SplitQuery
+from protocol.algorithms.boosting import NodeSplitQuery, SplitQuery
 from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
 from protocol.he.base import Sealed
 from protocol.he.plan import Packing, Plan
-from protocol.messages import I64, U8, U64
+from protocol.messages import I64, U64
 
 T = TypeVar("T")
 _POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="partner")
@@ -31,7 +32,8 @@ _POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="partner")
 class TreeBuilder:
     """One tree in the making. values: quantised (g, h) a row, zero where not sampled, shape (n, 2), int64.
 
-    packings: how g and h lie in the vectors of each partner.
+    packings: how g and h lie in the vectors of each partner. exact: whether known thresholds are scored
+    by the bank's own sums alone.
     """
 
     bank: str
@@ -39,7 +41,7 @@ class TreeBuilder:
     plan: Plan
     values: I64
     sampled: npt.NDArray[np.bool_]
-    bins: U8
+    local: LocalColumns
     columns: TreeColumns
     partners: tuple[PartnerView, ...]
     label: Label
@@ -47,13 +49,13 @@ class TreeBuilder:
     interactions: Interactions
     leaves: Leaves
     packings: Mapping[str, Packing]
+    exact: bool = False
 
     def __post_init__(self) -> None:
         self.units = np.array([self.plan.g.unit, self.plan.h.unit])
         self.asked_partners = tuple(p for p in self.partners if self.columns.partners[p.name].places)
         self._all_sampled = bool(self.sampled.all())
-        self._own = np.ascontiguousarray(self.bins[:, list(self.columns.bank.places)])
-        require_bins(self._own, self.columns.bank.offsets, self.sampled)
+        self._places = np.array(self.columns.bank.places, dtype=np.int64)
 
     def root(self, fit: I64, rows: I64) -> Node:
         """The node of all rows."""
@@ -72,6 +74,10 @@ class TreeBuilder:
     def view(self, party: str) -> PartnerView:
         """The partner of that name."""
         return next(p for p in self.partners if p.name == party)
+
+    def features(self, party: str, places: Sequence[int]) -> list[Feature]:
+        """Whose columns stand at these places of a party's list, or of the bank's local columns."""
+        return [self.local.features[j] if party == self.bank else (party, j) for j in places]
 
     def concurrently(self, builder: Callable[[PartnerView], T]) -> dict[str, T]:
         """Do the same for all partners asked, at once."""
@@ -112,7 +118,9 @@ class TreeBuilder:
 
     def sum_own(self, node: Node) -> None:
         """Histogram of a node over the bank's own columns."""
-        node.sums[self.bank] = sums_per_bin(self._own, self.columns.bank.offsets, node.fit, self.values)
+        node.sums[self.bank] = sums_per_bin(
+            self.local.bins, self._places, self.columns.bank.offsets, node.fit, self.values
+        )
         node.not_held[self.bank] = np.zeros(2, dtype=np.int64)
 
     def subtract(self, level: Sequence[Node]) -> None:
@@ -149,11 +157,14 @@ class TreeBuilder:
         return self.view(node.choice.party).knows(node.choice.split, node.rows)
 
     def split_query(self, party: str, nodes: Sequence[Node]) -> SplitQuery | NodeSplitQuery:
-        """The splits of a level that a partner is asked for; each once."""
+        """The splits of a level that a partner is asked for; each once.
+
+        In discovery by column and threshold, an order that says nothing of what they gain.
+        """
         view = self.view(party)
         if view.split_rows == "all":
             splits = dict.fromkeys(node.choice.split for node in nodes if node.choice)
-            return SplitQuery(layout=view.layout, splits=tuple(splits))
+            return SplitQuery(layout=view.layout, splits=in_order(splits) if self.exact else tuple(splits))
         flags = np.zeros((len(nodes), view.known.rows), dtype=bool)
         for k, node in enumerate(nodes):
             at = view.positions[node.rows]
@@ -169,12 +180,14 @@ class TreeBuilder:
         choice = node.choice
         assert choice
         if choice.party == self.bank:
-            told = self._own_sides(choice.split, node.rows)
+            goes_left = self._goes_left(choice)
+            rows_left, rows_right = divided(self.local.bins, choice.split.column, node.rows, goes_left)
+            fit_left, fit_right = divided(self.local.bins, choice.split.column, node.fit, goes_left)
         else:
             told = self.view(choice.party).sides(choice.split, node.rows)
-        left = (told == LEFT) | ((told == SPECIAL) & choice.default_left)
-        rows_left, rows_right = node.rows[left], node.rows[~left]
-        fit_left, fit_right = self._sampled_of(rows_left), self._sampled_of(rows_right)
+            left = (told == LEFT) | ((told == SPECIAL) & choice.default_left)
+            rows_left, rows_right = node.rows[left], node.rows[~left]
+            fit_left, fit_right = self._sampled_of(rows_left), self._sampled_of(rows_right)
         left_child = self._child(node, choice, 2 * node.number, fit_left, rows_left)
         right_child = self._child(node, choice, 2 * node.number + 1, fit_right, rows_right)
         left_child.sibling, right_child.sibling = right_child, left_child
@@ -184,7 +197,7 @@ class TreeBuilder:
         return left_child, right_child
 
     def _child(self, node: Node, choice: Choice, number: int, fit: I64, rows: I64) -> Node:
-        path = node.path | {(choice.party, choice.split.column)}
+        path = node.path | {self.features(choice.party, [choice.split.column])[0]}
         return Node(number, node.depth + 1, fit, rows, total_of(fit, self.values), node.leaves, path, node)
 
     def _direction(self, choice: Choice, sides: tuple[float, float]) -> int:
@@ -199,13 +212,13 @@ class TreeBuilder:
         """Those rows that are fitted on."""
         return rows if self._all_sampled else rows[self.sampled[rows]]
 
-    def _own_sides(self, split: Split, rows: I64) -> npt.NDArray[np.int8]:
-        shape = self.columns.bank.shapes[self.columns.bank.places.index(split.column)]
-        side_of = np.zeros(256, dtype=np.int8)
-        side_of[list(split.left)] = LEFT
-        side_of[shape.ordinary :] = SPECIAL
-        sides: npt.NDArray[np.int8] = side_of[self.bins[rows, split.column]]
-        return sides
+    def _goes_left(self, choice: Choice) -> npt.NDArray[np.bool_]:
+        """Whether a row goes left, by its bin of a local column, shape (256,)."""
+        shape = self.columns.bank.shapes[self.columns.bank.places.index(choice.split.column)]
+        goes_left = np.zeros(256, dtype=bool)
+        goes_left[list(choice.split.left)] = True
+        goes_left[shape.ordinary :] = choice.default_left
+        return goes_left
 
     def export(self, nodes: Sequence[Node], book: HandleBook) -> tuple[TreeNode, ...]:
         """The finished tree, nodes in order of growth; handles are numbered here, in order of first use."""
@@ -217,10 +230,13 @@ class TreeBuilder:
                 out.append(TreeNode(value=node.value, cover=cover, rows=rows))
                 continue
             left, right = (place[id(child)] for child in node.children)
+            party, split = choice.party, choice.split
+            if party == self.bank:
+                party, split = self.local.origin(split)
             out.append(
                 TreeNode(
-                    party=choice.party,
-                    handle=book.number(choice.party, choice.split),
+                    party=party,
+                    handle=book.number(party, split),
                     default_left=choice.default_left,
                     left=left,
                     right=right,

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from bank_node.partners.partner_view import PartnerView
+from bank_node.trees.local_columns import LocalColumns
 from bank_node.trees.split_gains import Grid
-from protocol.algorithms.binning import ColumnShape, Rule, shape_of, starts_of
+from protocol.algorithms.binning import ColumnShape, starts_of
 from protocol.messages import I64
 
 
@@ -46,28 +47,35 @@ class Columns:
 
 @dataclass(frozen=True)
 class TreeColumns:
-    """The columns of all parties that one tree may use."""
+    """The columns that one tree may use: `bank`, all that the bank can split on alone, and the partners'."""
 
     bank: Columns
     partners: dict[str, Columns]
 
     @classmethod
     def draw(
-        cls,
-        rules: Sequence[Rule],
-        directions: Sequence[int],
-        partners: Sequence[PartnerView],
-        share: float,
-        generator: np.random.Generator,
+        cls, local: LocalColumns, partners: Sequence[PartnerView], share: float, generator: np.random.Generator
     ) -> "TreeColumns":
-        """A random share of all columns, at least one; XGBoost's colsample_bytree. rules, directions: the bank's."""
-        shapes = [[shape_of(j, rule) for j, rule in enumerate(rules)], *(p.columns for p in partners)]
-        owners = [(k, j) for k, columns in enumerate(shapes) for j in range(len(columns))]
-        count = max(1, int(share * len(owners)))
-        drawn = (
-            sorted(generator.permutation(len(owners))[:count].tolist()) if count < len(owners) else range(len(owners))
+        """A random share of all columns, at least one; XGBoost's colsample_bytree.
+
+        partners: whose columns are drawn among besides the bank's own, and known columns with them;
+        without any, known columns are drawn one by one.
+        """
+        own = local.features[: len(local.own.rules)] if partners else local.features
+        features = [*own, *((p.name, j) for p in partners for j in range(len(p.columns)))]
+        count = max(1, int(share * len(features)))
+        drawn = set(features)
+        if count < len(features):
+            drawn = {features[c] for c in generator.permutation(len(features))[:count].tolist()}
+        places = [k for k, feature in enumerate(local.features) if feature in drawn]
+        return cls(
+            Columns.of(local.shapes, local.directions, places),
+            {
+                p.name: Columns.of(
+                    p.columns,
+                    [int(shape.increasing) for shape in p.columns],
+                    [j for j in range(len(p.columns)) if (p.name, j) in drawn],
+                )
+                for p in partners
+            },
         )
-        places = [[owners[c][1] for c in drawn if owners[c][0] == k] for k in range(len(shapes))]
-        ways = [list(directions), *([int(shape.increasing) for shape in p.columns] for p in partners)]
-        picked = [Columns.of(*party) for party in zip(shapes, ways, places, strict=True)]
-        return cls(picked[0], {p.name: c for p, c in zip(partners, picked[1:], strict=True)})

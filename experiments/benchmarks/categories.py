@@ -58,7 +58,7 @@ def _one_cost(rows: int, bins: int, party: str, seed: int) -> float:
 def _auc(y: F64, bank: list[Column], partner: list[Column], bins: int) -> float:
     """AUC on the rows that were not trained on."""
     fitted = np.arange(len(y)) < len(y) - _TESTED
-    params = BoostingParams(n_estimators=40, max_bin=bins)
+    params = BoostingParams(discovery="all", n_estimators=40, max_bin=bins)
     contract = OPEN.model_copy(update={"min_rows_per_bin": 20})
     with tempfile.TemporaryDirectory() as folder:
         positions = np.arange(len(y), dtype=np.int64)

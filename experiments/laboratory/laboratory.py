@@ -82,7 +82,7 @@ class Laboratory:
     def train(
         self, params: BoostingParams, seed: int = 0, fitted: npt.NDArray[np.bool_] | None = None, party_set: int = 0
     ) -> Boosted:
-        """Bin, compute hints, and train. fitted: the rows trained on; the others are for early stopping."""
+        """Bin, compute hints, and train. fitted: those trained on; early stopping judges on the others."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.nonce, train = fresh_key(), np.ones(len(self.y), dtype=bool) if fitted is None else fitted
         with ThreadPoolExecutor(max(1, len(self.partners))) as threads:
@@ -113,7 +113,7 @@ class Laboratory:
             bank="bank",
             objective=objective_of(params, self.y, weights),
             train=train,
-            validation=~train,
+            validation=~train & bool(params.early_stopping_rounds),
             params=params,
             seed=seed,
             min_rows_per_node=self.contract.min_rows_per_node,

@@ -338,10 +338,14 @@ class BoostingAnswerer:
         )
 
     def _was_told(self, split: Split) -> bool:
-        """Whether the bank can know this split: it was answered, or separates only rows not held."""
+        """Whether the bank can know this split: it was answered, or separates only rows that are missing.
+
+        Every answer of a column says which rows are missing there; which are not held, the bank knows itself.
+        """
         shape = self.table.shapes[split.column]
-        whole = len(split.left) == shape.ordinary and not shape.missing
-        return whole or any(known == split.canonical(shape.ordinary) for known, _ in self._answered)
+        if len(split.left) == shape.ordinary:
+            return not shape.missing or any(known.column == split.column for known, _ in self._answered)
+        return any(known == split.canonical(shape.ordinary) for known, _ in self._answered)
 
     @property
     def information_share(self) -> float:

@@ -22,15 +22,18 @@ from protocol.table import Column
 
 @dataclass(frozen=True)
 class ScoringAnswerer:
-    """Scores by one pool. handles: of it, by number. columns: of the table. order: of `alignment`.
+    """Scores by splits of one pool.
 
-    keys: of its rows, where the alignment has row keys.
+    pool: names these splits of it, for budgets. handles: the splits, in the order of the query.
+    columns: of the table. order: of `alignment`. keys: of its rows, where the alignment has row keys.
+    subject: of the pads that seal the answer.
     """
 
     party: str
     bank: str
     data: str
     pool: str
+    subject: str
     handles: Sequence[KeptHandle]
     columns: Sequence[Column]
     order: I64
@@ -50,7 +53,7 @@ class ScoringAnswerer:
             share = 0.0 if told else self._spend()
             self.budgets.spend_release(self.bank, self.alignment, self.pool, self.score_releases)
         if self.keys:
-            bits = seal_answer(self.keys, ScoringBits.KIND, self.pool, bits)
+            bits = seal_answer(self.keys, ScoringBits.KIND, self.subject, bits)
         return ScoringBits(bits=bits, information_share=share)
 
     def _bits(self, handle: KeptHandle) -> SplitBits:

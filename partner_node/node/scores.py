@@ -12,7 +12,8 @@ from protocol.algorithms import glm
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.sealing import RowKeys, seal_scores
 from protocol.contract import refuse
-from protocol.errors import RefusedError
+from protocol.errors import IntegrityError, RefusedError
+from protocol.he.streams import digest
 from protocol.messages import Message
 
 
@@ -37,12 +38,16 @@ class Scores:
             self._agreement.approved_by_file(kept.job)
             return self._term_scores(query, kept.terms)
         aligned = self._alignments.find(query.alignment)
+        if query.handles and query.handles[-1] >= len(kept.handles):
+            thing = f"scores by split {query.handles[-1] + 1} of a pool that has {len(kept.handles)}"
+            raise IntegrityError(config.bank, thing, "score by the model as it was trained")
         answerer = ScoringAnswerer(
             party=config.party,
             bank=config.bank,
             data=config.policy.account,
-            pool=query.pool,
-            handles=kept.handles,
+            pool=digest(query.pool.encode(), str(query.handles).encode()).hex(),
+            subject=query.pool,
+            handles=[kept.handles[k] for k in query.handles],
             columns=own.table.columns,
             order=aligned.order,
             budgets=own.budgets,

@@ -25,12 +25,18 @@ _METRICS: Final = {
 }
 """By objective: what early stopping may go by; the first is the default."""
 
+AUTO: Final = "10x3"
+"""What discovery = "auto" stands for: at most ten rounds of three encrypted trees."""
+
 
 class BoostingParams(WithAddedKeys):
     """Parameters of a `boosting` model.
 
     Ours, not XGBoost's: reveal_cost, the gain that a split must bring beyond the best known one to be worth
     revealing a partner's threshold that the bank does not know yet; and ks among the metrics.
+    discovery: which trees are encrypted. "RxT": at most R rounds of T, whose splits the bank then fits all trees on
+    alone; "auto": 10x3; "all": every tree. split_choice: which new splits a node
+    prefers. warm_start: whether to begin with all splits that the bank knows from earlier jobs on the same bins.
     base_score: prediction before the first tree; that of the best constant model over the training rows if not given.
     monotone_constraints: by the bank's own columns; a partner declares its own at its node.
     interaction_constraints: groups of the bank's columns and of parties.
@@ -41,7 +47,7 @@ class BoostingParams(WithAddedKeys):
     ADDED: ClassVar = (
         "objective", "num_class", "tweedie_variance_power", "eval_metric", "max_delta_step", "monotone_constraints",
         "interaction_constraints", "max_cat_to_onehot", "max_cat_threshold", "cat_smooth", "cat_l2",
-        "min_data_per_group",
+        "min_data_per_group", "discovery", "split_choice", "warm_start",
     )  # fmt: skip
 
     objective: Literal["binary:logistic", "reg:squarederror", "count:poisson", "reg:tweedie", "multi:softprob"] = (
@@ -72,11 +78,31 @@ class BoostingParams(WithAddedKeys):
     cat_smooth: float = Field(30.0, ge=0)
     cat_l2: float = Field(20.0, ge=0)
     min_data_per_group: int = Field(100, ge=0)
+    discovery: str = Field("auto", pattern=r"^(auto|all|[1-9][0-9]{0,2}x[1-9][0-9]{0,2})$")
+    split_choice: Literal["gain", "gain_per_bit"] = "gain"
+    warm_start: bool = False
 
     @property
     def cutting(self) -> Cutting:
         """How every party bins its columns for these trees."""
         return Cutting(self.max_bin)
+
+    def encrypted_rounds(self, split_rows: str) -> int:
+        """Trees of one fit that are encrypted at most; with several classes, of each."""
+        rounds = self.rounds(split_rows)
+        return self.n_estimators if rounds is None else rounds[0] * rounds[1]
+
+    def rounds(self, split_rows: str) -> tuple[int, int] | None:
+        """Rounds of discovery at most, and encrypted trees a round; None where every tree is encrypted.
+
+        With split_rows = "node" a split is known for some rows only, and the bank cannot fit on it alone. Of a model
+        that has no more trees than discovery may encrypt, "auto" encrypts every tree.
+        """
+        if self.discovery == "all" or split_rows == "node":
+            return None
+        most, _, trees = (AUTO if self.discovery == "auto" else self.discovery).partition("x")
+        few = self.discovery == "auto" and self.n_estimators <= int(most) * int(trees)
+        return None if few else (int(most), int(trees))
 
     @property
     def step_cap(self) -> float:

@@ -103,6 +103,10 @@ class Field:
         """Stochastic rounding to integers: unbiased; uniforms in [0, 1), one a row."""
         return np.floor(values * 2.0**-self.unit_log2 + uniforms).astype(np.int64)
 
+    def nearest(self, values: F64) -> I64:
+        """The nearest integers, for sums that are never encrypted."""
+        return np.rint(values * 2.0**-self.unit_log2).astype(np.int64)
+
     def bounds(self, values: I64, histogram_noise: float) -> FieldBounds:
         """The least bits for sums over any of these integers, shape (n,), and their noise."""
         most = max(int(values[values > 0].sum()), -int(values[values < 0].sum()))
@@ -150,6 +154,17 @@ def make_plan(g: F64, h: F64, histogram_noise: float, party: str = "bank") -> Pl
             "lower histogram_noise or train on fewer rows",
         )
     return Plan(False, *whole)
+
+
+def local_plan(g: F64, h: F64) -> Plan:
+    """The plan of a tree that is summed at the bank alone: units so fine that doubles lose nothing to them."""
+    return Plan(False, *(_whole_field(values) for values in (g, h)))
+
+
+def _whole_field(values: F64) -> Field:
+    """The finest unit with which the sum of all sizes stays below 2^62."""
+    total = float(np.abs(values).sum())
+    return Field(frexp(total)[1] - 62, 62) if total else Field(0, 0)
 
 
 def _fields(g: F64, h: F64, noise: float, bits: int) -> tuple[Field, Field] | None:

@@ -22,7 +22,7 @@ BINS: Final = "bins"
 class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a job with one partner, over all rungs that the partner is in.
 
-    name: of the model. fits: how many, a rung each and a fold of a rung each. trees: in all fits together.
+    name: of the model. fits: how many, a rung each and a fold of a rung each. trees: encrypted, in all fits together.
     depth: of its parameters.
     cutting: of its bins. bin_tables: whether goods and bads a bin are asked for; tested: and the rows of the test part.
     columns: of the partner in a linear model, at most; 0 of trees. vectors: of the bank, that are summed over them, in
@@ -97,7 +97,8 @@ def workload(job: Job, partner: str) -> Workload:
         cutting = job.cutting_of(model)
         if isinstance(model, BoostingModel):
             p, trainings = model.params, len(with_it) + job.split.folds * job.split.repeats * real
-            models.append(PlannedModel(name, trainings, trainings * p.n_estimators * p.outputs, p.max_depth, cutting))
+            trees = trainings * p.encrypted_rounds(job.run.split_rows) * p.outputs
+            models.append(PlannedModel(name, trainings, trees, p.max_depth, cutting))
         else:
             linear = model.params if isinstance(model, GlmModel) else model.params.glm
             fitted = [rung for rung in with_it if not (number and rung.placebo)]

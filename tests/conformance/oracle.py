@@ -100,29 +100,45 @@ def oracle(
     return xgboost.train(theirs, xgboost.DMatrix(joined_bins(lab), label=lab.y), params.n_estimators, obj=quantised)
 
 
-def require_alike(lab: Laboratory, trained: Boosted, booster: xgboost.Booster) -> bool:
+def known_bits(lab: Laboratory, trained: Boosted) -> np.ndarray:
+    """What a local fit may split on: the bank's bins, and a column a known split, 0 left, 1 right, nan neither."""
+    columns, rows = lab.task.columns, np.arange(len(lab.y))
+    parts = [np.where(columns.bins == [r.ordinary for r in columns.rules], np.nan, columns.bins.astype(float))]
+    for view in lab.task.partners:
+        for split in trained.handles[view.name]:
+            sides = view.sides(split, rows)
+            parts.append(np.where(sides == SPECIAL, np.nan, (sides != LEFT).astype(float))[:, None])
+    return np.concatenate(parts, axis=1)
+
+
+def require_alike(lab: Laboratory, trained: Boosted, booster: xgboost.Booster, x: np.ndarray | None = None) -> bool:
     """Hold every tree of ours against XGBoost's; whether all are alike, or one and the rest differ by a tie.
 
+    x: what XGBoost was fed; the joined bins if not given.
     Raises: AssertionError: a tree differs, and by no tie.
     """
-    margins, rows = margins_of(lab, trained), xgboost.DMatrix(joined_bins(lab))
+    x = joined_bins(lab) if x is None else x
+    margins, rows = margins_of(lab, trained), xgboost.DMatrix(x)
     assert np.allclose(margins[-1], trained.margin, atol=1e-12), "the model file scores as the training did"
     for k, tree in enumerate(trained.model.trees):
         ours, theirs = margins[k + 1] - margins[k], booster[k : k + 1].predict(rows, output_margin=True)
         if np.abs(ours - theirs).max() > 1e-6:
             theirs_in_full = json.loads(booster.get_dump(with_stats=True, dump_format="json")[k])
-            assert differ_by_a_tie(lab, trained, tree, theirs_in_full), "another tree, and no tie"
+            assert differ_by_a_tie(lab, trained, tree, theirs_in_full, x), "another tree, and no tie"
             return False
     return True
 
 
-def differ_by_a_tie(lab: Laboratory, trained: Boosted, ours: tuple[TreeNode, ...], theirs: dict) -> bool:
+def differ_by_a_tie(
+    lab: Laboratory, trained: Boosted, ours: tuple[TreeNode, ...], theirs: dict, x: np.ndarray | None = None
+) -> bool:
     """Whether two trees first part at a node where both found a split of the same gain, of other rows.
 
     Rows are compared, not covers: in a first tree many splits have the same number of rows and of bads. XGBoost adds
     up gains in single precision, so that they are alike to a part of the terms that they are the difference of.
     """
-    x, waiting = joined_bins(lab), [(0, theirs, np.arange(len(lab.y)))]
+    x = joined_bins(lab) if x is None else x
+    waiting = [(0, theirs, np.arange(len(lab.y)))]
     while waiting:
         place, other, rows = waiting.pop()
         node = ours[place]

@@ -141,7 +141,7 @@ def test_row_sampling_is_zeros_and_columns_are_drawn_by_seed(tmp_path):
 def test_early_stopping_keeps_the_best_tree(tmp_path):
     lab = make(tmp_path, 9, 400, 2, 2, 0.0, 1.0)
     fitted = np.arange(400) < 200
-    params = BoostingParams(n_estimators=60, max_depth=4, learning_rate=0.8, early_stopping_rounds=3)
+    params = BoostingParams(discovery="all", n_estimators=60, max_depth=4, learning_rate=0.8, early_stopping_rounds=3)
     trained = lab.train(params, 1, fitted)
     assert 0 < len(trained.model.trees) < 57
     assert np.allclose(margins_of(lab, trained)[-1], trained.margin)

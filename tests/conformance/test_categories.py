@@ -21,7 +21,7 @@ from protocol.table import Column
 from tests.laboratory import numbers
 
 PLAIN = BoostingParams(cat_smooth=0, cat_l2=0, min_data_per_group=0, max_cat_threshold=255)
-TREES = BoostingParams(n_estimators=40, max_depth=3, learning_rate=0.2)
+TREES = BoostingParams(discovery="all", n_estimators=40, max_depth=3, learning_rate=0.2)
 
 
 def scored(g: np.ndarray, h: np.ndarray, params: BoostingParams, rows: int) -> Scored:

@@ -15,6 +15,7 @@ from bank_node.models.calibration import Calibration, pd_of
 from bank_node.models.folder import ModelFolder
 from bank_node.training.absences import told_of
 from bank_node.training.training import TrainedRung, Training
+from bank_node.trees.scorer import handles_of
 
 
 def calibration_of(training: Training, trained: TrainedRung) -> Calibration | None:
@@ -47,7 +48,8 @@ def columns_of(training: Training, trained: TrainedRung) -> dict[str, tuple[str,
     found = {bank: tuple(called.get(split.column, split.column) for split in fitted.model.bank_splits)}
     for partner in trained.rung.partners:
         names = [shape.name or f"column {shape.number + 1}" for shape in training.view(trained, partner).columns]
-        found[partner] = tuple(names[split.column] for split in fitted.handles[partner])
+        used = fitted.handles[partner][: handles_of(fitted.model, partner)]
+        found[partner] = tuple(names[split.column] for split in used)
     return found
 
 

@@ -14,6 +14,7 @@ from bank_node.record.scorecard import Scorecard
 from bank_node.training.outcome.decisions import bands_of, baseline_of, calibration_of, columns_of
 from bank_node.training.outcome.scorecards import Counted, scorecard_of
 from bank_node.training.training import TrainedRung, Training
+from bank_node.trees.scorer import handles_of
 from protocol.algorithms.parameters import BoostingParams
 from protocol.job import ScorecardModel
 from protocol.table.texts import CATEGORY, FORMS
@@ -92,7 +93,7 @@ def _handles(trained: TrainedRung, partner: str) -> int:
     """Splits of a partner, or its terms."""
     if isinstance(trained.fitted, FittedGlm):
         return len(trained.fitted.model.of(partner))
-    return len(trained.fitted.handles[partner])
+    return handles_of(trained.fitted.model, partner)
 
 
 def _watched(training: Training, trained: TrainedRung, calibration: Calibration | None) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _would_refuse(training: Training, partner: str) -> Text:
         spent, limit = rungs[-1].spent[partner].equations, int(share * fitted)
         key = "run_would_answer_all" if spent <= limit else "run_would_refuse_all"
         return say(key, party=partner, share=f"{share:g}", spent=f"{spent:,}", limit=f"{limit:,}")
-    trees = sum(len(trained.fitted.model.trees) for trained in rungs if isinstance(trained.fitted, Boosted))
+    trees = sum(trained.fitted.encrypted_trees for trained in rungs if isinstance(trained.fitted, Boosted))
     equations_a_tree = rungs[-1].spent[partner].equations / max(1, trees)
     fit = int(share * fitted / equations_a_tree) if equations_a_tree else trees
     if fit >= trees:

@@ -1,0 +1,143 @@
+"""Refit: train a run's boosted trees again on what the bank knows, without a message to anybody.
+
+The bank knows its own columns and the splits that the run's discovery revealed. A model fitted on
+them may have other parameters, as long as the bins stay the same. It is scored by the pools that the
+partners kept when the run ended.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from bank_node.data.parts import assign_parts
+from bank_node.partners.known_splits import load_known
+from bank_node.partners.partner_view import PartnerView
+from bank_node.partners.sessions import PartnerSessions
+from bank_node.settings.config import BankConfig
+from bank_node.settings.timing import Stopwatch
+from bank_node.training.absences import absence_scores
+from bank_node.training.model import Progress
+from bank_node.training.own_table import read_own_table
+from bank_node.training.refit_record import KnownModel, RefitRecord, read_record
+from bank_node.training.training import TrainedRung, Training
+from bank_node.training.trees import task_of
+from bank_node.trees.boosting import refit as refit_trees
+from protocol.algorithms.parameters import BoostingParams
+from protocol.contract import Contract
+from protocol.errors import DataError, UsageError
+from protocol.he.streams import digest
+from protocol.job import BoostingModel, Job
+from protocol.job.ladder import Rung, rungs
+from protocol.role import Replies, Requests
+from protocol.settings import check_settings
+
+
+class _NoKit:
+    """Stands for a secret kit where nothing is sealed."""
+
+    def seal(self, *_: object) -> NoReturn:
+        raise AssertionError("a refit seals nothing")
+
+    open = seal
+
+
+def _nobody(requests: Requests) -> Replies:
+    """An exchange for what must not ask."""
+    raise AssertionError(f"a refit asked {', '.join(requests)}")
+
+
+def refit(config: BankConfig, run: Path, changes: Mapping[str, Any], progress: Progress) -> Training:
+    """Fit every boosted model of a finished run again.
+
+    Args:
+        run: the run's folder. changes: parameters by name that replace the run's.
+
+    Raises:
+        UsageError: the run has no boosted trees, or a parameter cannot be changed.
+        DataError: the bank's table is not the run's, or the bits of its splits are gone.
+    """
+    record = read_record(run, config.party)
+    job = _job(config, record, changes)
+    table = read_own_table(config, job)
+    if table.sha256 != record.data:
+        raise DataError(config.party, "its table is not the one that the run was trained on", "train again")
+    sessions = PartnerSessions(config, table, _nobody, progress)
+    sessions.welcomes = dict(record.welcomes)
+    sessions.contracts = {p: Contract(**clauses) for p, clauses in record.contracts.items()}
+    alignments = {}
+    for partner in record.welcomes:
+        kept = sessions.kept(partner)
+        if kept is None:
+            raise DataError(config.party, f"its alignment with {partner} is gone", "train again")
+        alignments[partner] = kept
+    training = Training(job, table, assign_parts(job.split, table, job.task), sessions, alignments, steps=0)
+    training.runs, training.subject = dict(record.runs), record.subject
+    _open_views(training, record)
+    ladder = rungs(config.party, job.partners, job.run.ladder, False)
+    for number, name in enumerate(job.model_names):
+        for rung in ladder:
+            known = next((m for m in record.models if (m.model, m.rung) == (name, rung.name)), None)
+            if known is not None:
+                training.rungs.append(_refit_rung(training, number, rung, known, progress))
+    return training
+
+
+def _job(config: BankConfig, record: RefitRecord, changes: Mapping[str, Any]) -> Job:
+    """The run's job with its boosted models alone, their parameters changed, and nothing that asks a partner."""
+    job = Job.model_validate(record.job)
+    names, models = list(job.model_names), []
+    for name, model in zip(names, job.models, strict=True):
+        if not isinstance(model, BoostingModel):
+            continue
+        values = {**model.params.model_dump(exclude_unset=True), **changes}
+        params = check_settings(BoostingParams, values, f"refit of {name}")
+        if params.cutting != model.params.cutting or params.objective != model.params.objective:
+            thing = "max_bin and objective are those of the run"
+            raise UsageError(config.party, f"a refit cannot change them: {thing}", "leave them out, or train anew")
+        models.append(BoostingModel(params=params))
+    if not models:
+        raise UsageError(config.party, "the run has no boosted trees to fit again", "train a boosting model")
+    report = job.report.model_copy(update={"placebo": False, "bin_tables": False})
+    split = job.split.model_copy(update={"folds": 0})
+    update = {"models": tuple(models), "report": report, "selection": None, "split": split}
+    return job.model_copy(update=update)
+
+
+def _open_views(training: Training, record: RefitRecord) -> None:
+    """The partners' bins with the bits of their revealed splits."""
+    sessions, asked = training.sessions, {model.params.cutting for model in training.job.boosting_models}
+    for known in (layout for layout in record.layouts if layout.cutting in asked):
+        path = sessions.known_file(known.layout)
+        if not path.exists() and any(model.splits.get(known.partner) for model in record.models):
+            thing = f"the splits that {known.partner} revealed are no longer in its state folder"
+            raise DataError(sessions.config.party, thing, "train again")
+        training.views[known.partner, known.cutting] = PartnerView(
+            name=known.partner,
+            layout=known.layout,
+            columns=known.columns,
+            positions=training.alignments[known.partner].positions,
+            kit=_NoKit(),
+            known=load_known(path, known.rows),
+            split_rows=sessions.config.split_rows,
+            run=training.runs[known.partner],
+        )
+
+
+def _refit_rung(training: Training, number: int, rung: Rung, known: KnownModel, progress: Progress) -> TrainedRung:
+    """One party set of one model."""
+    model = training.job.models[number]
+    assert isinstance(model, BoostingModel)
+    clock = Stopwatch()
+    told = partial(progress, f"rung {rung.name}")
+    task = task_of(training, number, model.params, rung, clock, told)
+    boosted = refit_trees(task, known.splits, known.kept)
+    with clock("score"):
+        score = task.objective.predict(boosted.margin)
+        absent = absence_scores(task, boosted, training.table, training.parts)
+    return TrainedRung(
+        rung, training.job.model_names[number], boosted, score, dict(clock.seconds), [], dict(known.kept),
+        dict(known.information), digest(msgspec.json.encode(task.columns.rules)).hex(), absent,
+    )  # fmt: skip

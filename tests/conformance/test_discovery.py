@@ -1,0 +1,158 @@
+"""Discovery and refit: what is asked, what is known, and that the local fit is XGBoost's on the same bits."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import xgboost
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bank_node.trees.boosting import refit
+from experiments.laboratory import OPEN, Laboratory
+from protocol.algorithms.boosting import Handles, Opening, Split, SplitQuery, SumsQuery
+from protocol.algorithms.parameters import BoostingParams
+from protocol.table import Column
+from tests.conformance.oracle import known_bits, make, margins_of, require_alike
+
+TIES = {"trees": 0, "tied": 0}
+PARAMS = BoostingParams(n_estimators=40, max_depth=3, learning_rate=0.2, discovery="4x2", min_child_weight=0.0)
+
+
+def xgboost_on(x: np.ndarray, lab: Laboratory, params: BoostingParams, margins: list[np.ndarray]) -> xgboost.Booster:
+    """XGBoost's trees at our margins."""
+    rounds = iter(range(params.n_estimators))
+    theirs = {
+        "tree_method": "hist", "max_bin": 256, "max_depth": params.max_depth, "eta": params.learning_rate,
+        "lambda": params.reg_lambda, "alpha": params.reg_alpha, "gamma": params.gamma, "nthread": 1,
+        "min_child_weight": params.min_child_weight, "base_score": 0.0, "disable_default_eval_metric": 1,
+    }  # fmt: skip
+    return xgboost.train(
+        theirs, xgboost.DMatrix(x, label=lab.y), params.n_estimators,
+        obj=lambda margin, _: lab.task.objective.gradients(margins[next(rounds)]),
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), n=st.integers(60, 400), d_bank=st.integers(1, 4), d_partner=st.integers(1, 5),
+    missing=st.sampled_from([0.0, 0.2]), coverage=st.sampled_from([1.0, 0.8]), depth=st.integers(1, 4),
+    reg_lambda=st.sampled_from([0.5, 1.0, 5.0]), alpha=st.sampled_from([0.0, 0.3]), gamma=st.sampled_from([0.0, 0.2]),
+    weight=st.sampled_from([0.0, 1.0, 3.0]), discovery=st.sampled_from(["1x1", "3x1", "2x3"]),
+)  # fmt: skip
+def check_against_xgboost(
+    seed, n, d_bank, d_partner, missing, coverage, depth, reg_lambda, alpha, gamma, weight, discovery
+):
+    params = BoostingParams(
+        n_estimators=5, max_depth=depth, learning_rate=0.3, reg_lambda=reg_lambda, reg_alpha=alpha, gamma=gamma,
+        min_child_weight=weight, discovery=discovery,
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        lab = make(Path(folder), seed, n, d_bank, d_partner, missing, coverage)
+        trained = lab.train(params, seed)
+        x = known_bits(lab, trained)
+        alike = require_alike(lab, trained, xgboost_on(x, lab, params, margins_of(lab, trained)), x)
+        TIES["trees"] += len(trained.model.trees)
+        TIES["tied"] += not alike
+
+
+def test_the_local_fit_grows_the_trees_of_xgboost_on_the_same_bits():
+    check_against_xgboost()
+    assert TIES["tied"] < TIES["trees"] / 10, f"ties must not hide differences: {TIES}"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Laboratory:
+    return make(tmp_path, 3, 600, 2, 5, 0.1, 0.9)
+
+
+def recorded(lab: Laboratory) -> list[tuple[str, object]]:
+    """Every message that the bank sends from now on."""
+    sent, reply = [], lab.reply
+
+    def watched(party, message):
+        sent.append((party, message))
+        return reply(party, message)
+
+    lab.reply = watched
+    return sent
+
+
+def test_sums_are_asked_for_encrypted_trees_alone(lab):
+    sent = recorded(lab)
+    trained = lab.train(PARAMS, 1)
+    assert len(trained.model.trees) == 40
+    assert 1 <= trained.encrypted_trees <= 8
+    assert trained.encrypted_trees == 2 * trained.rounds
+    asked = [message for _, message in sent if isinstance(message, SumsQuery)]
+    labels = [label for message in asked for label in message.labels]
+    assert {label.tree for label in labels} == set(range(trained.encrypted_trees))
+    assert all(label.round == label.tree // 2 for label in labels), "labels carry the round"
+
+
+def test_new_splits_are_asked_in_an_order_that_ranks_nothing(lab):
+    sent = recorded(lab)
+    lab.train(PARAMS, 1)
+    for _, message in sent:
+        if isinstance(message, SplitQuery):
+            order = [(split.column, len(split.left), split.left) for split in message.splits]
+            assert order == sorted(order)
+
+
+def test_a_pool_holds_every_split_that_a_refit_may_use(lab):
+    sent = recorded(lab)
+    trained = lab.train(PARAMS, 1)
+    kept = [message.splits for _, message in sent if isinstance(message, Handles)]
+    asked = {split for _, message in sent if isinstance(message, SplitQuery) for split in message.splits}
+    assert kept == [trained.handles["telecom"]]
+    assert asked <= set(kept[0])
+
+
+def test_a_refit_asks_nobody_and_numbers_its_splits_by_the_pool(lab):
+    trained = lab.train(PARAMS, 1)
+    sent = recorded(lab)
+    same = refit(lab.task, trained.handles, trained.kept)
+    assert same.model == trained.model
+    assert np.array_equal(same.margin, trained.margin)
+    changed = PARAMS.model_copy(update={"n_estimators": 80, "max_depth": 2})
+    other = refit(replace(lab.task, params=changed), trained.handles, trained.kept)
+    assert len(other.model.trees) == 80
+    used = {n.handle for tree in other.model.trees for n in tree if n.party == "telecom"}
+    assert used <= set(range(len(trained.handles["telecom"])))
+    assert sent == []
+    assert np.allclose(margins_of(lab, other)[-1], other.margin, atol=1e-12), "its handles are places in the pool"
+
+
+def test_discovery_ends_when_a_round_reveals_nothing(tmp_path):
+    """One informative threshold: after it is known, further rounds have nothing to reveal."""
+    rng = np.random.default_rng(0)
+    flag = (rng.random(800) < 0.5).astype(float)
+    y = np.where(flag > 0, rng.random(800) < 0.8, rng.random(800) < 0.2).astype(float)
+    bank = [Column("b", "number", numbers=rng.integers(0, 2, 800).astype(float))]
+    lab = Laboratory(y, bank, {"telecom": [Column("f", "number", numbers=flag)]}, {"telecom": np.arange(800)}, tmp_path)
+    trained = lab.train(PARAMS.model_copy(update={"discovery": "9x2"}), 1)
+    assert trained.rounds <= 2
+    assert set(trained.handles["telecom"]) == {Split(0, (0,)), Split(0, (0, 1))}, "the other is whether it holds a row"
+
+
+def test_a_spent_partner_is_not_asked_any_more(tmp_path):
+    """The information budget admits few thresholds; later rounds go without sums from the partner."""
+    contract = OPEN.model_copy(update={"max_information_share": 0.15})
+    made = make(tmp_path, 5, 600, 2, 5, 0.1, 0.9)
+    lab = Laboratory(made.y, made.bank, made.partners, made.positions, tmp_path / "lab", contract)
+    sent = recorded(lab)
+    trained = lab.train(PARAMS.model_copy(update={"discovery": "30x1"}), 1)
+    assert lab.task.partners[0].known.spent
+    assert trained.rounds < 30
+    assert not any(isinstance(message, Opening) for _, message in sent)
+
+
+def test_a_model_of_fewer_trees_than_discovery_asks_for_is_encrypted_whole():
+    assert BoostingParams(n_estimators=30).rounds("all") is None
+    assert BoostingParams(n_estimators=31).rounds("all") == (10, 3)
+    assert BoostingParams(n_estimators=31).rounds("node") is None
+    assert BoostingParams(n_estimators=5, discovery="2x1").rounds("all") == (2, 1)
+    with pytest.raises(ValueError, match="discovery"):
+        BoostingParams(discovery="0x3")

@@ -16,15 +16,19 @@ from bank_node.models.show import as_table as model_table
 from bank_node.models.show import as_tree, summary
 from bank_node.models.show_scorecard import scorecard_table
 from bank_node.node.connect import connected
+from bank_node.record.facts import read_facts
 from bank_node.report.headline import headline_table
 from bank_node.report.report import write_report
 from bank_node.scoring.met import STRICT, Met
 from bank_node.scoring.scoring import parties_absent, read_rows
 from bank_node.settings.config import BankConfig, load_config
+from bank_node.training.outcome.outcome import write_outcome
 from bank_node.training.recovery import recover
+from bank_node.training.refit import read_changes, refit
+from bank_node.training.refit_record import read_record, write_record
 from protocol.errors import UsageError
-from protocol.files import write_whole
-from protocol.job import load_job
+from protocol.files import folder_name, write_whole
+from protocol.job import Job, load_job
 from protocol.node.command import TALK, app
 from protocol.node.findings import as_dict, as_table
 from protocol.node.key_verb import keys
@@ -88,6 +92,57 @@ def train(
     with TALK.progress() as progress, connected(node_config, progress) as node:
         node.train(work, job.read_text(encoding="utf-8"), out, TALK.say)
     return _reported(out) if report else {"out": str(out)}
+
+
+class _SeveralParams(TyperCommand):
+    """`--params a=1 b=2` is `--params a=1 --params b=2`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option before each further pair."""
+        given: list[str] = []
+        inside = False
+        for argument in args:
+            pair = "=" in argument and not argument.startswith("-")
+            if inside and pair and given[-1] != "--params":
+                given.append("--params")
+            inside = argument == "--params" or (inside and pair)
+            given.append(argument)
+        return super().parse_args(ctx, given)
+
+
+@verbs.command(name="refit", cls=_SeveralParams)
+def refit_(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run of boosted trees.")],
+    out: Out,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="This node's settings; if not given, RUN/nodes/BANK/node.toml or node.toml."),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--params", metavar="KEY=VALUE ...", help="Parameters that replace the run's."),
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Look for the other parameters: validation rows judge, else five folds.")
+    ] = False,
+) -> dict[str, Any]:
+    """Train a run's boosted trees again on what the bank knows: no partner is asked, no budget is touched."""
+    record = read_record(run, "bank")
+    settings = load_config(config or _own_settings(run, Job.model_validate(record.job).bank))
+    with TALK.progress() as progress:
+        training, trials = refit(settings, record, read_changes(params or []), progress, searched=search)
+    write_outcome(training, out, read_facts(run).job)
+    write_record(training, out)
+    for trial in trials[:5]:
+        TALK.say(f"loss {trial.loss:.5f} with {trial.changes or 'the parameters of the run'}")
+    found = {"search": [vars(trial) for trial in trials], "optimistic": True} if trials else {}
+    return {**_reported(out), "messages": 0, **found}
+
+
+def _own_settings(run: Path, bank: str) -> Path:
+    """node.toml of the bank that a run left, or the one here."""
+    left = run / "nodes" / folder_name(bank) / "node.toml"
+    return left if left.is_file() else HERE
 
 
 class _StrictByDefault(TyperCommand):

@@ -43,7 +43,7 @@ class Contract(WithAddedKeys):
     min_rows_per_bin: int = Field(20, ge=0)
     min_rows_per_node: int = Field(50, ge=0)
     max_equations_share: float = Field(0.1, ge=0)
-    max_information_share: float = Field(0.35, ge=0, le=1)
+    max_information_share: float = Field(0.20, ge=0, le=1)
     histogram_noise: float = Field(4.0, ge=0, le=1024)
     score_releases: int = Field(60, ge=0)
     min_glm_columns: int = Field(4, ge=1)

@@ -16,6 +16,7 @@ from bank_node.scoring.streaming import score_rows
 from bank_node.settings.config import BankConfig
 from bank_node.training.outcome.outcome import write_outcome
 from bank_node.training.own_table import read_own_table
+from bank_node.training.refit_record import write_record
 from bank_node.training.run import train
 from bank_node.training.training import Training
 from protocol.algorithms.agreement import Welcome
@@ -105,7 +106,9 @@ class BankNode:
         table = read_own_table(self._config, job)
         for line in lines_of(table.party, table.reading, "the report lists them"):
             say(line)
-        write_outcome(self.fit(job, table), out, job_text)
+        training = self.fit(job, table)
+        write_outcome(training, out, job_text)
+        write_record(training, out)
         self._leave_receipt(out)
 
     def fit(self, job: Job, table: Table) -> Training:

@@ -214,11 +214,29 @@ class Linear(Facts):
     prepared: list[PreparedColumn] = []
 
 
+class Discovery(Facts):
+    """How the splits of a model of boosted trees were found.
+
+    rounds: of discovery, 0 where every tree was encrypted, or nothing was asked. trees: that were encrypted.
+    queries: vectors that each partner answered for them.
+    """
+
+    rounds: int
+    trees: int
+    queries: int
+
+
+class Refit(Facts):
+    """The fit of all trees on what the bank knows, which asks nothing. trees: of the model."""
+
+    trees: int
+
+
 class RungFacts(Facts):
     """One rung of the ladder under one model; (name, model) is its key in scores.csv.
 
     variance_power: of the deviance, for a regression: 0 squared error, 1 Poisson, between them Tweedie to 2.
-    linear: of a linear model.
+    linear: of a linear model. discovery, refit: of boosted trees; refit: None where every tree was encrypted.
     """
 
     name: str
@@ -233,6 +251,8 @@ class RungFacts(Facts):
     disclosure: list[DisclosureRow] = []
     leakage: dict[str, Leakage] = {}
     linear: Linear | None = None
+    discovery: Discovery | None = None
+    refit: Refit | None = None
 
 
 class Bin(Facts):

@@ -17,10 +17,12 @@ from bank_node.record.facts import (
     Considered,
     DataFacts,
     DisclosureRow,
+    Discovery,
     Facts,
     Leakage,
     Linear,
     Measured,
+    Refit,
     Security,
     Text,
 )
@@ -61,7 +63,7 @@ class Rung(Facts):
     segments: by column, where the job names some; none for the placebo.
     calibration: of a 0/1 label with a validation part; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
-    linear: coefficients of a linear model.
+    linear: coefficients of a linear model. discovery, refit: of boosted trees, as `RungFacts` has them.
     """
 
     name: str
@@ -87,6 +89,8 @@ class Rung(Facts):
     disclosure: list[DisclosureRow]
     leakage: dict[str, Leakage]
     linear: Linear | None
+    discovery: Discovery | None
+    refit: Refit | None
 
 
 class Headline(Facts):

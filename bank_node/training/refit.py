@@ -5,9 +5,9 @@ them may have other parameters, as long as the bins stay the same. It is scored 
 partners kept when the run ended.
 """
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -21,7 +21,8 @@ from bank_node.settings.timing import Stopwatch
 from bank_node.training.absences import absence_scores
 from bank_node.training.model import Progress
 from bank_node.training.own_table import read_own_table
-from bank_node.training.refit_record import KnownModel, RefitRecord, read_record
+from bank_node.training.refit_record import KnownModel, RefitRecord
+from bank_node.training.refit_search import Trial, candidates, search
 from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import task_of
 from bank_node.trees.boosting import refit as refit_trees
@@ -49,18 +50,69 @@ def _nobody(requests: Requests) -> Replies:
     raise AssertionError(f"a refit asked {', '.join(requests)}")
 
 
-def refit(config: BankConfig, run: Path, changes: Mapping[str, Any], progress: Progress) -> Training:
+def refit(
+    config: BankConfig, record: RefitRecord, changes: Mapping[str, Any], progress: Progress, searched: bool = False
+) -> tuple[Training, list[Trial]]:
     """Fit every boosted model of a finished run again.
 
     Args:
-        run: the run's folder. changes: parameters by name that replace the run's.
+        record: of the run.
+        changes: parameters by name that replace the run's.
+        searched: whether to look for the other parameters too, by the largest party set of the first model.
+
+    Returns:
+        The training, as one that asked its partners leaves it; and what the search tried, the best first.
 
     Raises:
         UsageError: the run has no boosted trees, or a parameter cannot be changed.
         DataError: the bank's table is not the run's, or the bits of its splits are gone.
     """
-    record = read_record(run, config.party)
-    job = _job(config, record, changes)
+    training = _known_training(config, _job(config, record, changes), record, progress)
+    trials: list[Trial] = []
+    if searched:
+        trials = _searched(training, record, changes, progress)
+        training.job = _job(config, record, {**changes, **trials[0].changes})
+    for number, name in enumerate(training.job.model_names):
+        for rung in rungs(config.party, training.job.partners, training.job.run.ladder, False):
+            known = next((m for m in record.models if (m.model, m.rung) == (name, rung.name)), None)
+            if known is not None:
+                training.rungs.append(_refit_rung(training, number, rung, known, progress))
+    return training, trials
+
+
+def read_changes(pairs: Sequence[str]) -> dict[str, Any]:
+    """Parameters written as KEY=VALUE, VALUE as in a scenario file. Raises: UsageError: a pair that is none."""
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise UsageError("refit", f"--params {pair!r} is no KEY=VALUE", "write --params n_estimators=300, say")
+        changes[name.strip()] = _value(value.strip())
+    return changes
+
+
+def _value(text: str) -> Any:
+    """A value as TOML has it; a bare word is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _searched(training: Training, record: RefitRecord, changes: Mapping[str, Any], progress: Progress) -> list[Trial]:
+    """Try parameters on the largest party set of the first model."""
+    first = [model for model in record.models if model.model == training.job.model_names[0]]
+    known = max(first, key=lambda model: len(model.splits))
+    ladder = rungs(training.table.party, training.job.partners, training.job.run.ladder, False)
+    rung = next(rung for rung in ladder if rung.name == known.rung)
+    params = training.job.boosting_models[0].params
+    task = task_of(training, 0, params, rung, Stopwatch(), lambda done, total: None)
+    tried = candidates(params, changes, task.seed)
+    return search(task, known.splits, known.kept, tried, partial(progress, "search"))
+
+
+def _known_training(config: BankConfig, job: Job, record: RefitRecord, progress: Progress) -> Training:
+    """A training before its first fit, with all that the run left."""
     table = read_own_table(config, job)
     if table.sha256 != record.data:
         raise DataError(config.party, "its table is not the one that the run was trained on", "train again")
@@ -74,14 +126,8 @@ def refit(config: BankConfig, run: Path, changes: Mapping[str, Any], progress: P
             raise DataError(config.party, f"its alignment with {partner} is gone", "train again")
         alignments[partner] = kept
     training = Training(job, table, assign_parts(job.split, table, job.task), sessions, alignments, steps=0)
-    training.runs, training.subject = dict(record.runs), record.subject
+    training.runs, training.subject, training.refitted = dict(record.runs), record.subject, True
     _open_views(training, record)
-    ladder = rungs(config.party, job.partners, job.run.ladder, False)
-    for number, name in enumerate(job.model_names):
-        for rung in ladder:
-            known = next((m for m in record.models if (m.model, m.rung) == (name, rung.name)), None)
-            if known is not None:
-                training.rungs.append(_refit_rung(training, number, rung, known, progress))
     return training
 
 

@@ -58,7 +58,7 @@ class Training:
     columns, by cutting and fold, 0 = of all. counts: rows and bads a bin, by cutting and partner. encoded: by
     linear model. masks: their name, by partners. runs: the number that each partner gave the run; subject: by which all
     of them know it. folds: of every row in each cut, shape (r, n). found: splits of the models so far, by partner
-    and cutting.
+    and cutting. refitted: whether all is fitted on what an earlier run left, without a message.
     """
 
     job: Job
@@ -79,6 +79,7 @@ class Training:
     subject: str = ""
     folds: I64 | None = None
     found: dict[tuple[str, Cutting], frozenset[Split]] = field(default_factory=dict)
+    refitted: bool = False
 
     def label(self, kind: Literal["sums", "counts", "cross"], model: int = 0, rung: Rung | None = None) -> Label:
         """The place of what is asked in the job; the number of the run is each partner's."""

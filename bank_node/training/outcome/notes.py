@@ -52,11 +52,11 @@ def _half_spents(training: Training) -> list[Text]:
 
 def notes(training: Training) -> list[Text]:
     """What stands under the headline."""
-    out = []
+    out = [say("run_refit")] if training.refitted else []
     for partner, welcome in training.sessions.welcomes.items():
         if welcome.noise_key.startswith("derived"):
             out.append(say("run_derived_noise", party=partner))
-        if welcome.equation_budget == "counted":
+        if welcome.equation_budget == "counted" and not training.refitted:
             out.append(_would_refuse(training, partner))
     return out
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from bank_node.linear.task import FittedGlm
-from bank_node.record.facts import DataFacts, PartyFacts, RunFacts, RungFacts, Text
+from bank_node.record.facts import DataFacts, Discovery, PartyFacts, Refit, RunFacts, RungFacts, Text
 from bank_node.training.outcome import notes
 from bank_node.training.outcome.linear_facts import linear_facts
 from bank_node.training.outcome.measured import measured_of
@@ -13,6 +13,7 @@ from bank_node.training.outcome.security import security_of
 from bank_node.training.outcome.selection_facts import selection_facts
 from bank_node.training.outcome.spent import budgets, leakage
 from bank_node.training.training import TrainedRung, Training
+from bank_node.trees.task import Boosted
 from protocol.algorithms.agreement import Welcome
 
 
@@ -108,7 +109,19 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         disclosure=trained.disclosure,
         leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
         linear=linear_facts(training, trained),
+        **_phases(trained),
     )
+
+
+def _phases(trained: TrainedRung) -> dict[str, Discovery | Refit]:
+    """Discovery and refit of boosted trees."""
+    fitted = trained.fitted
+    if not isinstance(fitted, Boosted):
+        return {}
+    found = Discovery(rounds=fitted.rounds, trees=fitted.encrypted_trees, queries=fitted.queries)
+    if fitted.encrypted_trees and not fitted.rounds:
+        return {"discovery": found}
+    return {"discovery": found, "refit": Refit(trees=len(fitted.model.trees))}
 
 
 def _importance(trained: TrainedRung) -> dict[str, float]:

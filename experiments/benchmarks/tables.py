@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bank_node.data.parts import assign_parts
 from experiments.benchmarks.accuracy import metrics_of, positions_of, with_gaps
 from experiments.benchmarks.tree import joined, scenario_columns, xgboost_model
+from experiments.data.own import SCENARIOS
 from experiments.laboratory import OPEN, Laboratory
 from protocol.job import Job, load_job
 from protocol.job.ladder import Rung, rungs
@@ -26,7 +27,6 @@ from protocol.messages import F64, I64
 from protocol.table import Column, Table
 
 TABLES: Final = ("kazakh", "german", "taiwan", "csx", "sba")
-_SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 _FEW_ROWS: Final = 10_000
 
 
@@ -54,7 +54,7 @@ def benchmark_tables(rows: int = 1_000_000) -> dict[str, Any]:
     """AUC of ours and of XGBoost by table and rung. rows: at most so many of a table, the first in order of id."""
     began, results, worst = time.perf_counter(), {}, 0.0
     for name in TABLES:
-        dealt = _deal(load_job(_SCENARIOS / f"{name}.toml"), rows)
+        dealt = _deal(load_job(SCENARIOS / f"{name}.toml"), rows)
         ladder = rungs(dealt.job.bank, dealt.job.partners, "auto", False)
         found = {rung.name: _differences(dealt, rung) for rung in ladder}
         worst = max(worst, *(abs(rung["difference"]) / dealt.tolerance for rung in found.values()))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.data import ensure
+from experiments.data.own import SCENARIOS
 from experiments.laboratory import Laboratory
 from experiments.laboratory.warm import warm_kernels
 from protocol.algorithms.parameters import BoostingParams
@@ -24,7 +25,7 @@ from protocol.job import Job, load_job
 from protocol.messages import F64
 from protocol.table import Column, Table, TableSpec, read_table
 
-CSX = Path(__file__).parents[1] / "scenarios" / "csx.toml"
+CSX = SCENARIOS / "csx.toml"
 _BANK_COLUMNS = 10
 
 

@@ -21,12 +21,12 @@ from typing import Any, Final, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
+from experiments.data.own import SCENARIOS
 from experiments.run.scenario import load_scenario
 from protocol.errors import UsageError
 from protocol.job import Job, Title
 from protocol.settings import check_settings, parse_toml, resolve
 
-SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 _LONGEST: Final = 60
 """Letters of a run's name before its digest."""
 

@@ -1,8 +1,9 @@
 """What a whole federated fit costs, over XGBoost's on the joined table.
 
 Ours: binning at all parties, hints, and all trees, two partners in one process: by discovery, which is the default,
-with as many trees as XGBoost and with three times as many, and with every tree encrypted. The reference: XGBoost `hist`
-with one thread, `fit()` alone, on the joined columns of all parties. Alignment is a cost of its own (`benchmark align`).
+with as many trees as XGBoost and with three times as many, and with every tree encrypted. The reference: `fit()` alone
+of XGBoost `hist` with one thread, on the columns of all parties joined. Alignment is a cost of its own
+(`benchmark align`).
 """
 
 import os

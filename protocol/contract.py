@@ -7,12 +7,15 @@ number stands where it does).
 import hashlib
 import json
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
 from protocol.errors import RefusedError
 from protocol.settings.added_keys import WithAddedKeys
+
+MOST_THRESHOLDS: Final = 255
+"""A column has no more bins, and so this limits nothing."""
 
 
 class Contract(WithAddedKeys):
@@ -31,13 +34,14 @@ class Contract(WithAddedKeys):
     masked_scores: whether partners that share one order of rows hide their partial scores in the sum of all partners'.
     max_readable_share: share of the entropy of the partner's bins that a bank could read at worst, in (0, 1]. 1 stands
     for an absent clause: the bank may read what the approved job needs, which the job's equations and releases limit.
+    max_thresholds_a_column: splits of one column that are revealed at most, for life.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     ADDED: ClassVar = (
         "min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores", "min_split_side",
-        "max_readable_share",
+        "max_readable_share", "max_thresholds_a_column",
     )  # fmt: skip
 
     min_rows_per_bin: int = Field(20, ge=0)
@@ -53,6 +57,7 @@ class Contract(WithAddedKeys):
     masked_scores: bool = True
     min_split_side: float = Field(0.005, ge=0, le=0.5)
     max_readable_share: float = Field(1.0, gt=0, le=1)
+    max_thresholds_a_column: int = Field(MOST_THRESHOLDS, ge=0, le=MOST_THRESHOLDS)
 
     @property
     def clauses(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from protocol.algorithms.binning import ColumnShape
+from protocol.algorithms.binning import MAX_BIN, ColumnShape
 from protocol.algorithms.boosting import Split, SplitBits
 from protocol.algorithms.sealing import SplitPads, open_bits
 from protocol.he.base import SecretKit
@@ -56,7 +56,8 @@ class PartnerView:
 
     layout: name of the partner's bins. columns: their shapes. positions: where each of the bank's n rows stands
     in the partner's row space, -1 if not held, shape (n,), int64. kit: seals and opens under the partner's hint.
-    split_rows: "all" or "node". run: the number that the partner gave the run. pads: open split bits, with one-sided
+    split_rows: "all" or "node". run: the number that the partner gave the run. most_thresholds: of one column, that it
+    reveals at most. pads: open split bits, with one-sided
     alignment; the rows' own places, which the permutation of a placebo leaves alone.
     """
 
@@ -69,6 +70,12 @@ class PartnerView:
     split_rows: str = "all"
     run: int = 0
     pads: SplitPads | None = field(default=None, repr=False)
+    most_thresholds: int = MAX_BIN
+
+    def is_full(self, column: int) -> bool:
+        """Whether the contract admits no further threshold of a column."""
+        ordinary = self.columns[column].ordinary
+        return len({split.canonical(ordinary) for split in self.known.of(column)}) >= self.most_thresholds
 
     def learn(self, split: Split, bits: SplitBits, among: npt.NDArray[np.bool_] | None = None) -> None:
         """Open the answer to a split, and keep it. Raises: IntegrityError: it is of another form than agreed."""

@@ -184,6 +184,7 @@ class PartnerSessions:
             kit=secret_kit(self.config.engine, partner, self._kit_key, kept.seed, kept.hint, layout.rows, kept.keys),
             known=load_known(self.known_file(layout.layout), layout.rows),
             split_rows=self.config.split_rows,
+            most_thresholds=self.contracts[partner].max_thresholds_a_column,
             pads=SplitPads(keys, Splits.KIND, layout.layout) if (keys := alignment.row_keys) else None,
         )
 

@@ -120,7 +120,7 @@ def _learn(view: PartnerView, request: SplitQuery | NodeSplitQuery, reply: Split
     refused = set()
     for k, (split, bits) in enumerate(zip(splits, reply.bits, strict=True)):
         if bits is None:
-            view.known.spent = True
+            view.known.spent |= not view.is_full(split.column)
             refused.add(split)
         else:
             among = None

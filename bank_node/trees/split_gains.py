@@ -84,12 +84,16 @@ class Scored:
         """The ordinary bins to the left of a cut, ascending."""
         return self.subsets.left_of(column, cut, self.grid.shapes[column].ordinary)
 
-    def best(self, penalty: F64) -> Candidate | None:
-        """The cut of the largest gain less penalty, shape (d, K); infinite where a cut is not on offer."""
+    def best(self, penalty: F64, price: F64 | None = None, least: float = MIN_GAIN) -> Candidate | None:
+        """The cut of the largest gain less penalty, shape (d, K); infinite where a cut is not on offer.
+
+        price: of each cut, shape (d, K): of those that gain more than `least`, the one that gains most for its price.
+        """
         scores = self.gains - penalty[:, :, None]
         if not scores.size:
             return None
-        column, cut, default_left = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        ranked = scores if price is None else np.where(scores > least, scores / price[:, :, None], -np.inf)
+        column, cut, default_left = np.unravel_index(int(np.argmax(ranked)), scores.shape)
         gain = float(self.gains[column, cut, default_left])
         score = float(scores[column, cut, default_left])
         if not score > MIN_GAIN:

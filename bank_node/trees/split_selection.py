@@ -3,6 +3,7 @@
 import numpy as np
 
 from bank_node.partners.partner_view import PartnerView
+from bank_node.trees.split_cost import bits_of_cuts
 from bank_node.trees.split_gains import MIN_GAIN, Candidate, Scored, score_cuts, score_subsets
 from bank_node.trees.tree_builder import TreeBuilder
 from bank_node.trees.tree_columns import Columns
@@ -21,7 +22,7 @@ def best_split(builder: TreeBuilder, node: Node) -> Choice | None:
     for view in builder.asked_partners:
         if view.name not in node.sums:
             continue
-        found = _best_of(builder, view, node, total)
+        found = _best_of(builder, view, node, total, best_score)
         if found and found[1] > best_score:
             best, best_score = found
     return best
@@ -42,14 +43,16 @@ def _barred(builder: TreeBuilder, party: str, columns: Columns, scored: Scored, 
     return penalty
 
 
-def _best_of(builder: TreeBuilder, view: PartnerView, node: Node, total: F64) -> tuple[Choice, float] | None:
+def _best_of(
+    builder: TreeBuilder, view: PartnerView, node: Node, total: F64, least: float
+) -> tuple[Choice, float] | None:
     columns = builder.columns.partners[view.name]
     scored = node.scored.get(view.name) or _score(builder, view.name, columns, node, total)
     node.scored[view.name] = scored
-    found = scored.best(_penalty(builder, view, columns, scored, node))
+    found = scored.best(_penalty(builder, view, columns, scored, node), _price(builder, view, columns, node), least)
     if found and columns.shapes[found.column].categorical:
         split = Split(columns.places[found.column], found.left)
-        if view.known.spent or (builder.exact and builder.local.has(view.name, split)):
+        if view.known.spent or view.is_full(split.column) or (builder.exact and builder.local.has(view.name, split)):
             found = None
     choice = _as_choice(view.name, columns, found)
     best = (choice, found.score) if choice and found else None
@@ -68,13 +71,25 @@ def _penalty(builder: TreeBuilder, view: PartnerView, columns: Columns, scored: 
     barred = _barred(builder, view.name, columns, scored, node)
     if builder.exact:
         barred[builder.local.cuts(view, columns.places, scored.gains.shape[1])] = np.inf
+    full = np.array([view.is_full(place) for place in columns.places], dtype=bool)
     cost = np.inf if view.known.spent else builder.params.reveal_cost
-    if not cost:
+    if not cost and not full.any():
         return barred
     known = view.known_cuts(columns.places, scored.gains.shape[1], node.rows)
     alone = scored.subsets.single  # all bins to the left is known; where each stands alone, it is one cut further
     known[alone] = np.roll(known[alone], 1, axis=1)
-    return np.where(known, barred, np.maximum(barred, cost))
+    costs = np.where(full, np.inf, cost)[:, None]
+    return np.where(known, barred, np.maximum(barred, costs))
+
+
+def _price(builder: TreeBuilder, view: PartnerView, columns: Columns, node: Node) -> F64 | None:
+    """Bits that each cut would tell, in discovery by gain per bit; None where the gain alone decides."""
+    if not builder.exact or builder.params.split_choice != "gain_per_bit":
+        return None
+    if node.parent is None:
+        known = builder.local.cuts(view, columns.places, columns.grid.index.shape[1])
+        builder.prices[view.name] = bits_of_cuts(columns.grid, node.sums[view.name][:, 1] * builder.units[1], known)
+    return builder.prices.get(view.name)
 
 
 def _better_known_subset(

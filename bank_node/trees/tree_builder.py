@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
 from protocol.he.base import Sealed
 from protocol.he.plan import Packing, Plan
-from protocol.messages import I64, U64
+from protocol.messages import F64, I64, U64
 
 T = TypeVar("T")
 _POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="partner")
@@ -33,7 +33,7 @@ class TreeBuilder:
     """One tree in the making. values: quantised (g, h) a row, zero where not sampled, shape (n, 2), int64.
 
     packings: how g and h lie in the vectors of each partner. exact: whether known thresholds are scored
-    by the bank's own sums alone.
+    by the bank's own sums alone. prices: bits that each cut of a partner would tell, once they are asked for.
     """
 
     bank: str
@@ -50,6 +50,7 @@ class TreeBuilder:
     leaves: Leaves
     packings: Mapping[str, Packing]
     exact: bool = False
+    prices: dict[str, F64] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.units = np.array([self.plan.g.unit, self.plan.h.unit])

@@ -162,7 +162,18 @@ class Laboratory:
         kit = secret_kit(self.engine, name, fresh_key(), seed, engine.hint(), rows, keys)
         pads = SplitPads(keys_of_bank, Splits.KIND, layout_of(name)) if keys_of_bank else None
         known = KnownSplits(rows)
-        return PartnerView(name, layout_of(name), table.shapes, positions, kit, known, self.split_rows, run, pads)
+        return PartnerView(
+            name,
+            layout_of(name),
+            table.shapes,
+            positions,
+            kit,
+            known,
+            self.split_rows,
+            run,
+            pads,
+            self.contract.max_thresholds_a_column,
+        )
 
     def _row_keys(self, rows: int, positions: I64) -> tuple[RowKeys | None, RowKeys | None]:
         """The partner's and the bank's row keys; split_rows "node" is for shared alignment, which has none."""

@@ -277,7 +277,7 @@ class BoostingAnswerer:
         self._require_sides(split)
         if (split, rows) not in self._answered:
             share = self._information.share_after(split, self._among(rows)) + self._other_shares()
-            if share > self.contract.max_information_share:
+            if share > self.contract.max_information_share or self._is_full(split.column):
                 return None
             with self.budgets.spending():
                 self.budgets.reveal(*self._account, self.state.alignment, split, rows)
@@ -285,6 +285,11 @@ class BoostingAnswerer:
                 self.budgets.set_share(*self._account, self._information.share)
         flags = self._flags(asked, rows)
         return self.sealer.seal(asked, flags) if self.sealer else flags
+
+    def _is_full(self, column: int) -> bool:
+        """Whether the contract admits no further threshold of a column."""
+        told = {split for split, _ in self._answered if split.column == column}
+        return len(told) >= self.contract.max_thresholds_a_column
 
     def _canonical(self, split: Split) -> Split:
         """A split that exists, written as the one of its two sets that names it. Raises: IntegrityError."""

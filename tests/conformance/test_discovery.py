@@ -1,6 +1,7 @@
 """Discovery and refit: what is asked, what is known, and that the local fit is XGBoost's on the same bits."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_node.trees.boosting import refit
+from bank_node.trees.split_cost import bits_of_cuts
+from bank_node.trees.split_gains import Grid
 from experiments.laboratory import OPEN, Laboratory
+from protocol.algorithms.binning import ColumnShape
 from protocol.algorithms.boosting import Handles, Opening, Split, SplitQuery, SumsQuery
 from protocol.algorithms.parameters import BoostingParams
 from protocol.table import Column
@@ -156,3 +160,55 @@ def test_a_model_of_fewer_trees_than_discovery_asks_for_is_encrypted_whole():
     assert BoostingParams(n_estimators=5, discovery="2x1").rounds("all") == (2, 1)
     with pytest.raises(ValueError, match="discovery"):
         BoostingParams(discovery="0x3")
+
+
+@pytest.mark.parametrize("discovery", ["all", "6x2"])
+def test_no_column_reveals_more_thresholds_than_the_contract_admits(tmp_path, discovery):
+    made = make(tmp_path, 5, 600, 1, 3, 0.0, 1.0)
+    told = {}
+    for most in (2, 255):
+        contract = OPEN.model_copy(update={"max_thresholds_a_column": most})
+        lab = Laboratory(made.y, made.bank, made.partners, made.positions, tmp_path / f"{most}", contract)
+        lab.train(PARAMS.model_copy(update={"discovery": discovery, "n_estimators": 30}), 1)
+        known = lab.task.partners[0].known
+        columns = [split.column for split in known.sides]
+        told[most] = max(columns.count(column) for column in set(columns))
+        assert not known.spent, "a column that is full says nothing of the information budget"
+    assert told[2] == 2 < told[255]
+
+
+def test_a_partner_does_not_reveal_more_thresholds_to_a_bank_that_asks(tmp_path):
+    made = make(tmp_path, 5, 600, 1, 3, 0.0, 1.0)
+    contract = OPEN.model_copy(update={"max_thresholds_a_column": 2})
+    lab = Laboratory(made.y, made.bank, made.partners, made.positions, tmp_path / "lab", contract)
+    view = lab.view("telecom", PARAMS.cutting)
+    splits = tuple(Split(0, tuple(range(k))) for k in (1, 2, 3))
+    answers = lab.reply("telecom", SplitQuery(layout=view.layout, splits=splits)).bits
+    assert [bits is None for bits in answers] == [False, False, True]
+
+
+def test_gain_per_bit_takes_the_cheaper_of_two_thresholds():
+    """Left of the third of four equal bins lies a cell of 3/4; a cut in its middle tells less than one at its edge."""
+    shape = ColumnShape(0, 4, False, False)
+    grid = Grid.of([shape], [0])
+    nothing = np.zeros((1, 5), dtype=bool)
+    bits = bits_of_cuts(grid, np.full(4, 25.0), nothing)
+    assert bits[0, :3] == pytest.approx([0.8113, 1.0, 0.8113], abs=1e-4)
+    known = nothing.copy()
+    known[0, 1] = True
+    assert bits_of_cuts(grid, np.full(4, 25.0), known)[0, [0, 2]] == pytest.approx([0.5, 0.5])
+    rare = bits_of_cuts(grid, np.array([0.001, 50.0, 50.0, 0.0]), nothing)
+    assert rare[0, 0] == pytest.approx(0.01, abs=1e-3), "1% of the column's entropy at least"
+
+
+def test_gain_per_bit_reveals_more_thresholds_for_the_same_budget(tmp_path):
+    contract = OPEN.model_copy(update={"max_information_share": 0.2})
+    counts = {"gain": 0, "gain_per_bit": 0}
+    for seed, choice in product(range(4), counts):
+        folder = tmp_path / f"{choice}{seed}"
+        made = make(folder, seed, 1000, 2, 8, 0.0, 1.0)
+        lab = Laboratory(made.y, made.bank, made.partners, made.positions, folder, contract)
+        lab.train(PARAMS.model_copy(update={"discovery": "20x2", "split_choice": choice}), 1)
+        counts[choice] += len(lab.task.partners[0].known.sides)
+        assert lab.task.partners[0].known.information_share <= 0.2
+    assert counts["gain_per_bit"] > counts["gain"]

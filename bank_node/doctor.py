@@ -5,7 +5,9 @@ Nothing is trained, and nothing leaves but greetings, probes and formats of ids;
 
 from collections.abc import Callable
 from functools import partial
+from math import log2
 from pathlib import Path
+from typing import Final
 
 from bank_node.node.connect import connected
 from bank_node.node.node import BankNode
@@ -24,6 +26,9 @@ from protocol.table import Table
 
 SLOW_BYTES_A_S = 1e6
 LONG_LATENCY_S = 0.2
+FEW_THRESHOLDS: Final = 2
+"""A column: below it a budget says little of what the columns are worth."""
+PROPOSED_THRESHOLDS: Final = 3
 
 
 def examine(config: BankConfig, job: Job | None, sample: int) -> list[Finding]:
@@ -39,6 +44,7 @@ def examine(config: BankConfig, job: Job | None, sample: int) -> list[Finding]:
             findings += _partner(config, table, partner, sample, job.sha256 if job else "", welcomes)
         if job is not None:
             findings.append(_needs(config, table, job, welcomes))
+            findings += _thresholds(config, job, welcomes)
     return findings
 
 
@@ -110,6 +116,35 @@ def _matched(node: BankNode, table: Table, partner: str, sample: int, job: str) 
     if kept is None:
         return "not known before `align`; --sample N tells it for N rows, at the price of an alignment"
     return f"{kept.matches:,} of {len(kept.positions):,} rows match, by the alignment kept"
+
+
+def _thresholds(config: BankConfig, job: Job, welcomes: dict[str, Welcome]) -> list[Finding]:
+    """How many thresholds of each partner the information budget admits, of a job of boosted trees.
+
+    The bank does not know the partner's bins: it takes them to be of equal size. A threshold tells at
+    most one bit a row, and least where it cuts off a single bin. The partner's preview knows its bins.
+    """
+    findings = []
+    bins = max((model.params.max_bin for model in job.boosting_models), default=0)
+    for partner, welcome in welcomes.items():
+        if not bins or partner not in job.partners:
+            continue
+        share = min(config.contract.max_information_share, job.contract.max_information_share)
+        share = min(share, welcome.terms.contract.get("max_information_share", 1.0))
+        known, columns = share * log2(bins) * welcome.columns, welcome.columns  # bits of all columns together
+        least, most = int(known), int(known / _bits_of_one_in(bins))
+        thing = f"max_information_share {share:g} admits {least} to {most} thresholds of its {columns} columns"
+        few = not least or most < FEW_THRESHOLDS * columns
+        wanted = log2(PROPOSED_THRESHOLDS + 1) / log2(bins)
+        remedy = f"agree on {min(1.0, wanted):.2f}, which admits {PROPOSED_THRESHOLDS} a column" if few else ""
+        findings.append(Finding(partner, "thresholds", thing, remedy, warning=few))
+    return findings
+
+
+def _bits_of_one_in(bins: int) -> float:
+    """What a threshold tells that cuts one of so many equal bins off, in bits a row."""
+    p = 1 / bins
+    return -p * log2(p) - (1 - p) * log2(1 - p)
 
 
 def _needs(config: BankConfig, table: Table, job: Job, welcomes: dict[str, Welcome]) -> Finding:

@@ -21,11 +21,14 @@ from bank_node.api.federation import Federation
 from bank_node.api.fitted import Fitted, NotFitted
 from bank_node.api.judging import Judge
 from bank_node.api.listing import Listing
+from bank_node.api.progress import watched
 from bank_node.api.rows import Rows
 from bank_node.models.folder import ModelFolder
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import BankConfig
 from bank_node.training.own_table import read_own_table
+from bank_node.training.refit import refit
+from bank_node.training.refit_record import record_of
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError, nearest
 from protocol.files import write_whole
@@ -95,7 +98,7 @@ class FederatedBooster:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the federation: a model may travel, a bank's node and its partners stay where they are."""
-        return {name: value for name, value in vars(self).items() if name not in ("federation_", "model_")}
+        return {name: value for name, value in vars(self).items() if name not in ("federation_", "model_", "record_")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -137,8 +140,31 @@ class FederatedBooster:
             with federation.node(config) as node:
                 training = node.fit(job, table)
         self._keep(Fitted.of(training, self._changed))
-        self.federation_ = federation
+        self.federation_, self.record_ = federation, record_of(training)
         return self
+
+    def refit(self, rows: Rows | None = None, **params: Any) -> Self:
+        """Fit again with other parameters on what the bank knows already; returns a new estimator.
+
+        No partner is asked and no budget is touched: the trees may split on the bank's columns and on the
+        splits that `fit` has revealed. The bins (max_bin), the objective and the rows are those of `fit`.
+
+        Args:
+            rows: those that were given to `fit`.
+            params: parameters that change.
+
+        Raises:
+            NotFitted: this estimator was loaded from a folder; `bank-node refit` takes a run's folder.
+            UsageError: a parameter is unknown or cannot be changed.
+            DataError: these are other rows.
+        """
+        other = type(self)(**self._params).set_params(**params)
+        changes = {name: value for name, value in params.items() if name in BoostingParams.model_fields}
+        with self.federation_.rows(rows) as config, watched(self.federation_.progress) as progress:
+            training, _ = refit(config, self.record_, changes, progress)
+        other._keep(Fitted.of(training, other._changed))
+        other.federation_, other.record_ = self.federation_, self.record_
+        return other
 
     def job_file(self, federation: Federation, rows: Rows | None, path: str | Path) -> Path:
         """Write the job file of `fit(federation, rows)`, which partners approve (`partner-node approve`).

@@ -2,7 +2,8 @@
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from math import ceil
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import Approval
 from partner_node.policy.readable import Entropy
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
-from partner_node.preview.reach import Bins, Reach, entropy, reach
+from partner_node.preview.reach import Bins, Reach, bits_known, entropy, reach, share_for
 from partner_node.preview.worst_case import Plan, first_full_release, planned_readable
 from protocol.algorithms.alignment import PartnerAlignment, load
 from protocol.algorithms.binning import Cutting
@@ -200,7 +201,7 @@ def _preview(case: _Case, unaligned: bool) -> Preview:
         score_releases={"planned": case.plan.releases, "limit": case.contract.score_releases},
         clauses=_clauses(config, job),
         refused=refused, reading=[note.text for note in case.table.reading],
-        notes=_notes(case, unaligned), exit_code=codes[0],
+        notes=_notes(case, unaligned, information), exit_code=codes[0],
     )  # fmt: skip
 
 
@@ -335,7 +336,30 @@ def _budget_that_does_not_fit(config: PartnerConfig, equations: Equations) -> li
     ]
 
 
-def _notes(case: _Case, unaligned: bool) -> list[str]:
+_FEW: Final = 2
+"""Thresholds a column below which a budget says little of it."""
+_PROPOSED: Final = 3
+
+
+def _few_thresholds(case: _Case, information: list[Told]) -> list[str]:
+    """What the information budget admits, in words, where it is less than two thresholds a column."""
+    notes = []
+    for told, table in zip(information, case.tables.values(), strict=True):
+        columns = _bins(table)
+        left = reach(columns, told.limit, 0.0, told.thresholds, told.revealed).admitted - told.revealed
+        if told.thresholds and left < _FEW * len(columns):
+            share = ceil(100 * share_for(columns, _PROPOSED)) / 100
+            known, whole = bits_known(columns, share)
+            notes.append(
+                f"at {told.bins} bins the clause max_information_share {told.limit:g} admits at most {left} more "
+                f"thresholds of {len(columns)} columns, fewer than {_FEW} a column; {share:.2f} would admit "
+                f"{_PROPOSED} a column: the bank would then know, of each customer, at most {known:.0f} of "
+                f"{whole:.0f} bits, enough to tell most customers from all others"
+            )
+    return notes
+
+
+def _notes(case: _Case, unaligned: bool, information: list[Told]) -> list[str]:
     """What a reader must know to take the figures for what they are."""
     listed = case.job.parties[case.config.party].columns
     named = {c.name for c in case.table.columns}
@@ -349,6 +373,7 @@ def _notes(case: _Case, unaligned: bool) -> list[str]:
     if case.approval is None:
         lacks = ", ".join(map(repr, map(printable, absent)))
         notes.append(f"the job lists {lacks}, which this table does not have: it cannot be approved")
+    notes += _few_thresholds(case, information)
     if case.job.split.kind == "column":
         notes.append("the share of rows trained on is in a column of the bank's: all matched rows are counted")
     if case.config.policy.equation_budget == "counted":

@@ -51,6 +51,19 @@ def reach(columns: list[Bins], limit: float, elsewhere: float, asked: int, told:
     return Reach(len(least), min(admitted, told + asked), min(1.0, max(elsewhere, min(limit, elsewhere + share))))
 
 
+def share_for(columns: list[Bins], thresholds: int) -> float:
+    """The information share that admits so many thresholds of every column, whichever they are."""
+    whole = sum(entropy(c) for c in columns)
+    most = sum(float(told[min(thresholds, len(told) - 1)]) for c in columns if len(told := _told_by(c, least=False)))
+    return min(1.0, most / whole) if whole else 0.0
+
+
+def bits_known(columns: list[Bins], share: float) -> tuple[float, float]:
+    """What a bank knows of each customer at such a share, and what there is: bits, of all columns together."""
+    whole = sum(entropy(c) for c in columns)
+    return share * whole, whole
+
+
 def _told_by(column: Bins, least: bool) -> F64:
     """What 0, 1, 2, ... thresholds of a column tell, the least or the most, bits a row.
 

@@ -265,6 +265,22 @@ def test_the_same_fit_again_is_the_same_model_and_spends_nothing(federation, mod
     assert _count(federation, "boosting.sums_query") > before, "other labels are another job"
 
 
+def test_a_refit_asks_nobody_and_predicts_as_any_model_does(federation, model, train, test):
+    before = {row["kind"]: row["count"] for row in federation.disclosures()}
+    other = model.refit(train, n_estimators=9, max_depth=3)
+    assert {row["kind"]: row["count"] for row in federation.disclosures()} == before
+    assert len(other.model_.trees) == 9 != len(model.model_.trees)
+    assert (other.n_estimators, other.max_depth) == (9, 3)
+    assert model.n_estimators != 9, "the first one is as it was"
+    assert other.predict_proba(test).shape == model.predict_proba(test).shape
+    with pytest.raises(DataError, match="not the one"):
+        model.refit({**train, "bad": 1 - train["bad"]})
+    with pytest.raises(UsageError, match="max_bin"):
+        model.refit(train, max_bin=5)
+    with pytest.raises(NotFitted):
+        FederatedBooster().refit(train)
+
+
 def _count(federation: Federation, kind: str) -> int:
     return sum(row["count"] for row in federation.disclosures() if row["kind"] == kind)
 
@@ -325,7 +341,8 @@ def test_partners_declare_directions_of_their_columns():
     bad = (rng.random(800) < 1 / (1 + np.exp(-2 * calls))).astype(int)
     ids = np.arange(800)
     made = {"bank": {"id": ids, "bad": bad, "own": rng.standard_normal(800)}, "p": {"id": ids, "calls": calls}}
-    settings = {"label": "bad", "engine": "plaintext", "contract": {"histogram_noise": 0.0}, "progress": False}
+    contract = {"histogram_noise": 0.0, "max_information_share": 1.0}  # one column: 0.2 admits no threshold
+    settings = {"label": "bad", "engine": "plaintext", "contract": contract, "progress": False}
     gains = []
     for direction in (1, -1):
         with federation_of(made, monotone={"p": {"calls": direction}}, **settings) as federation:

@@ -67,6 +67,9 @@ def refit(
         UsageError: the run has no boosted trees, or a parameter cannot be changed.
         DataError: the bank's table is not the run's, or the bits of its splits are gone.
     """
+    if config.split_rows == "node":
+        thing = 'with split_rows = "node" it knows a split of the rows of some nodes alone, and cannot fit on it'
+        raise UsageError(config.party, thing, "train again with other parameters")
     training = _known_training(config, _job(config, record, changes), record, progress)
     trials: list[Trial] = []
     if searched:

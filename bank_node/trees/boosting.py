@@ -97,7 +97,9 @@ def _finished(task: Task, base: Base, ensemble: Ensemble, found: Known) -> Scrip
     handles = {}
     for partner in task.partners:
         used = ensemble.book.splits(partner.name)[: handles_of(model, partner.name)]
-        others = usable_splits(partner, found.splits[partner.name]) - set(used) if found.splits else ()
+        others: frozenset[Split] = frozenset()
+        if partner.split_rows == "all":
+            others = usable_splits(partner, found.splits.get(partner.name, used)) - set(used)
         handles[partner.name] = (*used, *in_order(others))
     kept = yield from _leave_handles(task, handles)
     return Boosted(model, ensemble.margin, found.queries, handles, kept, found.leaking, found.trees, found.rounds)

@@ -30,9 +30,11 @@ def run(job: Path, out: Path, *options: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
-    """One job on both engines over both transports."""
+    """One job on both engines over both transports: trees that are all encrypted, and discovery with a local fit."""
     folder = tmp_path_factory.mktemp("runs")
-    job = scenario(folder)
+    discovered = {"n_estimators": 35, "max_depth": 3, "max_bin": 8, "discovery": "3x2"}
+    encrypted = {"n_estimators": 3, "max_depth": 3, "max_bin": 8}
+    job = scenario(folder, models=[{"kind": "boosting", "params": params} for params in (encrypted, discovered)])
     out = {}
     for engine in ("blind", "plaintext"):
         for transport in ("in-process", "processes"):
@@ -50,7 +52,7 @@ def test_engines_and_transports_agree(runs):
     models = {key: [r["model_sha256"] for r in report_of(out)["rungs"]] for key, out in runs.items()}
     scores = {key: (out / "scores.csv").read_bytes() for key, out in runs.items()}
     first = ("blind", "in-process")
-    assert len(set(models[first])) == len(models[first]) == 5
+    assert len(set(models[first])) == len(models[first]) == 9
     for key in runs:
         assert models[key] == models[first], key
         assert scores[key] == scores[first], key

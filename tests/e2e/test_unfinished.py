@@ -36,11 +36,12 @@ def report_of(out: Path) -> dict[str, Any]:
     return report
 
 
-@pytest.fixture
-def interrupted(tmp_path: Path) -> Path:
-    """The folder of a run that was ended in the middle of its training."""
-    params = {"n_estimators": 24, "max_depth": 3, "max_bin": 8}
-    job, out = scenario(tmp_path, 500, models=[{"kind": "boosting", "params": params}]), tmp_path / "out"
+@pytest.fixture(params=[{"n_estimators": 24, "discovery": "all"}, {"n_estimators": 60, "discovery": "8x3"}], ids=str)
+def interrupted(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The folder of a run that was ended in the middle of its training; with discovery, in the middle of a round."""
+    params = {"max_depth": 3, "max_bin": 8, **request.param}
+    models, contract = [{"kind": "boosting", "params": params}], {"max_information_share": 0.8}
+    job, out = scenario(tmp_path, 500, models=models, contract=contract), tmp_path / "out"
     edit(job, lambda values: values["parties"].pop("bureau"))
     process = start("experiments", "run", job, "--out", out, "--quiet", "--json")
     replies = "nodes/bank/state/journals/*/replies"

@@ -1,5 +1,6 @@
 """Gradient and curvature of a fit: the bank seals its vectors, and opens what each partner sums over its columns."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -8,13 +9,15 @@ import numpy as np
 from msgspec.structs import replace
 
 from bank_node.algorithms.curvature import Curvature
-from bank_node.algorithms.glm_task import GlmTask
+from bank_node.algorithms.glm_task import Flags, GlmTask
 from bank_node.algorithms.glm_view import DesignView
 from protocol.algorithms.glm import (
+    ROOM_LOG2,
     VALUE,
     CrossQuery,
     CrossSums,
     bits_of_sums,
+    most_sum_log2,
     product_rows,
     squared,
     vector_labels,
@@ -27,8 +30,6 @@ from protocol.he.plan import signed
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
 
-_ROOM_LOG2: Final = 36
-"""Vectors are scaled to a sum of absolute values below 2^36: sums of products of columns then stay below 2^60."""
 _FINEST: Final = 40
 _POOL: Final = ThreadPoolExecutor(4, thread_name_prefix="seal")
 
@@ -69,8 +70,9 @@ class Sums:
     def _ask(self, label: Label, residual: F64, weighted: F64 | None) -> Script[dict[str, tuple[F64, F64]]]:
         """By partner: sums over its columns of the residual and of each weighted own column, and its own curvature."""
         vectors = residual[None] if weighted is None else np.concatenate((residual[None], weighted[:, 1:].T))
-        whole, units = _as_integers(vectors)
-        weight, unit = _as_integers(vectors[:0] if weighted is None else weighted[:, :1].T)
+        held = [view.positions[self.task.rows] >= 0 for view in self.task.partners]
+        whole, units = _as_integers(vectors, held)
+        weight, unit = _as_integers(vectors[:0] if weighted is None else weighted[:, :1].T, held)
         found = []
         batch = min((vectors_a_query(view.rows) for view in self.task.partners), default=len(whole))
         for first in range(0, len(whole), batch):
@@ -134,10 +136,15 @@ def _sum_log2(vectors: I64) -> int:
     return int(np.abs(vectors).sum(axis=1).max(initial=0)).bit_length()
 
 
-def _as_integers(vectors: F64) -> tuple[I64, float]:
-    """Vectors in whole units, shape as they, and the unit: the finest power of two that leaves sums their room."""
-    total = float(np.abs(vectors).sum(axis=1).max(initial=0.0))
-    log2 = _FINEST if total == 0 else min(_FINEST, int(np.floor(_ROOM_LOG2 - np.log2(total))))
+def _as_integers(vectors: F64, held: Sequence[Flags]) -> tuple[I64, float]:
+    """Vectors in whole units, shape as they, and the unit: the finest power of two that leaves sums their room.
+
+    held: by partner, the rows that it holds: it admits no larger sums than so many rows need.
+    """
+    sizes = np.abs(vectors)
+    rooms = [(ROOM_LOG2, sizes), *((most_sum_log2(int(some.sum())) - 1, sizes[:, some]) for some in held)]
+    totals = [(room, float(some.sum(axis=1).max(initial=0.0))) for room, some in rooms]
+    log2 = min([_FINEST, *(int(np.floor(room - np.log2(total))) for room, total in totals if total > 0)])
     return np.rint(vectors * 2.0**log2).astype(np.int64), 2.0**-log2
 
 

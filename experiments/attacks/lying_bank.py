@@ -30,6 +30,7 @@ from protocol.algorithms.runs import RunOpening
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.he.plan import WHOLE_BITS, FieldBounds
 from protocol.he.streams import fresh_key
+from protocol.job.workload import Workload
 from protocol.messages import Message
 
 TRIES: Final = 10
@@ -44,8 +45,8 @@ Off = Callable[[], AbstractContextManager[Any]]
 class Lie:
     """An attack at a request.
 
-    unit: of what is gained. off: takes the guard away. bound: what is due to an honest bank; None: the releases of
-    scores that the approved file plans. met_at: the kind of request at which it is told, "" for `kind`.
+    unit: of what is gained. off: takes the guard away. bound: what is due to an honest bank, perhaps by what the
+    approved file plans. met_at: the kind of request at which it is told, "" for `kind`.
     """
 
     kind: str
@@ -53,7 +54,7 @@ class Lie:
     unit: str
     act: Callable[[Meeting], float]
     off: Off
-    bound: float | None = 0.0
+    bound: float | Callable[[Workload], float] = 0.0
     after: bool = False
     met_at: str = ""
 
@@ -199,6 +200,26 @@ def _second_cross(m: Meeting) -> float:
     return m.answers(_changed(m.sent, glm.CrossQuery, sum_log2=m.sent.sum_log2 - 1))
 
 
+def _exact_sums(m: Meeting) -> float:
+    """Exact sums under ever new labels, out of what the approved file plans for trees and bin tables as well."""
+    assert isinstance(m.sent, glm.CrossQuery)
+    each, most = m.sent.vectors + (m.sent.weight is not None), m.node._agreement.plan
+    assert most is not None
+    for k in range(2 * most.by_kind["cross"] // each):
+        label = msgspec.structs.replace(m.sent.label, fold=300 + k)
+        if m.ask(_changed(m.sent, glm.CrossQuery, label=label)) is None:
+            return float(k * each)
+    return 2.0 * most.by_kind["cross"]
+
+
+def _wide_vector(m: Meeting) -> float:
+    """A total declared so large that a sum keeps bits in which rows could be hidden."""
+    assert isinstance(m.sent, glm.CrossQuery)
+    label, widest = msgspec.structs.replace(m.sent.label, fold=299), 40
+    lie = _changed(m.sent, glm.CrossQuery, label=label, sum_log2=widest)
+    return (widest - m.sent.sum_log2) * m.answers(lie)
+
+
 def _more_releases(m: Meeting) -> float:
     """Releases under ever new labels, until they are refused."""
     assert isinstance(m.sent, glm.Coefficients)
@@ -272,8 +293,12 @@ LIES: Final[tuple[Lie, ...]] = (
         _without(Budgets, "admit_encoding", lambda *_: None), after=True),
     Lie("glm.hint_query", "labels answered again after a second hint", "labels", _second_cross,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True, met_at="glm.query"),
+    Lie("glm.query", "exact sums in place of the noisy ones that were planned", "sums a row", _exact_sums,
+        _without(Budgets, "_require_planned", lambda *_: None), lambda plan: plan.by_kind["cross"]),
+    Lie("glm.query", "bits of a sum beyond those that its rows need", "bits", _wide_vector,
+        _without(GlmAnswerer, "_require_tight", lambda self, asked: None)),
     Lie("glm.coefficients", "releases of scores beyond the approved plan", "releases", _more_releases,
-        _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), None),
+        _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), lambda plan: plan.releases),
     Lie("glm.coefficients", "scores of six decimals", "releases", _more_decimals,
         lambda: mock.patch.object(GlmAnswerer, "_scores", return_value=np.zeros(1, np.int64))),
     Lie("glm.keep", "models that no fit gave, to be scored by", "models", _models_kept,

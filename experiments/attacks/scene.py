@@ -29,7 +29,7 @@ from partner_node.node.service import PartnerService
 from protocol.errors import DataError, FedwarnError, UsageError
 from protocol.job import Job, load_job
 from protocol.job.ladder import folder_of
-from protocol.job.workload import workload
+from protocol.job.workload import Workload, workload
 from protocol.messages import Malformed, Message, decode, encode
 from protocol.node.files import folder_name
 from protocol.transport.in_process import InProcess
@@ -120,9 +120,9 @@ class Scene:
         return bool(told[1])
 
     @property
-    def releases(self) -> int:
-        """Partial scores that the approved file of the job plans."""
-        return workload(self.job, self.partner).releases
+    def plan(self) -> Workload:
+        """What the approved file of the job plans."""
+        return workload(self.job, self.partner)
 
     def _run(
         self, ambush: Ambush | None = None, forge: Callable[[Envelope], Envelope] = lambda reply: reply

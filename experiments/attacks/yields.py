@@ -73,7 +73,7 @@ def as_values(rows: list[Row]) -> list[dict[str, Any]]:
 
 def _lies(scene: Scene) -> Iterator[Row]:
     for lie in LIES:
-        bound = float(scene.releases) if lie.bound is None else lie.bound
+        bound = float(lie.bound(scene.plan)) if callable(lie.bound) else lie.bound
         yield Row("bank", lie.kind, lie.attack, lie.unit, _told(scene, lie, True), bound, _told(scene, lie, False))
 
 

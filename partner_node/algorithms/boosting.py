@@ -53,7 +53,7 @@ class BoostingState:
     bank, data: for whom, and under which account, the budgets count. rows: matched rows that the bank declared, the
     most that it may declare being `matches`. records: rows of its table, of which one may stand behind several rows
     of a row space, and which bound the equation budget then. run: opened last. approved: equations that its approved
-    file plans.
+    file plans, by kind of label.
     """
 
     bank: str
@@ -63,7 +63,7 @@ class BoostingState:
     records: int
     rows: int = 0
     run: Run | None = None
-    approved: int | None = None
+    approved: Mapping[str, int] | None = None
 
 
 @dataclass

@@ -32,6 +32,7 @@ from protocol.algorithms.glm import (
     bits_of_sums,
     in_units,
     mean_and_deviation,
+    most_sum_log2,
     product_rows,
     released,
 )
@@ -192,6 +193,7 @@ class GlmAnswerer:
         if query.weight is not None:
             every = np.arange(len(product_rows(count)))
             asked.append(_Vectors(query.weight, (query.weight_label,), every, query.weight_sum_log2))
+        self._require_tight(asked)
         checked = [self.evaluator.check(one.body, one.labels, one.rows) for one in asked]
         names = [name for one in checked for name in one.names]
         request = digest(msgspec.json.encode((self.design, query.vectors, [one.sum_log2 for one in asked])), *names)
@@ -202,6 +204,16 @@ class GlmAnswerer:
         ]
         weight = answers[1] if len(answers) > 1 else answers[0][:0]
         return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=answers[0], weight=weight)
+
+    def _require_tight(self, asked: Sequence["_Vectors"]) -> None:
+        """Raises: RefusedError: sums would have more bits than vectors over so many rows can need."""
+        most, declared = most_sum_log2(self.state.matches), max(one.sum_log2 for one in asked)
+        if declared > most:
+            raise refuse(
+                self.layout.party, "max_equations_share",
+                f"a vector's total was declared below 2^{declared}, where {self.state.matches} rows need 2^{most}",
+                "declare what the vectors need",
+            )  # fmt: skip
 
     def _spend_sums(
         self, run: Run, label: Label, request: bytes, asked: Sequence["_Vectors"], checked: Sequence[CheckedQuery[Any]]

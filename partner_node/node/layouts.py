@@ -77,7 +77,7 @@ class Layouts:
         if plan and not plan.admits(_cutting(facts), opening.equations):
             raise self._agreement.not_as_approved(f"does not plan {opening.equations} equations for one model")
         answerer = self.answerer(opening.layout)
-        answerer.state = replace(answerer.state, approved=plan.equations if plan else None)
+        answerer.state = replace(answerer.state, approved=plan.by_kind if plan else None)
         reply = answerer.handle(opening)
         opened = {"job": opening.job, "run": str(opening.run), "opened_rows": str(opening.rows)}
         self._write(opening.layout, {**facts, **opened})
@@ -156,7 +156,7 @@ class Layouts:
             records=own.table.rows,
             rows=int(facts.get("opened_rows", 0)),
             run=self._run(facts),
-            approved=plan.equations if plan else None,
+            approved=plan.by_kind if plan else None,
         )
         return BoostingAnswerer(
             party=config.party,

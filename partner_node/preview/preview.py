@@ -253,7 +253,7 @@ def _equations(case: _Case) -> Equations:
     known = split.kind != "column"
     rows = round(case.matches * (1 - split.test - split.validation)) if known else case.matches
     spent = case.budgets.equations(config.bank, config.policy.account)
-    done = case.budgets.equations(config.bank, config.policy.account, f"{case.job.sha256}/")
+    done = case.budgets.equations(config.bank, config.policy.account, case.job.sha256)
     planned = max(0, case.plan.equations - done)
     limit = int(case.contract.max_equations_share * min(rows, case.table.rows))
     return Equations(spent, planned, limit, limit - spent - planned, rows)
@@ -278,13 +278,14 @@ def _worst_plan(case: _Case) -> Plan:
     """All runs that an approval admits; a bank that deviates declares all matched rows as trained on."""
     bank, account = case.config.bank, case.config.policy.account
     rows, runs = min(case.matches, case.table.rows), case.approval.uses if case.approval else 1
-    done = case.budgets.equations(bank, account, f"{case.job.sha256}/")
-    equations = runs * case.plan.equations - done
-    if case.config.policy.equation_budget == "enforced":
-        left = int(case.contract.max_equations_share * rows) - case.budgets.equations(bank, account)
-        equations = min(equations, left)
+    equations = {
+        kind: max(0, runs * planned - case.budgets.equations(bank, account, case.job.sha256, kind=kind))
+        for kind, planned in case.plan.by_kind.items()
+    }
+    left = int(case.contract.max_equations_share * rows) - case.budgets.equations(bank, account)
+    most = max(0, left) if case.config.policy.equation_budget == "enforced" else None
     told = case.budgets.bits(bank, account)
-    return Plan(case.plan, case.contract, max(0, equations), runs * case.plan.releases, rows, told)
+    return Plan(case.plan, case.contract, equations, runs * case.plan.releases, rows, told, most)
 
 
 def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:

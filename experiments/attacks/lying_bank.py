@@ -21,12 +21,13 @@ from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer
 from partner_node.algorithms.sealing import SplitSealer
 from partner_node.node.agreement import Agreement
+from partner_node.node.scores import Scores
 from partner_node.policy.approving import USES
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.readable import vector_bits
 from protocol.algorithms import agreement, binning, boosting, glm, woe
 from protocol.algorithms.boosting import Split
-from protocol.algorithms.runs import RunOpening
+from protocol.algorithms.runs import Label, RunOpening
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.he.plan import WHOLE_BITS, FieldBounds
 from protocol.he.streams import fresh_key
@@ -92,11 +93,37 @@ def _other_clauses(m: Meeting) -> float:
     return m.answers(*(_changed(m.sent, agreement.Hello, terms=terms) for terms in greetings))
 
 
+def _other_models(sent: Message) -> list[glm.KeepTerms]:
+    """The model of a fit with other coefficients."""
+    assert isinstance(sent, glm.KeepTerms)
+    asked = [tuple(value + 10**5 * (1 + k) for value in sent.values) for k in range(TRIES)]
+    return [_changed(sent, glm.KeepTerms, values=values) for values in asked]
+
+
 def _models_kept(m: Meeting) -> float:
     """Coefficients that no fit released, kept to be scored by."""
-    assert isinstance(m.sent, glm.KeepTerms)
-    asked = [tuple(value + 10**5 * k for value in m.sent.values) for k in range(TRIES)]
-    return m.answers(*(_changed(m.sent, glm.KeepTerms, values=values) for values in asked))
+    return m.answers(*_other_models(m.sent))
+
+
+def _releases_kept(m: Meeting) -> float:
+    """Coefficients that were released besides those of the fit, kept as well."""
+    run = m.node._layouts.in_job(m.node._designs.answerer(_changed(m.sent, glm.KeepTerms).design).layout_name).run
+    kept = 0.0
+    for k, one in enumerate(_other_models(m.sent)):
+        label = Label("release", run.job, run.number, fold=600 + k)
+        m.ask(glm.Coefficients(design=one.design, label=label, values=one.values, decimals=2))
+        kept += m.answers(one)
+    return kept
+
+
+def _new_rows(m: Meeting) -> float:
+    """A linear model's scores, where the agreed share of the bins could be read already."""
+    assert isinstance(m.sent, ScoringQuery)
+    own = m.node._own
+    names = [path.stem for path in (own.config.state / "pools").glob("*.json")]
+    linear = [name for name in names if own.pools.find(name, m.node._agreement.contract).terms]
+    with mock.patch.object(Agreement, "most_readable", 0.1):
+        return m.answers(*(_changed(m.sent, ScoringQuery, pool=name) for name in linear))
 
 
 def _twice_kept(m: Meeting) -> float:
@@ -301,10 +328,14 @@ LIES: Final[tuple[Lie, ...]] = (
         _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), lambda plan: plan.releases),
     Lie("glm.coefficients", "scores of six decimals", "releases", _more_decimals,
         lambda: mock.patch.object(GlmAnswerer, "_scores", return_value=np.zeros(1, np.int64))),
-    Lie("glm.keep", "models that no fit gave, to be scored by", "models", _models_kept,
-        _without(GlmAnswerer, "_require_few_models", lambda self, message: None), 1.0),
+    Lie("glm.keep", "models that no release of the run gave, to be scored by", "models", _models_kept,
+        _without(GlmAnswerer, "_require_released", lambda self, message: None)),
+    Lie("glm.keep", "models beyond those of the fits, to be scored by", "models", _releases_kept,
+        _without(GlmAnswerer, "_require_few_models", lambda self, message: None), after=True),
     Lie("glm.keep", "a model that shows one column", "models", _single_column,
         _without(partner_glm, "require_shown", lambda *_: None)),
+    Lie("scoring.query", "scores of rows by which more could be read than is agreed", "answers", _new_rows,
+        _without(Scores, "_require_readable", lambda self, job, matches: None)),
     Lie("scoring.query", "a revoked pool is scored by", "answers", _revoked,
         lambda: mock.patch("partner_node.node.scores.set", return_value=_NothingRevoked(), create=True)),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
 from partner_node.algorithms.sealing import SplitSealer
 from partner_node.policy.budgets import Allowance, Asked, Budgets, Run
-from partner_node.policy.readable import Bits, Entropy, Readable, readable, vector_bits
+from partner_node.policy.readable import Bits, Entropy, Readable, readable, require_readable, vector_bits
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
     Handles,
@@ -195,14 +195,8 @@ class BoostingAnswerer:
     def tell(self, told: Bits) -> None:
         """Enter what an answer tells at worst. Raises: RefusedError: the bank could then read too much."""
         self.budgets.add_bits(self.state.bank, self.state.data, told)
-        most = self.contract.max_readable_share
-        if most < 1 and (share := self.readable.share) > most:
-            raise refuse(
-                self.party, "max_readable_share",
-                f"after the answer a bank that deviates could have read a share of {share:.3f} of the bins, "
-                f"and {most:g} is agreed",
-                "train fewer encrypted trees, or agree on a higher clause",
-            )  # fmt: skip
+        if self.contract.max_readable_share < 1:
+            require_readable(self.party, self.readable, self.contract.max_readable_share)
 
     @property
     def readable(self) -> Readable:

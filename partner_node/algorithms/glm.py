@@ -260,7 +260,8 @@ class GlmAnswerer:
                 "ask for masked scores, with the other partners of the rung",
             )  # fmt: skip
         scores = self._scores(message.values, message.decimals)
-        self._release("release", message.label, (message.values, message.decimals))
+        released = self._place_of(message.values, message.decimals, "")
+        self._release("release", message.label, (message.values, message.decimals), released)
         if self.keys is None:
             return PartialScores(decimals=message.decimals, scores=scores)
         sealed, nonce = seal_scores(self.keys, PartialScores.KIND, self.design, scores)
@@ -271,7 +272,9 @@ class GlmAnswerer:
         if self.masks.kept(message.group).subject != self.layout.run_of("masked", [message.label]).subject:
             raise IntegrityError(self._bank, "asked under the masks of another run", "run the job again")
         scores = in_units(self._scores(message.values, message.decimals, hiding=True), message.decimals)
-        self._release("masked", message.label, (message.values, message.decimals, message.group, message.mask))
+        asked = message.values, message.decimals, message.group, message.mask
+        released = self._place_of(message.values, message.decimals, message.group)
+        self._release("masked", message.label, asked, released)
         return MaskedScores(scores=self.masks.hide(message.group, message.mask, scores))
 
     def _scores(self, coefficients: Sequence[int], decimals: int, hiding: bool = False) -> I64:
@@ -286,8 +289,11 @@ class GlmAnswerer:
         self._require_shown(coefficients, hiding)
         return scores_of(self.values, coefficients, self.order, decimals)
 
-    def _release(self, kind: Literal["release", "masked"], label: Label, asked: object) -> None:
-        """Enter a vector of scores before it leaves: one a label, within the plan and the alignment's releases."""
+    def _release(self, kind: Literal["release", "masked"], label: Label, asked: object, released: str) -> None:
+        """Enter a vector of scores before it leaves: one a label, within the plan and the alignment's releases.
+
+        released: under which it is remembered that the run's model may be kept with these coefficients.
+        """
         run, layout = self.layout.run_of(kind, [label]), self.layout
         state, budgets = layout.state, layout.budgets
         request = digest(self.design.encode(), msgspec.json.encode(asked))
@@ -295,6 +301,7 @@ class GlmAnswerer:
             if not layout.enter(run, [Asked(label.text, request, 0)]):
                 return
             budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
+            budgets.pinned(state.bank, state.data, released, b"")
             self._require_planned(kind, budgets.releases(state.bank, state.data, run, kind))
             pool = frozenset(term.column for term in self.terms)
             rows = min(state.matches, state.records)
@@ -323,8 +330,25 @@ class GlmAnswerer:
             )  # fmt: skip
         among = self.masks.kept(message.group).names if message.group else ()
         if any(message.values):
+            self._require_released(message)
             self._require_few_models(message)
         return self.layout.kept(self.keep(KeptTerms(tuple(self.terms), message.values, among)))
+
+    def _place_of(self, values: Sequence[int], decimals: int, group: str) -> str:
+        """Under which a release of the run is remembered. group: of the masks that it left under."""
+        run = self.layout.run
+        text = digest(self.design.encode(), msgspec.json.encode((values, decimals, group))).hex()
+        return f"released/{run.job}/{run.number}/{text}"
+
+    def _require_released(self, message: KeepTerms) -> None:
+        """A model's scores of other rows may tell what no release of its fit told. Raises: RefusedError."""
+        place = self._place_of(message.values, self.layout.contract.score_decimals, message.group)
+        if not self.layout.budgets.is_pinned(self.state.bank, self.state.data, place):
+            raise refuse(
+                self.layout.party, "score_releases",
+                "a model is to be kept whose coefficients are of no release of the run at its last decimals",
+                "ask for the scores by these coefficients first, under the same masks",
+            )  # fmt: skip
 
     def _require_few_models(self, message: KeepTerms) -> None:
         """A run keeps as many models of a partner's terms as its file plans fits. Raises: RefusedError."""

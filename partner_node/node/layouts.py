@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.sealing import sealer_of
 from partner_node.algorithms.woe import count_bins
@@ -136,6 +137,15 @@ class Layouts:
             raise IntegrityError(
                 self._own.config.bank, "asks of a layout of another job's columns", "lay them out anew"
             )
+
+    def opened_for(self, job: str) -> tuple[list[BinnedTable], int]:
+        """The ways of binning that a job was opened on last, or all there are; the most rows that it matched."""
+        config = self._own.config
+        known = [json.loads(path.read_text()) for path in (config.state / "layouts").glob("*.json")]
+        of_job = [facts for facts in known if facts.get("job") == job] or known
+        cuttings, names = dict.fromkeys(map(_cutting, of_job)), {facts["alignment"] for facts in of_job}
+        matches = max((self._alignments.find(name).matches for name in names), default=0)
+        return [self._bins.of(cutting) for cutting in cuttings], matches
 
     def under(self, contract: Contract) -> None:
         """Other clauses hold from now on."""

@@ -440,6 +440,12 @@ class Budgets:
             (known,) = self._base.execute(query, (bank, account, place)).fetchone()
         return bool(known == value)
 
+    def is_pinned(self, bank: str, account: str, place: str) -> bool:
+        """Whether any value stands at a place."""
+        query = "SELECT 1 FROM encodings WHERE bank = ? AND account = ? AND place = ?"
+        with self._lock:
+            return self._base.execute(query, (bank, account, place)).fetchone() is not None
+
     # -- splits --------------------------------------------------------------------------------------------------
 
     def reveal(self, bank: str, data: str, binning: bytes, alignment: str, split: Split, rows: bytes) -> None:

@@ -21,6 +21,7 @@ from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer
 from partner_node.algorithms.sealing import SplitSealer
 from partner_node.node.agreement import Agreement
+from partner_node.node.holdings import Holdings
 from partner_node.node.scores import Scores
 from partner_node.policy.approving import USES
 from partner_node.policy.budgets import Budgets
@@ -158,6 +159,14 @@ def _second_hint(m: Meeting) -> float:
     public = keys.read_bytes() if keys.exists() else b""
     m.ask(binning.HintQuery(layout=m.sent.layout, engine="blind", nonce=fresh_key(), keys=public))
     return _second_question(m)
+
+
+def _kept_keys(m: Meeting) -> float:
+    """Bytes that an engine without keys has no use for, to fill the partner's disk."""
+    if not isinstance(m.sent, binning.HintQuery | glm.DesignHintQuery):
+        raise TypeError(m.sent.KIND)
+    m.ask(msgspec.structs.replace(m.sent, keys=bytes(1 << 20)))
+    return float(sum(path.stat().st_size for path in m.node.config.state.rglob("*.keys")))
 
 
 def _declared_small(m: Meeting) -> float:
@@ -298,6 +307,9 @@ LIES: Final[tuple[Lie, ...]] = (
     Lie("binning.hint_query", "labels answered again after a second hint", "labels", _second_hint,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True,
         met_at="boosting.sums_query"),
+    *(Lie(kind, "keys kept where the engine has none", "bytes", _kept_keys,
+          _without(Holdings, "require_engine", lambda self, engine, keys: None))
+      for kind in ("binning.hint_query", "glm.hint_query")),
     Lie("boosting.opening", "a run that was never opened", "runs", _unopened, _without(Budgets, "run", _one_run)),
     Lie("boosting.sums_query", "labels answered twice, for other columns", "labels", _second_question,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True),

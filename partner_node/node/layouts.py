@@ -62,7 +62,7 @@ class Layouts:
 
     def hint(self, query: binning.HintQuery) -> binning.Hint:
         """Fix the public seed by the bank's nonce, and compute the hint."""
-        self._own.require_engine(query.engine)
+        self._own.require_engine(query.engine, query.keys)
         facts = self._facts(query.layout)
         if query.keys:
             write_whole(self._keys_file(query.layout), query.keys)

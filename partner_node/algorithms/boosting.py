@@ -11,7 +11,7 @@ from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
 from partner_node.algorithms.sealing import SplitSealer
 from partner_node.policy.budgets import Allowance, Asked, Budgets, Run
-from partner_node.policy.readable import Bits, Entropy, Readable, readable, require_readable, vector_bits
+from partner_node.policy.readable import Bits, Entropy, Readable, readable, require_readable, share_told, vector_bits
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
     Handles,
@@ -134,9 +134,9 @@ class BoostingAnswerer:
             equations=spent,
             equations_limit=limit,
             enforced=self.enforced,
-            information_share=self.information_share,
-            readable_share=self.readable.share,
-            largest_readable=self.readable.largest,
+            information_share=share_told(self.information_share),
+            readable_share=share_told(self.readable.share),
+            largest_readable=share_told(self.readable.largest),
         )
 
     def _sum(self, query: SumsQuery) -> Sums:
@@ -264,7 +264,7 @@ class BoostingAnswerer:
             )
         self._count_new()
         bits = tuple(self._bits(split, among) for split, among in zip(query.splits, rows, strict=True))
-        return Splits(bits=bits, information_share=self.information_share)
+        return Splits(bits=bits, information_share=share_told(self.information_share))
 
     def _bits(self, asked: Split, rows: bytes) -> SplitBits | None:
         split = self._canonical(asked)
@@ -326,9 +326,9 @@ class BoostingAnswerer:
             pool=pool,
             equations=self._equations(),
             equations_limit=self._limit(),
-            information_share=self.information_share,
-            readable_share=self.readable.share,
-            largest_readable=self.readable.largest,
+            information_share=share_told(self.information_share),
+            readable_share=share_told(self.readable.share),
+            largest_readable=share_told(self.readable.largest),
         )
 
     def _was_told(self, split: Split) -> bool:

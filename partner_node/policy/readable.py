@@ -36,7 +36,7 @@ smaller share of a finer binning, which has more to read, and each binning has i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log2
+from math import ceil, log2
 from typing import Final
 
 from protocol.algorithms.glm import LARGEST_SCORE
@@ -128,6 +128,14 @@ def readable(columns: Sequence[Entropy], bits: Bits, rows: int, elsewhere: float
     share = min(1.0, (sum(base.values()) + _most_spent(_merged(pools, every), left, n)) / total)
     pooled = {j: sum(amount for pool, amount in pools if j in pool) / n for j in every}
     return Readable(share, {c.column: _share_of(c, base[c.column] + pooled[c.column]) for c in columns})
+
+
+def share_told(share: float) -> float:
+    """A share as it leaves a partner: rounded up to three decimals, so that it is a bound and no figure of the table.
+
+    At full precision an entropy tells the very counts of a bin.
+    """
+    return min(1.0, ceil(share * 1000) / 1000)
 
 
 def require_readable(party: str, found: Readable, most: float) -> None:

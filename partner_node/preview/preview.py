@@ -16,7 +16,7 @@ from partner_node.policy.approving import approval_of, fixed, open_approvals, pr
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import Approval
-from partner_node.policy.readable import Entropy
+from partner_node.policy.readable import Entropy, share_told
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
 from partner_node.preview.reach import Bins, Reach, entropy, reach
 from partner_node.preview.worst_case import Plan, first_full_release, planned_readable
@@ -269,7 +269,15 @@ def _information(case: _Case, asked: dict[Cutting, int]) -> list[Told]:
         limit = case.contract.max_information_share
         found: Reach = reach(_bins(table), limit, others, asked[cutting], len({split for split, _ in told}))
         out.append(
-            Told(cutting.text, found.thresholds, len(told), found.admitted, total, max(total, found.share_after), limit)
+            Told(
+                cutting.text,
+                found.thresholds,
+                len(told),
+                found.admitted,
+                share_told(total),
+                share_told(max(total, found.share_after)),
+                limit,
+            )
         )
     return out
 
@@ -298,7 +306,7 @@ def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:
         entropies = [Entropy(name, entropy(bins), 0.0) for name, bins in columns]
         worst = planned_readable(plan, layouts, entropies, told.share_after)
         full = first_full_release(plan, entropies)
-        out.append(AtWorst(told.bins, worst.share, worst.largest, plan.releases, full))
+        out.append(AtWorst(told.bins, share_told(worst.share), share_told(worst.largest), plan.releases, full))
     return out
 
 

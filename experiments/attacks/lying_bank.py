@@ -227,6 +227,14 @@ def _second_values(m: Meeting) -> float:
     return m.answers(_changed(m.sent, glm.Design, columns=columns)) if columns else 0.0
 
 
+def _digits(m: Meeting) -> float:
+    """One column listed twice, with other numbers for its bins the second time: two digits of each bin."""
+    assert isinstance(m.sent, glm.Design)
+    one = next(one for one in m.sent.columns if one.values)
+    other = msgspec.structs.replace(one, values=tuple(7 * k for k in range(len(one.values))))
+    return m.answers(_changed(m.sent, glm.Design, columns=(*m.sent.columns, other)))
+
+
 def _second_cross(m: Meeting) -> float:
     """A new hint of the design, and the used label for another declaration."""
     assert isinstance(m.sent, glm.CrossQuery)
@@ -330,6 +338,8 @@ LIES: Final[tuple[Lie, ...]] = (
         _without(partner_woe, "bits_of_counts", lambda rows: WHOLE_BITS)),
     Lie("glm.design", "second numbers for the bins of one column", "designs", _second_values,
         _without(Budgets, "admit_encoding", lambda *_: None), after=True),
+    Lie("glm.design", "one column in a design twice, with other numbers for its bins", "designs", _digits,
+        _without(partner_glm, "_require_one_meaning", lambda bank, wanted: None)),
     Lie("glm.hint_query", "labels answered again after a second hint", "labels", _second_cross,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True, met_at="glm.query"),
     Lie("glm.query", "exact sums in place of the noisy ones that were planned", "sums a row", _exact_sums,

@@ -20,6 +20,7 @@ from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
     LARGEST_COEFFICIENT,
+    VALUE,
     Coefficients,
     CrossQuery,
     CrossSums,
@@ -63,7 +64,25 @@ def terms_of(
         0 <= w.column < len(table.shapes) and admits(w, table.shapes[w.column]) for w in wanted
     ):
         raise IntegrityError(bank, "laid out columns that cannot be", "run the same version on both sides")
+    _require_one_meaning(bank, wanted)
     return [_term_of(party, table, named[table.names[one.column]], one) for one in wanted]
+
+
+def _require_one_meaning(bank: str, wanted: Sequence[DesignColumn]) -> None:
+    """Hold a design to one way of writing each column: its numbers, or values of its bins, or flags of some bins each.
+
+    Several sets of values for one column are digits that a sum or a score spells out, where flags of bins, of which
+    each bin has one at most, say no more than any category does. Raises: IntegrityError.
+    """
+    for number in {one.column for one in wanted}:
+        listed = [one.values for one in wanted if one.column == number and one.values]
+        flags = all(set(values) <= {0, VALUE} for values in listed)
+        apart = flags and all(sum(map(bool, of_bin)) <= 1 for of_bin in zip(*listed, strict=True))
+        if not apart and sum(one.column == number for one in wanted) > 1:
+            raise IntegrityError(
+                bank, "laid out one column several times with different values",
+                "list a column once, or its bins by flags",
+            )  # fmt: skip
 
 
 def _term_of(party: str, table: BinnedTable, column: Column, wanted: DesignColumn) -> Encoding:

@@ -108,13 +108,18 @@ def _models_kept(m: Meeting) -> float:
 
 def _releases_kept(m: Meeting) -> float:
     """Coefficients that were released besides those of the fit, kept as well."""
-    run = m.node._layouts.in_job(m.node._designs.answerer(_changed(m.sent, glm.KeepTerms).design).layout_name).run
-    kept = 0.0
-    for k, one in enumerate(_other_models(m.sent)):
-        label = Label("release", run.job, run.number, fold=600 + k)
-        m.ask(glm.Coefficients(design=one.design, label=label, values=one.values, decimals=2))
-        kept += m.answers(one)
-    return kept
+    return sum(_released_and_kept(m, one, k) for k, one in enumerate(_other_models(m.sent)))
+
+
+def _released_and_kept(m: Meeting, model: glm.KeepTerms, number: int) -> float:
+    """Ask for the scores by a model first, so that it may be kept."""
+    run = m.node._layouts.in_job(m.node._designs.answerer(model.design).layout_name).run
+    label, decimals = (
+        Label("release", run.job, run.number, fold=600 + number),
+        m.node._agreement.contract.score_decimals,
+    )
+    m.ask(glm.Coefficients(design=model.design, label=label, values=model.values, decimals=decimals))
+    return m.answers(model)
 
 
 def _new_rows(m: Meeting) -> float:
@@ -277,7 +282,7 @@ def _more_releases(m: Meeting) -> float:
 def _single_column(m: Meeting) -> float:
     assert isinstance(m.sent, glm.KeepTerms)
     alone = (10**6, *(0 for _ in m.sent.values[1:]))
-    return m.answers(_changed(m.sent, glm.KeepTerms, values=alone))
+    return _released_and_kept(m, _changed(m.sent, glm.KeepTerms, values=alone), 0)
 
 
 def _more_decimals(m: Meeting) -> float:

@@ -40,7 +40,7 @@ class Falsehood:
 
     def tell(self, scene: Scene, guarded: bool) -> float:
         """1 if the bank goes on by the first such reply."""
-        with nullcontext() if guarded else self.off():
+        with np.errstate(all="ignore"), nullcontext() if guarded else self.off():
             return float(scene.goes_on(self.kind, self.forged))
 
 

@@ -153,7 +153,11 @@ class LinearScorer:
             raise IntegrityError(party, thing, "ask it what it keeps")
         sealed = reply.scores, reply.nonce
         scores = open_scores(party, keys, TermScores.KIND, pool, alignment.rows, *sealed)
-        return PartAnswers(in_units(scores, decimals), self.model.not_held(party))
+        found = in_units(scores, decimals)
+        largest = largest_part([term.coefficient for term in self.model.of(party)], decimals)
+        if not -largest <= int(found.min(initial=0)) <= int(found.max(initial=0)) <= largest:
+            raise IntegrityError(party, "sent partial scores that cannot be", "do not use this partner's answers")
+        return PartAnswers(found, self.model.not_held(party))
 
     def absent(self, party: str, rows: int) -> Part:
         """As if it held no row."""

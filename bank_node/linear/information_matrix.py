@@ -21,6 +21,10 @@ Flags = npt.NDArray[np.bool_]
 _SMALLEST: Final = 1e-6
 """A column of which the others leave less than this share untold is collinear: its variance inflation is a million."""
 
+_ROUNDING: Final = 1e-4
+"""Of a matrix with ones on its diagonal: far more than the rounding of weights to whole numbers moves an eigenvalue."""
+_TINY: Final = 1e-12
+
 
 @dataclass
 class Curvature:
@@ -37,6 +41,15 @@ class Curvature:
     def enter(self, number: int, cross: F64, alone: F64) -> None:
         """What one partner's sums tell."""
         self.cross[number], self.alone[number] = cross, alone
+
+    def possible(self, number: int) -> bool:
+        """Whether the blocks of one partner are of columns at all: X'WX has no eigenvalue below 0, but for rounding."""
+        cross, alone = self.cross[number], self.alone[number]
+        both = np.block([[self.own, cross], [cross.T, alone]])
+        if not np.isfinite(both).all():
+            return False
+        scale = 1.0 / np.sqrt(np.maximum(np.diag(both), _TINY * np.abs(both).max(initial=1.0)))
+        return bool(np.linalg.eigvalsh(both * np.outer(scale, scale)).min(initial=0.0) >= -_ROUNDING)
 
     @property
     def complete(self) -> bool:

@@ -26,7 +26,7 @@ from protocol.algorithms.agreement import Hello, Terms, Welcome
 from protocol.algorithms.alignment import PART, BankAlignment, load, save
 from protocol.algorithms.binning import Cutting, Hint, HintQuery, Layout, LayoutQuery, sizes_of
 from protocol.algorithms.boosting import Splits
-from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery
+from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuery, product_rows
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
 from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, RefusedError, TransportError
@@ -168,6 +168,7 @@ class PartnerSessions:
         asked = {partner: LayoutQuery(alignment=alignment.alignment, cutting=cutting)}
         layout = drive(ask(asked, Layout), self.exchange)[partner]
         _require_rows(partner, layout.rows, alignment.rows)
+        _require_columns(partner, layout)
 
         def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
             query = HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public)
@@ -198,7 +199,9 @@ class PartnerSessions:
 
         def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
             query = DesignHintQuery(design=designed.design, engine=self.config.engine, nonce=nonce, keys=public)
-            return drive(ask({partner: query}, DesignHint), self.exchange)[partner].hint
+            told = drive(ask({partner: query}, DesignHint), self.exchange)[partner].hint
+            _require_height(partner, told, len(product_rows(len(design.columns))))
+            return told
 
         kept = self._hints.of(designed.design, partner, hint, designed.design, designed.nonce, INTEGERS)
         kit = integer_kit(self.config.engine, partner, self._kit_key, kept.seed, kept.hint, rows, kept.keys)
@@ -225,8 +228,17 @@ class PartnerSessions:
         save(alignment, self._alignment_file(partner))
 
 
+def _require_columns(partner: str, layout: Layout) -> None:
+    """Raises: IntegrityError: no column, one told twice, or bins that are told otherwise than they are counted."""
+    numbers = [shape.number for shape in layout.columns]
+    rules = [(shape, shape.rule) for shape in layout.columns if shape.rule is not None]
+    as_told = all((rule.ordinary, rule.missing) == (shape.ordinary, shape.missing) for shape, rule in rules)
+    if not numbers or len(set(numbers)) < len(numbers) or not as_told:
+        raise IntegrityError(partner, "laid out columns that cannot be", "run the same version on both sides")
+
+
 def _require_height(partner: str, hint: npt.NDArray[Any], rows: int) -> None:
-    """Raises: IntegrityError: a hint of more or fewer rows than the layout has bins."""
+    """Raises: IntegrityError: a hint of more or fewer rows than the layout has bins, or the design products."""
     if len(hint) != rows:
         raise IntegrityError(
             partner, f"sent a hint of {len(hint)} rows, where its layout has {rows}", "run the same version there"

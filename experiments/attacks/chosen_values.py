@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from experiments.attacks import Score
 from partner_node.policy.budgets import Budgets
+from protocol.algorithms.glm import most_sum_log2
 from protocol.draws import draw
 from protocol.he.base import MAX_VALUE, Integers
 from protocol.he.engines import integer_evaluator, integer_kit
@@ -26,9 +27,8 @@ READ_VALUES: Final = SUM_BITS // _DIGIT
 """Rows read by one query, of every column."""
 
 
-DECLARED_LOG2: Final = 20
-"""An honest declaration: residuals of some thousand rows."""
-DECLARED_BITS: Final = MAX_VALUE.bit_length() + DECLARED_LOG2
+DECLARED_BITS: Final = MAX_VALUE.bit_length() + most_sum_log2(1000)
+"""Of a sum, by the widest declaration that a partner accepts over a thousand rows; an honest one is as wide."""
 
 
 def chosen_values(folder: Path, rows: int = 1000, columns: int = 4, tight: bool = True) -> Score:

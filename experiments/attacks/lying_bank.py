@@ -21,15 +21,18 @@ from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer
 from partner_node.algorithms.sealing import SplitSealer
 from partner_node.node.agreement import Agreement
+from partner_node.node.holdings import Holdings
+from partner_node.node.scores import Scores
 from partner_node.policy.approving import USES
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.readable import vector_bits
 from protocol.algorithms import agreement, binning, boosting, glm, woe
 from protocol.algorithms.boosting import Split
-from protocol.algorithms.runs import RunOpening
+from protocol.algorithms.runs import Label, RunOpening
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.he.plan import WHOLE_BITS, FieldBounds
 from protocol.he.streams import fresh_key
+from protocol.job.workload import Workload
 from protocol.messages import Message
 
 TRIES: Final = 10
@@ -44,8 +47,8 @@ Off = Callable[[], AbstractContextManager[Any]]
 class Lie:
     """An attack at a request.
 
-    unit: of what is gained. off: takes the guard away. bound: what is due to an honest bank; None: the releases of
-    scores that the approved file plans. met_at: the kind of request at which it is told, "" for `kind`.
+    unit: of what is gained. off: takes the guard away. bound: what is due to an honest bank, perhaps by what the
+    approved file plans. met_at: the kind of request at which it is told, "" for `kind`.
     """
 
     kind: str
@@ -53,7 +56,7 @@ class Lie:
     unit: str
     act: Callable[[Meeting], float]
     off: Off
-    bound: float | None = 0.0
+    bound: float | Callable[[Workload], float] = 0.0
     after: bool = False
     met_at: str = ""
 
@@ -91,11 +94,42 @@ def _other_clauses(m: Meeting) -> float:
     return m.answers(*(_changed(m.sent, agreement.Hello, terms=terms) for terms in greetings))
 
 
+def _other_models(sent: Message) -> list[glm.KeepTerms]:
+    """The model of a fit with other coefficients."""
+    assert isinstance(sent, glm.KeepTerms)
+    asked = [tuple(value + 10**5 * (1 + k) for value in sent.values) for k in range(TRIES)]
+    return [_changed(sent, glm.KeepTerms, values=values) for values in asked]
+
+
 def _models_kept(m: Meeting) -> float:
     """Coefficients that no fit released, kept to be scored by."""
-    assert isinstance(m.sent, glm.KeepTerms)
-    asked = [tuple(value + 10**5 * k for value in m.sent.values) for k in range(TRIES)]
-    return m.answers(*(_changed(m.sent, glm.KeepTerms, values=values) for values in asked))
+    return m.answers(*_other_models(m.sent))
+
+
+def _releases_kept(m: Meeting) -> float:
+    """Coefficients that were released besides those of the fit, kept as well."""
+    return sum(_released_and_kept(m, one, k) for k, one in enumerate(_other_models(m.sent)))
+
+
+def _released_and_kept(m: Meeting, model: glm.KeepTerms, number: int) -> float:
+    """Ask for the scores by a model first, so that it may be kept."""
+    run = m.node._layouts.in_job(m.node._designs.answerer(model.design).layout_name).run
+    label, decimals = (
+        Label("release", run.job, run.number, fold=600 + number),
+        m.node._agreement.contract.score_decimals,
+    )
+    m.ask(glm.Coefficients(design=model.design, label=label, values=model.values, decimals=decimals))
+    return m.answers(model)
+
+
+def _new_rows(m: Meeting) -> float:
+    """A linear model's scores, where the agreed share of the bins could be read already."""
+    assert isinstance(m.sent, ScoringQuery)
+    own = m.node._own
+    names = [path.stem for path in (own.config.state / "pools").glob("*.json")]
+    linear = [name for name in names if own.pools.find(name, m.node._agreement.contract).terms]
+    with mock.patch.object(Agreement, "most_readable", 0.1):
+        return m.answers(*(_changed(m.sent, ScoringQuery, pool=name) for name in linear))
 
 
 def _twice_kept(m: Meeting) -> float:
@@ -130,6 +164,14 @@ def _second_hint(m: Meeting) -> float:
     public = keys.read_bytes() if keys.exists() else b""
     m.ask(binning.HintQuery(layout=m.sent.layout, engine="blind", nonce=fresh_key(), keys=public))
     return _second_question(m)
+
+
+def _kept_keys(m: Meeting) -> float:
+    """Bytes that an engine without keys has no use for, to fill the partner's disk."""
+    if not isinstance(m.sent, binning.HintQuery | glm.DesignHintQuery):
+        raise TypeError(m.sent.KIND)
+    m.ask(msgspec.structs.replace(m.sent, keys=bytes(1 << 20)))
+    return float(sum(path.stat().st_size for path in m.node.config.state.rglob("*.keys")))
 
 
 def _declared_small(m: Meeting) -> float:
@@ -190,6 +232,14 @@ def _second_values(m: Meeting) -> float:
     return m.answers(_changed(m.sent, glm.Design, columns=columns)) if columns else 0.0
 
 
+def _digits(m: Meeting) -> float:
+    """One column listed twice, with other numbers for its bins the second time: two digits of each bin."""
+    assert isinstance(m.sent, glm.Design)
+    one = next(one for one in m.sent.columns if one.values)
+    other = msgspec.structs.replace(one, values=tuple(7 * k for k in range(len(one.values))))
+    return m.answers(_changed(m.sent, glm.Design, columns=(*m.sent.columns, other)))
+
+
 def _second_cross(m: Meeting) -> float:
     """A new hint of the design, and the used label for another declaration."""
     assert isinstance(m.sent, glm.CrossQuery)
@@ -197,6 +247,26 @@ def _second_cross(m: Meeting) -> float:
     public = keys.read_bytes() if keys.exists() else b""
     m.ask(glm.DesignHintQuery(design=m.sent.design, engine="blind", nonce=fresh_key(), keys=public))
     return m.answers(_changed(m.sent, glm.CrossQuery, sum_log2=m.sent.sum_log2 - 1))
+
+
+def _exact_sums(m: Meeting) -> float:
+    """Exact sums under ever new labels, out of what the approved file plans for trees and bin tables as well."""
+    assert isinstance(m.sent, glm.CrossQuery)
+    each, most = m.sent.vectors + (m.sent.weight is not None), m.node._agreement.plan
+    assert most is not None
+    for k in range(2 * most.by_kind["cross"] // each):
+        label = msgspec.structs.replace(m.sent.label, fold=300 + k)
+        if m.ask(_changed(m.sent, glm.CrossQuery, label=label)) is None:
+            return float(k * each)
+    return 2.0 * most.by_kind["cross"]
+
+
+def _wide_vector(m: Meeting) -> float:
+    """A total declared so large that a sum keeps bits in which rows could be hidden."""
+    assert isinstance(m.sent, glm.CrossQuery)
+    label, widest = msgspec.structs.replace(m.sent.label, fold=299), 40
+    lie = _changed(m.sent, glm.CrossQuery, label=label, sum_log2=widest)
+    return (widest - m.sent.sum_log2) * m.answers(lie)
 
 
 def _more_releases(m: Meeting) -> float:
@@ -212,7 +282,7 @@ def _more_releases(m: Meeting) -> float:
 def _single_column(m: Meeting) -> float:
     assert isinstance(m.sent, glm.KeepTerms)
     alone = (10**6, *(0 for _ in m.sent.values[1:]))
-    return m.answers(_changed(m.sent, glm.KeepTerms, values=alone))
+    return _released_and_kept(m, _changed(m.sent, glm.KeepTerms, values=alone), 0)
 
 
 def _more_decimals(m: Meeting) -> float:
@@ -250,6 +320,9 @@ LIES: Final[tuple[Lie, ...]] = (
     Lie("binning.hint_query", "labels answered again after a second hint", "labels", _second_hint,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True,
         met_at="boosting.sums_query"),
+    *(Lie(kind, "keys kept where the engine has none", "bytes", _kept_keys,
+          _without(Holdings, "require_engine", lambda self, engine, keys: None))
+      for kind in ("binning.hint_query", "glm.hint_query")),
     Lie("boosting.opening", "a run that was never opened", "runs", _unopened, _without(Budgets, "run", _one_run)),
     Lie("boosting.sums_query", "labels answered twice, for other columns", "labels", _second_question,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True),
@@ -270,16 +343,26 @@ LIES: Final[tuple[Lie, ...]] = (
         _without(partner_woe, "bits_of_counts", lambda rows: WHOLE_BITS)),
     Lie("glm.design", "second numbers for the bins of one column", "designs", _second_values,
         _without(Budgets, "admit_encoding", lambda *_: None), after=True),
+    Lie("glm.design", "one column in a design twice, with other numbers for its bins", "designs", _digits,
+        _without(partner_glm, "_require_one_meaning", lambda bank, wanted: None)),
     Lie("glm.hint_query", "labels answered again after a second hint", "labels", _second_cross,
         _without(BoostingAnswerer, "enter", lambda self, run, asked: list(asked)), after=True, met_at="glm.query"),
+    Lie("glm.query", "exact sums in place of the noisy ones that were planned", "sums a row", _exact_sums,
+        _without(Budgets, "_require_planned", lambda *_: None), lambda plan: plan.by_kind["cross"]),
+    Lie("glm.query", "bits of a sum beyond those that its rows need", "bits", _wide_vector,
+        _without(GlmAnswerer, "_require_tight", lambda self, asked: None)),
     Lie("glm.coefficients", "releases of scores beyond the approved plan", "releases", _more_releases,
-        _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), None),
+        _without(GlmAnswerer, "_require_planned", lambda self, kind, count: None), lambda plan: plan.releases),
     Lie("glm.coefficients", "scores of six decimals", "releases", _more_decimals,
         lambda: mock.patch.object(GlmAnswerer, "_scores", return_value=np.zeros(1, np.int64))),
-    Lie("glm.keep", "models that no fit gave, to be scored by", "models", _models_kept,
-        _without(GlmAnswerer, "_require_few_models", lambda self, message: None), 1.0),
+    Lie("glm.keep", "models that no release of the run gave, to be scored by", "models", _models_kept,
+        _without(GlmAnswerer, "_require_released", lambda self, message: None)),
+    Lie("glm.keep", "models beyond those of the fits, to be scored by", "models", _releases_kept,
+        _without(GlmAnswerer, "_require_few_models", lambda self, message: None), after=True),
     Lie("glm.keep", "a model that shows one column", "models", _single_column,
         _without(partner_glm, "require_shown", lambda *_: None)),
+    Lie("scoring.query", "scores of rows by which more could be read than is agreed", "answers", _new_rows,
+        _without(Scores, "_require_readable", lambda self, job, matches: None)),
     Lie("scoring.query", "a revoked pool is scored by", "answers", _revoked,
         lambda: mock.patch("partner_node.node.scores.set", return_value=_NothingRevoked(), create=True)),
 )  # fmt: skip

@@ -1,17 +1,21 @@
 """Where liars act: a small federation of real nodes, whose run is met at a message.
 
-The honest bank and the honest partners train and score in this process, every message becoming bytes and back. A liar
-stands at one party's side of the wire: it sees a message at the moment at which it is sent, when all that must have
-happened before has happened, and sends its own.
+The honest bank and the honest partner train and score over gRPC with mutual TLS on loopback, or by calls of functions,
+every message becoming bytes and back. A liar stands at one party's side of the wire: it sees a message at the moment at
+which it is sent, when all that must have happened before has happened, and sends its own. A bank that lies has the
+bank's certificate and a connection of its own; what it sends passes the partner's port, sessions and ledger.
 """
 
+import logging
+import secrets
 import shutil
+import threading
 import tomllib
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import duckdb
 import tomli_w
@@ -28,13 +32,19 @@ from partner_node.node.node import PartnerNode
 from partner_node.node.service import PartnerService
 from protocol.errors import DataError, FedwarnError, UsageError
 from protocol.files import folder_name
+from protocol.identity import load_identity
 from protocol.job import Job, load_job
 from protocol.job.ladder import folder_of
-from protocol.job.workload import workload
-from protocol.messages import Malformed, Message, decode, encode
+from protocol.job.workload import Workload, workload
+from protocol.messages import Message, Refusal, decode, encode
+from protocol.transport.base import Transport
 from protocol.transport.in_process import InProcess
-from protocol.wire.envelope import Envelope
+from protocol.transport.over_grpc import GrpcTransport, serve_grpc
+from protocol.wire.envelope import Envelope, Envelopes
+from protocol.wire.session import BUG
+from protocol.wire.session import LOG as SESSIONS
 
+Carrier = Literal["grpc", "in-process"]
 MOST_ROWS: Final = 1200
 """Of a run's bank, so that all attacks take minutes."""
 MODELS: Final[list[dict[str, Any]]] = [
@@ -48,19 +58,22 @@ MODELS: Final[list[dict[str, Any]]] = [
 class Meeting:
     """A message on its way, and what a liar can do there.
 
-    sent: the honest request. node: of the partner, for what is true.
+    sent: the honest request. node: of the partner, for what is true. send: to the partner, in the bank's name.
     """
 
-    bank: str
     node: PartnerNode
     sent: Message
+    send: Callable[[Envelope], Envelope]
 
     def ask(self, message: Message) -> Message | None:
-        """The partner's answer to a message of the liar's; None if it is refused."""
-        try:
-            return self.node.handle(self.bank, decode(message.KIND, encode(message)))
-        except (FedwarnError, Malformed):
-            return None
+        """The partner's answer to a message of the liar's, in a session of its own; None if it is refused."""
+        answer = self.send(Envelope(secrets.token_hex(16), 0, message.KIND, encode(message)))
+        reply = decode(answer.kind, answer.body)
+        if not isinstance(reply, Refusal):
+            return reply
+        if reply.code == BUG:
+            raise AssertionError(f"{message.KIND}: {reply.thing}")
+        return None
 
     def answers(self, *messages: Message) -> float:
         """How many of these are answered."""
@@ -80,13 +93,14 @@ class Ambush:
 
 @dataclass
 class Scene:
-    """Nodes as they are before any message, copied for every run."""
+    """Nodes as they are before any message, copied for every run. carrier: of their messages."""
 
     folder: Path
     source: Path
     job: Job
     text: str
     partner: str
+    carrier: Carrier = "grpc"
     runs: int = 0
     recorded: dict[str, bytes] = field(default_factory=dict)
 
@@ -103,41 +117,44 @@ class Scene:
 
     def goes_on(self, kind: str, forged: Callable[[Message], Message]) -> bool:
         """Whether the bank asks anything more after the first reply of a kind was forged."""
-        told = [0, 0]
+        told, used = threading.Event(), threading.Event()
 
         def forge(reply: Envelope) -> Envelope:
-            told[1] += told[0]
-            if told[1]:
-                raise _Told
-            if reply.kind != kind or told[0]:
+            if reply.kind != kind or told.is_set():
                 return reply
-            told[0] = 1
+            told.set()
             return replace(reply, body=encode(forged(decode(kind, reply.body))))
 
-        self._run(forge=forge)
-        if not told[0]:
+        def look(request: Envelope) -> None:
+            if told.is_set():
+                used.set()
+                raise _Told
+
+        self._run(forge=forge, look=look)
+        if not told.is_set():
             raise AssertionError(f"no run sends {kind}")
-        return bool(told[1])
+        return used.is_set()
 
     @property
-    def releases(self) -> int:
-        """Partial scores that the approved file of the job plans."""
-        return workload(self.job, self.partner).releases
+    def plan(self) -> Workload:
+        """What the approved file of the job plans."""
+        return workload(self.job, self.partner)
 
     def _run(
-        self, ambush: Ambush | None = None, forge: Callable[[Envelope], Envelope] = lambda reply: reply
+        self,
+        ambush: Ambush | None = None,
+        forge: Callable[[Envelope], Envelope] = lambda reply: reply,
+        look: Callable[[Envelope], None] = lambda request: None,
     ) -> FedwarnError | None:
-        """An honest run but for the ambush or the forged replies; the error that it ended with."""
-        self.runs += 1
-        out = Path(shutil.copytree(self.source, self.folder / f"run{self.runs}"))
+        """An honest run but for the ambush or the forged replies; the error that it ended with.
+
+        forge: what the partner sends of each reply. look: at each request before it is sent.
+        """
         failed: FedwarnError | None = None
         with ExitStack() as stack:
-            service = stack.enter_context(
-                PartnerService(load_partner(out / "nodes" / folder_name(self.partner) / "node.toml"))
-            )
-            serve = _Watched(self, service, ambush, forge).serve
-            config = load_bank(out / "nodes" / folder_name(self.job.bank) / "node.toml")
-            node = stack.enter_context(BankNode(config, InProcess(self.job.bank, {self.partner: serve}), _quiet))
+            out, config, service, connect = stack.enter_context(self._nodes(forge))
+            watched = stack.enter_context(closing(_Watched(self, service, connect(), connect(), ambush, look)))
+            node = stack.enter_context(BankNode(config, watched, _quiet))
             try:
                 node.train(self.job, self.text, out)
                 for name in ("boosting", "glm"):
@@ -147,38 +164,101 @@ class Scene:
                 pass
             except FedwarnError as error:
                 failed = error
-        shutil.rmtree(out)
         return failed
+
+    @contextmanager
+    def door(self) -> Iterator[Callable[[Envelope], Envelope]]:
+        """What sends an envelope to a partner that nobody has greeted yet, in the bank's name."""
+        with self._nodes(lambda reply: reply) as (_, _, _, connect), closing(connect()) as transport:
+            yield lambda envelope: transport.exchange({self.partner: envelope})[self.partner]
+
+    @contextmanager
+    def _nodes(
+        self, forge: Callable[[Envelope], Envelope]
+    ) -> Iterator[tuple[Path, BankConfig, PartnerService, Callable[[], Transport]]]:
+        """A copy of the nodes for one run: its folder, the bank's settings, the partner, what connects to it."""
+        self.runs += 1
+        out = Path(shutil.copytree(self.source, self.folder / f"run{self.runs}"))
+        config = load_bank(out / "nodes" / folder_name(self.job.bank) / "node.toml")
+        partner = load_partner(out / "nodes" / folder_name(self.partner) / "node.toml")
+        level = SESSIONS.level
+        SESSIONS.setLevel(logging.ERROR)  # what is refused here is counted, and not news
+        try:
+            with PartnerService(partner) as service:
+                service._sessions._limits.sleep = lambda seconds: None  # a liar has time
+                with _connecting(self, service, config, forge) as connect:
+                    yield out, config, service, connect
+        finally:
+            SESSIONS.setLevel(level)
+            shutil.rmtree(out)
 
 
 class _Told(Exception):
     """The lie was told: the run need not go on."""
 
 
+@contextmanager
+def _connecting(
+    scene: Scene, service: PartnerService, bank: BankConfig, forge: Callable[[Envelope], Envelope]
+) -> Iterator[Callable[[], Transport]]:
+    """What makes a connection to the partner in the bank's name."""
+
+    def serve(peer: str, request: Envelope) -> Envelope:
+        return forge(service.serve(peer, request))
+
+    if scene.carrier == "in-process":
+        yield lambda: InProcess(bank.party, {scene.partner: serve})
+        return
+    own = load_identity(bank.identity, bank.party, demo=True)
+    theirs = load_identity(service._node.config.identity, scene.partner, demo=True)
+    server = serve_grpc(
+        "127.0.0.1:0", theirs, serve, peers=[bank.party], bound=service.most_bytes, unread=service.unread
+    )
+    try:
+        yield lambda: GrpcTransport({scene.partner: str(server.address)}, own, patience_s=0.0)
+    finally:
+        server.stop(0.0)
+
+
 @dataclass
 class _Watched:
+    """The honest bank's connection, which an ambush sees. lying: the liar's own. look: at each request."""
+
     scene: Scene
     service: PartnerService
+    honest: Transport
+    lying: Transport
     ambush: Ambush | None
-    forge: Callable[[Envelope], Envelope]
+    look: Callable[[Envelope], None]
 
-    def serve(self, peer: str, envelope: Envelope) -> Envelope:
-        self._met_at(peer, envelope, after=False)
-        answer = self.service.serve(peer, envelope)
-        self._met_at(peer, envelope, after=True)
-        for told in (envelope, answer):
+    def exchange(self, requests: Envelopes) -> Envelopes:
+        """As of any transport. Raises: _Told: once the lie was told."""
+        ((partner, request),) = requests.items()
+        self.look(request)
+        self._met_at(request, after=False)
+        answers = self.honest.exchange(requests)
+        self._met_at(request, after=True)
+        for told in (request, answers[partner]):
             if told.kind not in self.scene.recorded:
                 self.scene.recorded[told.kind] = bytes(told.body)
         if self.ambush and self.ambush.met:
             raise _Told
-        return self.forge(answer)
+        return answers
 
-    def _met_at(self, peer: str, envelope: Envelope, after: bool) -> None:
+    def close(self) -> None:
+        """Close both connections."""
+        self.honest.close()
+        self.lying.close()
+
+    def _met_at(self, request: Envelope, after: bool) -> None:
         """Let the ambush act if it waits for this request, before or after its answer."""
         one = self.ambush
-        if one and not one.met and (one.kind, one.after) == (envelope.kind, after):
+        if one and not one.met and (one.kind, one.after) == (request.kind, after):
             one.met = True
-            one.gained = one.act(Meeting(peer, self.service._node, decode(envelope.kind, envelope.body)))
+            one.gained = one.act(Meeting(self.service._node, decode(request.kind, request.body), self._send))
+
+    def _send(self, envelope: Envelope) -> Envelope:
+        return self.lying.exchange({self.scene.partner: envelope})[self.scene.partner]
 
 
 def made_up(folder: Path, rows: int = 600) -> Scene:

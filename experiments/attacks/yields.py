@@ -3,7 +3,8 @@
 gained <= bound < control, or a row proves nothing: the control is the same attack with the guard off.
 """
 
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ import msgspec
 
 from experiments.attacks.lying_bank import LIES, Lie, sealed_vectors
 from experiments.attacks.lying_partner import FALSEHOODS
-from experiments.attacks.scene import Scene, made_up, of_run
+from experiments.attacks.scene import Carrier, Scene, made_up, of_run
 from protocol.errors import RefusedError
-from protocol.messages import CATALOGUE, Malformed, decode, most_bytes
+from protocol.messages import CATALOGUE, Malformed, Refusal, decode, most_bytes
 from protocol.wire.chunks import CHUNK_BYTES, join
+from protocol.wire.envelope import Envelope
 from protocol.wire.exchange_pb2 import Chunk
 from protocol.wire.limits import RATES, Limits
 
@@ -53,15 +55,17 @@ def side_of(kind: str) -> str:
     return "bank" if kind.rsplit(".", 1)[-1] in ASKED else "partner"
 
 
-def yield_table(run: Path | None = None) -> list[Row]:
+def yield_table(run: Path | None = None, carrier: Carrier = "grpc") -> list[Row]:
     """Run every attack, with its guard and without.
 
-    run: folder of a run, whose tables and contract are attacked; None: a made-up table. Raises: UsageError, DataError.
+    run: folder of a run, whose tables and contract are attacked; None: a made-up table. carrier: of messages; lies pass
+    a partner's real port with a real certificate unless it is "in-process". Raises: UsageError, DataError.
     """
     with TemporaryDirectory(prefix="fedwarn-attack-") as folder:
         scene = of_run(Path(folder), run) if run else made_up(Path(folder))
+        scene.carrier = carrier
         scene.record()
-        rows = [*_sizes(), *_forms(scene.recorded), *_rates(), *_lies(scene), *_falsehoods(scene)]
+        rows = [*_sizes(), *_forms(scene), *_rates(), *_lies(scene), *_falsehoods(scene)]
         rows += [Row(side="bank", **values) for values in sealed_vectors(Path(folder))]
     return sorted(rows, key=lambda row: (row.kind, row.attack))
 
@@ -73,7 +77,7 @@ def as_values(rows: list[Row]) -> list[dict[str, Any]]:
 
 def _lies(scene: Scene) -> Iterator[Row]:
     for lie in LIES:
-        bound = float(scene.releases) if lie.bound is None else lie.bound
+        bound = float(lie.bound(scene.plan)) if callable(lie.bound) else lie.bound
         yield Row("bank", lie.kind, lie.attack, lie.unit, _told(scene, lie, True), bound, _told(scene, lie, False))
 
 
@@ -114,13 +118,24 @@ def _chunks_read(kind: str, limited: bool) -> float:
     return float(read)
 
 
-def _forms(bodies: Mapping[str, bytes]) -> Iterator[Row]:
-    """Bodies that are not as declared; the control decodes them as MessagePack without a type."""
-    for kind, body in sorted(bodies.items()):
-        forged = list(_forged(msgspec.msgpack.decode(body)))
-        attack = "fields unknown, missing, of another type, out of range, or with control characters"
-        gained = sum(_decodes(kind, one) for one in forged)
-        yield Row(side_of(kind), kind, attack, "bodies accepted", gained, 0.0, float(len(forged)))
+def _forms(scene: Scene) -> Iterator[Row]:
+    """Bodies that are not as declared; the control decodes them as MessagePack without a type.
+
+    A bank's go to a partner's port; a partner's are decoded as the bank decodes a reply.
+    """
+    with scene.door() as send:
+        for kind, body in sorted(scene.recorded.items()):
+            forged, side = list(_forged(msgspec.msgpack.decode(body))), side_of(kind)
+            attack = "fields unknown, missing, of another type, out of range, or with control characters"
+            gained = sum(_is_read(send, kind, one) if side == "bank" else _decodes(kind, one) for one in forged)
+            yield Row(side, kind, attack, "bodies accepted", gained, 0.0, float(len(forged)))
+
+
+def _is_read(send: Callable[[Envelope], Envelope], kind: str, body: bytes) -> bool:
+    """Whether a partner takes a body for a message of its kind, whatever it then says to it."""
+    answer = send(Envelope(secrets.token_hex(16), 0, kind, body))
+    reply = decode(answer.kind, answer.body)
+    return not (isinstance(reply, Refusal) and reply.rule in {"codec", "size"})
 
 
 def _decodes(kind: str, body: bytes) -> bool:

@@ -11,7 +11,7 @@ from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.information import Information
 from partner_node.algorithms.sealing import SplitSealer
 from partner_node.policy.budgets import Allowance, Asked, Budgets, Run
-from partner_node.policy.readable import Bits, Entropy, Readable, readable, vector_bits
+from partner_node.policy.readable import Bits, Entropy, Readable, readable, require_readable, share_told, vector_bits
 from protocol.algorithms.binning import CategoryRule, NumberRule
 from protocol.algorithms.boosting import (
     Handles,
@@ -53,7 +53,7 @@ class BoostingState:
     bank, data: for whom, and under which account, the budgets count. rows: matched rows that the bank declared, the
     most that it may declare being `matches`. records: rows of its table, of which one may stand behind several rows
     of a row space, and which bound the equation budget then. run: opened last. approved: equations that its approved
-    file plans.
+    file plans, by kind of label.
     """
 
     bank: str
@@ -63,7 +63,7 @@ class BoostingState:
     records: int
     rows: int = 0
     run: Run | None = None
-    approved: int | None = None
+    approved: Mapping[str, int] | None = None
 
 
 @dataclass
@@ -134,9 +134,9 @@ class BoostingAnswerer:
             equations=spent,
             equations_limit=limit,
             enforced=self.enforced,
-            information_share=self.information_share,
-            readable_share=self.readable.share,
-            largest_readable=self.readable.largest,
+            information_share=share_told(self.information_share),
+            readable_share=share_told(self.readable.share),
+            largest_readable=share_told(self.readable.largest),
         )
 
     def _sum(self, query: SumsQuery) -> Sums:
@@ -195,14 +195,8 @@ class BoostingAnswerer:
     def tell(self, told: Bits) -> None:
         """Enter what an answer tells at worst. Raises: RefusedError: the bank could then read too much."""
         self.budgets.add_bits(self.state.bank, self.state.data, told)
-        most = self.contract.max_readable_share
-        if most < 1 and (share := self.readable.share) > most:
-            raise refuse(
-                self.party, "max_readable_share",
-                f"after the answer a bank that deviates could have read a share of {share:.3f} of the bins, "
-                f"and {most:g} is agreed",
-                "train fewer encrypted trees, or agree on a higher clause",
-            )  # fmt: skip
+        if self.contract.max_readable_share < 1:
+            require_readable(self.party, self.readable, self.contract.max_readable_share)
 
     @property
     def readable(self) -> Readable:
@@ -270,7 +264,7 @@ class BoostingAnswerer:
             )
         self._count_new()
         bits = tuple(self._bits(split, among) for split, among in zip(query.splits, rows, strict=True))
-        return Splits(bits=bits, information_share=self.information_share)
+        return Splits(bits=bits, information_share=share_told(self.information_share))
 
     def _bits(self, asked: Split, rows: bytes) -> SplitBits | None:
         split = self._canonical(asked)
@@ -337,9 +331,9 @@ class BoostingAnswerer:
             pool=pool,
             equations=self._equations(),
             equations_limit=self._limit(),
-            information_share=self.information_share,
-            readable_share=self.readable.share,
-            largest_readable=self.readable.largest,
+            information_share=share_told(self.information_share),
+            readable_share=share_told(self.readable.share),
+            largest_readable=share_told(self.readable.largest),
         )
 
     def _was_told(self, split: Split) -> bool:

@@ -20,6 +20,7 @@ from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import (
     LARGEST_COEFFICIENT,
+    VALUE,
     Coefficients,
     CrossQuery,
     CrossSums,
@@ -32,6 +33,7 @@ from protocol.algorithms.glm import (
     bits_of_sums,
     in_units,
     mean_and_deviation,
+    most_sum_log2,
     product_rows,
     released,
 )
@@ -62,7 +64,25 @@ def terms_of(
         0 <= w.column < len(table.shapes) and admits(w, table.shapes[w.column]) for w in wanted
     ):
         raise IntegrityError(bank, "laid out columns that cannot be", "run the same version on both sides")
+    _require_one_meaning(bank, wanted)
     return [_term_of(party, table, named[table.names[one.column]], one) for one in wanted]
+
+
+def _require_one_meaning(bank: str, wanted: Sequence[DesignColumn]) -> None:
+    """Hold a design to one way of writing each column: its numbers, or values of its bins, or flags of some bins each.
+
+    Several sets of values for one column are digits that a sum or a score spells out, where flags of bins, of which
+    each bin has one at most, say no more than any category does. Raises: IntegrityError.
+    """
+    for number in {one.column for one in wanted}:
+        listed = [one.values for one in wanted if one.column == number and one.values]
+        flags = all(set(values) <= {0, VALUE} for values in listed)
+        apart = flags and all(sum(map(bool, of_bin)) <= 1 for of_bin in zip(*listed, strict=True))
+        if not apart and sum(one.column == number for one in wanted) > 1:
+            raise IntegrityError(
+                bank, "laid out one column several times with different values",
+                "list a column once, or its bins by flags",
+            )  # fmt: skip
 
 
 def _term_of(party: str, table: BinnedTable, column: Column, wanted: DesignColumn) -> Encoding:
@@ -192,6 +212,7 @@ class GlmAnswerer:
         if query.weight is not None:
             every = np.arange(len(product_rows(count)))
             asked.append(_Vectors(query.weight, (query.weight_label,), every, query.weight_sum_log2))
+        self._require_tight(asked)
         checked = [self.evaluator.check(one.body, one.labels, one.rows) for one in asked]
         names = [name for one in checked for name in one.names]
         request = digest(msgspec.json.encode((self.design, query.vectors, [one.sum_log2 for one in asked])), *names)
@@ -202,6 +223,16 @@ class GlmAnswerer:
         ]
         weight = answers[1] if len(answers) > 1 else answers[0][:0]
         return CrossSums(plaintext=isinstance(query.body, Cleartext), columns=answers[0], weight=weight)
+
+    def _require_tight(self, asked: Sequence["_Vectors"]) -> None:
+        """Raises: RefusedError: sums would have more bits than vectors over so many rows can need."""
+        most, declared = most_sum_log2(self.state.matches), max(one.sum_log2 for one in asked)
+        if declared > most:
+            raise refuse(
+                self.layout.party, "max_equations_share",
+                f"a vector's total was declared below 2^{declared}, where {self.state.matches} rows need 2^{most}",
+                "declare what the vectors need",
+            )  # fmt: skip
 
     def _spend_sums(
         self, run: Run, label: Label, request: bytes, asked: Sequence["_Vectors"], checked: Sequence[CheckedQuery[Any]]
@@ -248,7 +279,8 @@ class GlmAnswerer:
                 "ask for masked scores, with the other partners of the rung",
             )  # fmt: skip
         scores = self._scores(message.values, message.decimals)
-        self._release("release", message.label, (message.values, message.decimals))
+        released = self._place_of(message.values, message.decimals, "")
+        self._release("release", message.label, (message.values, message.decimals), released)
         if self.keys is None:
             return PartialScores(decimals=message.decimals, scores=scores)
         sealed, nonce = seal_scores(self.keys, PartialScores.KIND, self.design, scores)
@@ -259,7 +291,9 @@ class GlmAnswerer:
         if self.masks.kept(message.group).subject != self.layout.run_of("masked", [message.label]).subject:
             raise IntegrityError(self._bank, "asked under the masks of another run", "run the job again")
         scores = in_units(self._scores(message.values, message.decimals, hiding=True), message.decimals)
-        self._release("masked", message.label, (message.values, message.decimals, message.group, message.mask))
+        asked = message.values, message.decimals, message.group, message.mask
+        released = self._place_of(message.values, message.decimals, message.group)
+        self._release("masked", message.label, asked, released)
         return MaskedScores(scores=self.masks.hide(message.group, message.mask, scores))
 
     def _scores(self, coefficients: Sequence[int], decimals: int, hiding: bool = False) -> I64:
@@ -274,8 +308,11 @@ class GlmAnswerer:
         self._require_shown(coefficients, hiding)
         return scores_of(self.values, coefficients, self.order, decimals)
 
-    def _release(self, kind: Literal["release", "masked"], label: Label, asked: object) -> None:
-        """Enter a vector of scores before it leaves: one a label, within the plan and the alignment's releases."""
+    def _release(self, kind: Literal["release", "masked"], label: Label, asked: object, released: str) -> None:
+        """Enter a vector of scores before it leaves: one a label, within the plan and the alignment's releases.
+
+        released: under which it is remembered that the run's model may be kept with these coefficients.
+        """
         run, layout = self.layout.run_of(kind, [label]), self.layout
         state, budgets = layout.state, layout.budgets
         request = digest(self.design.encode(), msgspec.json.encode(asked))
@@ -283,6 +320,7 @@ class GlmAnswerer:
             if not layout.enter(run, [Asked(label.text, request, 0)]):
                 return
             budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
+            budgets.pinned(state.bank, state.data, released, b"")
             self._require_planned(kind, budgets.releases(state.bank, state.data, run, kind))
             pool = frozenset(term.column for term in self.terms)
             rows = min(state.matches, state.records)
@@ -311,8 +349,25 @@ class GlmAnswerer:
             )  # fmt: skip
         among = self.masks.kept(message.group).names if message.group else ()
         if any(message.values):
+            self._require_released(message)
             self._require_few_models(message)
         return self.layout.kept(self.keep(KeptTerms(tuple(self.terms), message.values, among)))
+
+    def _place_of(self, values: Sequence[int], decimals: int, group: str) -> str:
+        """Under which a release of the run is remembered. group: of the masks that it left under."""
+        run = self.layout.run
+        text = digest(self.design.encode(), msgspec.json.encode((values, decimals, group))).hex()
+        return f"released/{run.job}/{run.number}/{text}"
+
+    def _require_released(self, message: KeepTerms) -> None:
+        """A model's scores of other rows may tell what no release of its fit told. Raises: RefusedError."""
+        place = self._place_of(message.values, self.layout.contract.score_decimals, message.group)
+        if not self.layout.budgets.is_pinned(self.state.bank, self.state.data, place):
+            raise refuse(
+                self.layout.party, "score_releases",
+                "a model is to be kept whose coefficients are of no release of the run at its last decimals",
+                "ask for the scores by these coefficients first, under the same masks",
+            )  # fmt: skip
 
     def _require_few_models(self, message: KeepTerms) -> None:
         """A run keeps as many models of a partner's terms as its file plans fits. Raises: RefusedError."""

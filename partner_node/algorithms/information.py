@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from partner_node.algorithms.binning import BinnedTable
+from partner_node.policy.budgets import Budgets
+from partner_node.policy.readable import Entropy, Readable, readable
 from protocol.algorithms.boosting import Split
 from protocol.he.base import OneHot
 from protocol.messages import F64, I64
@@ -61,6 +64,19 @@ class _Column:
                 return k
         self.sets.append(bins)
         return len(self.sets) - 1
+
+
+def readable_of(table: BinnedTable, budgets: Budgets, bank: str, account: str, rows: int) -> Readable:
+    """What a bank that deviated could have read so far of one binning of the whole table. rows: matched."""
+    sizes = np.array([shape.size for shape in table.shapes], dtype=np.int64)
+    count = len(table.bins)
+    matrix = OneHot(table.bins, sizes, count, np.arange(count, dtype=np.int64))
+    meter = Information(matrix, [shape.ordinary for shape in table.shapes], by_row=False)
+    for split, _ in budgets.revealed(bank, account, table.digest, None):
+        meter.reveal(split)
+    columns = [Entropy(*one) for one in zip(table.names, meter.whole, meter.told, strict=True)]
+    others = budgets.other_shares(bank, account, table.digest)
+    return readable(columns, budgets.bits(bank, account), rows, others)
 
 
 class Information:

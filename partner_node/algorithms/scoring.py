@@ -9,6 +9,7 @@ import numpy.typing as npt
 from partner_node.algorithms.boosting import KeptHandle
 from partner_node.algorithms.information import Information
 from partner_node.policy.budgets import Budgets
+from partner_node.policy.readable import share_told
 from partner_node.store.pools import changed_table
 from protocol.algorithms.binning import NumberRule, Rule, apply_rule, shape_of
 from protocol.algorithms.boosting import Split, SplitBits
@@ -54,7 +55,7 @@ class ScoringAnswerer:
             self.budgets.spend_release(self.bank, self.alignment, self.pool, self.score_releases)
         if self.keys:
             bits = seal_answer(self.keys, ScoringBits.KIND, self.subject, bits)
-        return ScoringBits(bits=bits, information_share=share)
+        return ScoringBits(bits=bits, information_share=share_told(share))
 
     def _bits(self, handle: KeptHandle) -> SplitBits:
         sides = np.zeros(256, dtype=np.int8)

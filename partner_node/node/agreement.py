@@ -83,6 +83,11 @@ class Agreement:
         return Contract.model_validate(self._agreed.contract)
 
     @property
+    def most_readable(self) -> float:
+        """The share of the bins that answers may make readable; 1 where any may."""
+        return self.contract.max_readable_share
+
+    @property
     def job(self) -> str:
         """The digest of the job under way."""
         return self._agreed.job

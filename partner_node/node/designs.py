@@ -74,7 +74,7 @@ class Designs:
 
     def hint(self, query: glm.DesignHintQuery) -> glm.DesignHint:
         """Fix the public seed by the bank's nonce, and compute the hint."""
-        self._own.require_engine(query.engine)
+        self._own.require_engine(query.engine, query.keys)
         kept = msgspec.structs.replace(self._kept(query.design), bank_nonce=query.nonce.hex())
         if query.keys:
             write_whole(self._keys_file(query.design), query.keys)

@@ -18,7 +18,7 @@ from partner_node.store.pools import Pools
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.errors import ALIGN_ANEW, IntegrityError, PeerError
 from protocol.files import kept_key, own_folder
-from protocol.he.engines import require
+from protocol.he.engines import OWN, require
 from protocol.he.streams import derive, digest
 from protocol.identity import load_identity
 from protocol.table import Table, read_table
@@ -59,10 +59,16 @@ class Holdings:
         """
         return derive(self.naming_key, purpose, *content).hex()
 
-    def require_engine(self, engine: str) -> None:
-        """Raises: PeerError: the bank asks for another engine than ours."""
+    def require_engine(self, engine: str, keys: bytes) -> None:
+        """Hold a hint to our engine. keys: of the bank's, which would be kept on this disk.
+
+        Raises: PeerError: it asks for another engine than ours. IntegrityError: keys where the engine has none.
+        """
         if engine != self.config.engine:
             raise PeerError(self.config.bank, f"asks for engine {engine}", "set the same engine at both nodes")
+        if keys and engine in OWN:
+            thing = f"sent {len(keys)} bytes of keys, and engine {engine} has none"
+            raise IntegrityError(self.config.bank, thing, "run the same version on both sides")
 
     def known_file(self, name: str, file_of: Callable[[str], Path]) -> Path:
         """A file of ours that the bank names. Raises: IntegrityError: there is none."""

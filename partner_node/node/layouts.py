@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from partner_node.algorithms.binning import BinnedTable
 from partner_node.algorithms.boosting import BoostingAnswerer, BoostingState, KeptHandle
 from partner_node.algorithms.sealing import sealer_of
 from partner_node.algorithms.woe import count_bins
@@ -61,7 +62,7 @@ class Layouts:
 
     def hint(self, query: binning.HintQuery) -> binning.Hint:
         """Fix the public seed by the bank's nonce, and compute the hint."""
-        self._own.require_engine(query.engine)
+        self._own.require_engine(query.engine, query.keys)
         facts = self._facts(query.layout)
         if query.keys:
             write_whole(self._keys_file(query.layout), query.keys)
@@ -77,7 +78,7 @@ class Layouts:
         if plan and not plan.admits(_cutting(facts), opening.equations):
             raise self._agreement.not_as_approved(f"does not plan {opening.equations} equations for one model")
         answerer = self.answerer(opening.layout)
-        answerer.state = replace(answerer.state, approved=plan.equations if plan else None)
+        answerer.state = replace(answerer.state, approved=plan.by_kind if plan else None)
         reply = answerer.handle(opening)
         opened = {"job": opening.job, "run": str(opening.run), "opened_rows": str(opening.rows)}
         self._write(opening.layout, {**facts, **opened})
@@ -137,6 +138,15 @@ class Layouts:
                 self._own.config.bank, "asks of a layout of another job's columns", "lay them out anew"
             )
 
+    def opened_for(self, job: str) -> tuple[list[BinnedTable], int]:
+        """The ways of binning that a job was opened on last, or all there are; the most rows that it matched."""
+        config = self._own.config
+        known = [json.loads(path.read_text()) for path in (config.state / "layouts").glob("*.json")]
+        of_job = [facts for facts in known if facts.get("job") == job] or known
+        cuttings, names = dict.fromkeys(map(_cutting, of_job)), {facts["alignment"] for facts in of_job}
+        matches = max((self._alignments.find(name).matches for name in names), default=0)
+        return [self._bins.of(cutting) for cutting in cuttings], matches
+
     def under(self, contract: Contract) -> None:
         """Other clauses hold from now on."""
         for answerer in self._answerers.values():
@@ -156,7 +166,7 @@ class Layouts:
             records=own.table.rows,
             rows=int(facts.get("opened_rows", 0)),
             run=self._run(facts),
-            approved=plan.equations if plan else None,
+            approved=plan.by_kind if plan else None,
         )
         return BoostingAnswerer(
             party=config.party,

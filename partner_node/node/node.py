@@ -43,7 +43,7 @@ class PartnerNode:
         self._layouts = Layouts(own, self._agreement, self._alignments)
         self._masks = masks_of(own, self._alignments.find)
         self._designs = Designs(own, self._agreement, self._alignments, self._layouts, self._masks)
-        self._scores = Scores(own, self._agreement, self._alignments, self._masks)
+        self._scores = Scores(own, self._agreement, self._alignments, self._layouts, self._masks)
         self._checkup = CheckupAnswerer(
             config.bank, own.table.entity_ids, schema_digest(own.key, own.table), time.time, self._keep_checkup
         )

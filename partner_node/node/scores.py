@@ -1,12 +1,14 @@
 """Scores: what a partner answers for rows to be scored, by a pool that it keeps."""
 
 from partner_node.algorithms.glm import scores_of, values_of
+from partner_node.algorithms.information import readable_of
 from partner_node.algorithms.masks import Masks
 from partner_node.algorithms.scoring import ScoringAnswerer
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
-from partner_node.policy.readable import Bits, release_bits
+from partner_node.node.layouts import Layouts
+from partner_node.policy.readable import Bits, release_bits, require_readable
 from partner_node.store.terms import KeptTerms
 from protocol.algorithms import glm
 from protocol.algorithms.scoring import ScoringQuery
@@ -20,8 +22,11 @@ from protocol.messages import Message
 class Scores:
     """By pools that were not revoked, under the contract that they were told under."""
 
-    def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments, masks: Masks) -> None:
+    def __init__(
+        self, own: Holdings, agreement: Agreement, alignments: Alignments, layouts: Layouts, masks: Masks
+    ) -> None:
         self._own, self._agreement, self._alignments, self._masks = own, agreement, alignments, masks
+        self._layouts = layouts
 
     def answer(self, query: ScoringQuery) -> Message:
         """Split bits of trees, or partial scores of a linear model.
@@ -36,7 +41,7 @@ class Scores:
         self._agreement.approved(kept.job)
         if kept.terms is not None:
             self._agreement.approved_by_file(kept.job)
-            return self._term_scores(query, kept.terms)
+            return self._term_scores(query, kept.terms, kept.job)
         aligned = self._alignments.find(query.alignment)
         if query.handles and query.handles[-1] >= len(kept.handles):
             thing = f"scores by split {query.handles[-1] + 1} of a pool that has {len(kept.handles)}"
@@ -57,15 +62,19 @@ class Scores:
             keys=aligned.row_keys,
         )
         told = kept.data == own.table.sha256 and config.split_rows == "all"
-        return answerer.answer(told)
+        with own.budgets.spending():
+            bits = answerer.answer(told)
+            if not told:
+                self._require_readable(kept.job, aligned.matches)
+        return bits
 
-    def _term_scores(self, query: ScoringQuery, kept: KeptTerms) -> glm.TermScores | glm.MaskedTermScores:
+    def _term_scores(self, query: ScoringQuery, kept: KeptTerms, job: str) -> glm.TermScores | glm.MaskedTermScores:
         """Partial scores by a linear model, of the table as it stands."""
         own, config, decimals = self._own, self._own.config, self._agreement.contract.score_decimals
         self._require_among(query, kept)
         aligned = self._alignments.find(query.alignment)
         values = values_of(kept.terms, own.table.columns, config.party)
-        self._spend(query, kept, min(aligned.matches, own.table.rows))
+        self._spend(query, kept, job, aligned.matches)
         scores = scores_of(values, kept.coefficients, aligned.order, decimals)
         if not query.group:
             return _sealed(aligned.row_keys, query.pool, glm.TermScores(decimals=decimals, scores=scores))
@@ -73,14 +82,33 @@ class Scores:
         hidden = self._masks.hide(query.group, mask, glm.in_units(scores, decimals))
         return glm.MaskedTermScores(scores=hidden)
 
-    def _spend(self, query: ScoringQuery, kept: KeptTerms, rows: int) -> None:
-        """Enter one release, and the bits that it tells at worst; rows: whose scores the bank can read."""
+    def _spend(self, query: ScoringQuery, kept: KeptTerms, job: str, matches: int) -> None:
+        """Enter one release, and the bits that it tells at worst. matches: rows whose scores the bank can read.
+
+        Raises: RefusedError: it has had its releases, or could then read too much.
+        """
         own, contract = self._own, self._agreement.contract
         bank, account = own.config.bank, own.config.policy.account
         pool = frozenset(term.column for term in kept.terms)
         with own.budgets.spending():
             if own.budgets.spend_release(bank, query.alignment, query.pool, contract.score_releases):
-                own.budgets.add_bits(bank, account, Bits(pools={pool: rows * release_bits(contract.score_decimals)}))
+                bits = min(matches, own.table.rows) * release_bits(contract.score_decimals)
+                own.budgets.add_bits(bank, account, Bits(pools={pool: bits}))
+                self._require_readable(job, matches)
+
+    def _require_readable(self, job: str, matches: int) -> None:
+        """Refuse what would let a bank read too much, as of the largest alignment of training and scoring.
+
+        Of a small file to be scored the bits of the training tell nothing: to count them all as if they did would
+        refuse the first row that is scored. Raises: RefusedError.
+        """
+        own, most = self._own, self._agreement.most_readable
+        if most == 1:
+            return
+        tables, trained = self._layouts.opened_for(job)
+        rows, bank, account = min(max(trained, matches), own.table.rows), own.config.bank, own.config.policy.account
+        for table in tables:
+            require_readable(own.config.party, readable_of(table, own.budgets, bank, account, rows), most)
 
     def _require_among(self, query: ScoringQuery, kept: KeptTerms) -> None:
         """Raises: RefusedError: the scores would be hidden in the sum of fewer, or other, partners than the model's."""

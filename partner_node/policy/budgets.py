@@ -10,7 +10,8 @@ no new budget. Which files were served under an account is recorded with it.
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,10 @@ from protocol.node.store import open_database, transaction
 FLOOD_BUDGET: Final = 2.0**FLOOD_BUDGET_LOG2
 RUNS_AN_EPOCH: Final = 1 << 16
 """Numbers of runs that one epoch of the books has room for: the runs of a recovered node are numbered above them."""
+OF_KIND: Final[Mapping[str, str]] = {
+    "sums": "of boosted trees", "counts": "of bin tables", "cross": "of linear models",
+}  # fmt: skip
+"""What equations under a kind of label are for, in words."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS files (account TEXT, sha256 TEXT, since TEXT NOT NULL, PRIMARY KEY (account, sha256));
 CREATE TABLE IF NOT EXISTS seeds (seed BLOB PRIMARY KEY, matrix BLOB NOT NULL);
@@ -91,13 +96,22 @@ class Asked:
     request: bytes
     equations: int
 
+    @property
+    def kind(self) -> str:
+        """That of the label, which is its first part."""
+        return self.label.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a request may still spend. limit: equations for life, None if only counted. approved: of the run."""
+    """What a request may still spend.
+
+    limit: equations for life, None if only counted. approved: of the run, by kind of label; None where no file was
+    approved.
+    """
 
     limit: int | None
-    approved: int | None
+    approved: Mapping[str, int] | None
 
 
 class Budgets:
@@ -252,13 +266,17 @@ class Budgets:
 
     # -- questions -----------------------------------------------------------------------------------------------
 
-    def equations(self, bank: str, account: str, job: str | None = None, run: int | None = None) -> int:
-        """Sums released to a bank on a table: all, or those of one job, or of one run of it."""
+    def equations(
+        self, bank: str, account: str, job: str | None = None, run: int | None = None, kind: str | None = None
+    ) -> int:
+        """Sums released to a bank on a table: all, or those of one job, of one run of it, or of one kind of label."""
         query = "SELECT COALESCE(SUM(equations), 0) FROM labels WHERE bank = ? AND account = ?"
         values: list[object] = [bank, account]
         for name, value in (("job", job), ("run", run)):
             if value is not None:
                 query, values = f"{query} AND {name} = ?", [*values, value]
+        if kind is not None:
+            query, values = f"{query} AND label LIKE ?", [*values, f"{kind}/%"]
         with self._lock:
             (total,) = self._base.execute(query, values).fetchone()
         return int(total)
@@ -272,7 +290,7 @@ class Budgets:
         """
         with self.spending():
             new = [one for one in questions if not self._answered(bank, account, one)]
-            self._require_room(bank, account, run, sum(one.equations for one in new), allowance)
+            self._require_room(bank, account, run, new, allowance)
             self._base.executemany(
                 "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(bank, account, one.label, run.job, run.number, one.request, alignment, one.equations) for one in new],
@@ -323,19 +341,32 @@ class Budgets:
             )
         return row is not None
 
-    def _require_room(self, bank: str, account: str, run: Run, amount: int, allowance: Allowance) -> None:
-        spent = self.equations(bank, account)
+    def _require_room(self, bank: str, account: str, run: Run, new: Sequence[Asked], allowance: Allowance) -> None:
+        spent, amount = self.equations(bank, account), sum(one.equations for one in new)
         if amount and allowance.limit is not None and spent + amount > allowance.limit:
             raise refuse(
                 self._party, "max_equations_share", f"{spent} of {allowance.limit} equations are released for life",
                 "train fewer or shallower trees",
             )  # fmt: skip
-        of_run = self.equations(bank, account, run.job, run.number)
-        if amount and allowance.approved is not None and of_run + amount > allowance.approved:
-            raise refuse(
-                self._party, "approve", f"the job's approved file plans {allowance.approved} equations, and more are "
-                "asked", "run the job as it was approved",
-            )  # fmt: skip
+        if allowance.approved is not None:
+            self._require_planned(bank, account, run, new, allowance.approved)
+
+    def _require_planned(
+        self, bank: str, account: str, run: Run, new: Sequence[Asked], approved: Mapping[str, int]
+    ) -> None:
+        """Each kind has its own number, since an exact sum tells far more than a noisy one. Raises: RefusedError."""
+        asked: Counter[str] = Counter()
+        for one in new:
+            asked[one.kind] += one.equations
+        for kind, amount in asked.items():
+            planned = approved.get(kind, 0)
+            if amount and self.equations(bank, account, run.job, run.number, kind) + amount > planned:
+                raise refuse(
+                    self._party, "approve",
+                    f"the job's approved file plans {planned or 'no'} equations {OF_KIND.get(kind, kind)}, "
+                    "and more are asked",
+                    "run the job as it was approved",
+                )  # fmt: skip
 
     def spend_release(self, bank: str, alignment: str, label: str, limit: int) -> bool:
         """Enter a vector that scores are made of before it is released; the same one again is free.
@@ -408,6 +439,12 @@ class Budgets:
             query = "SELECT value FROM encodings WHERE bank = ? AND account = ? AND place = ?"
             (known,) = self._base.execute(query, (bank, account, place)).fetchone()
         return bool(known == value)
+
+    def is_pinned(self, bank: str, account: str, place: str) -> bool:
+        """Whether any value stands at a place."""
+        query = "SELECT 1 FROM encodings WHERE bank = ? AND account = ? AND place = ?"
+        with self._lock:
+            return self._base.execute(query, (bank, account, place)).fetchone() is not None
 
     # -- splits --------------------------------------------------------------------------------------------------
 

@@ -36,10 +36,11 @@ smaller share of a finer binning, which has more to read, and each binning has i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log2
+from math import ceil, log2
 from typing import Final
 
 from protocol.algorithms.glm import LARGEST_SCORE
+from protocol.contract import refuse
 
 NOISE_BITS: Final = 2.047
 """log2(sqrt(2 pi e)) = 2.0471, the entropy of a Gaussian of deviation 1; rounded down, so that the bound holds."""
@@ -127,6 +128,25 @@ def readable(columns: Sequence[Entropy], bits: Bits, rows: int, elsewhere: float
     share = min(1.0, (sum(base.values()) + _most_spent(_merged(pools, every), left, n)) / total)
     pooled = {j: sum(amount for pool, amount in pools if j in pool) / n for j in every}
     return Readable(share, {c.column: _share_of(c, base[c.column] + pooled[c.column]) for c in columns})
+
+
+def share_told(share: float) -> float:
+    """A share as it leaves a partner: rounded up to three decimals, so that it is a bound and no figure of the table.
+
+    At full precision an entropy tells the very counts of a bin.
+    """
+    return min(1.0, ceil(share * 1000) / 1000)
+
+
+def require_readable(party: str, found: Readable, most: float) -> None:
+    """Raises: RefusedError: a bank could then read more than is agreed. most: share of the bins."""
+    if found.share > most:
+        raise refuse(
+            party, "max_readable_share",
+            f"after the answer a bank that deviates could have read a share of {found.share:.3f} of the bins, "
+            f"and {most:g} is agreed",
+            "train fewer encrypted trees, score by fewer models, or agree on a higher clause",
+        )  # fmt: skip
 
 
 def _merged(pools: Iterable[tuple[frozenset[str], float]], every: frozenset[str]) -> list[tuple[frozenset[str], float]]:

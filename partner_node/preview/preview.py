@@ -17,7 +17,7 @@ from partner_node.policy.approving import approval_of, fixed, open_approvals, pr
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import Approval
-from partner_node.policy.readable import Entropy
+from partner_node.policy.readable import Entropy, share_told
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
 from partner_node.preview.reach import Bins, Reach, bits_known, entropy, reach, share_for
 from partner_node.preview.worst_case import Plan, first_full_release, planned_readable
@@ -254,7 +254,7 @@ def _equations(case: _Case) -> Equations:
     known = split.kind != "column"
     rows = round(case.matches * (1 - split.test - split.validation)) if known else case.matches
     spent = case.budgets.equations(config.bank, config.policy.account)
-    done = case.budgets.equations(config.bank, config.policy.account, f"{case.job.sha256}/")
+    done = case.budgets.equations(config.bank, config.policy.account, case.job.sha256)
     planned = max(0, case.plan.equations - done)
     limit = int(case.contract.max_equations_share * min(rows, case.table.rows))
     return Equations(spent, planned, limit, limit - spent - planned, rows)
@@ -270,7 +270,15 @@ def _information(case: _Case, asked: dict[Cutting, int]) -> list[Told]:
         limit = case.contract.max_information_share
         found: Reach = reach(_bins(table), limit, others, asked[cutting], len({split for split, _ in told}))
         out.append(
-            Told(cutting.text, found.thresholds, len(told), found.admitted, total, max(total, found.share_after), limit)
+            Told(
+                cutting.text,
+                found.thresholds,
+                len(told),
+                found.admitted,
+                share_told(total),
+                share_told(max(total, found.share_after)),
+                limit,
+            )
         )
     return out
 
@@ -279,13 +287,14 @@ def _worst_plan(case: _Case) -> Plan:
     """All runs that an approval admits; a bank that deviates declares all matched rows as trained on."""
     bank, account = case.config.bank, case.config.policy.account
     rows, runs = min(case.matches, case.table.rows), case.approval.uses if case.approval else 1
-    done = case.budgets.equations(bank, account, f"{case.job.sha256}/")
-    equations = runs * case.plan.equations - done
-    if case.config.policy.equation_budget == "enforced":
-        left = int(case.contract.max_equations_share * rows) - case.budgets.equations(bank, account)
-        equations = min(equations, left)
+    equations = {
+        kind: max(0, runs * planned - case.budgets.equations(bank, account, case.job.sha256, kind=kind))
+        for kind, planned in case.plan.by_kind.items()
+    }
+    left = int(case.contract.max_equations_share * rows) - case.budgets.equations(bank, account)
+    most = max(0, left) if case.config.policy.equation_budget == "enforced" else None
     told = case.budgets.bits(bank, account)
-    return Plan(case.plan, case.contract, max(0, equations), runs * case.plan.releases, rows, told)
+    return Plan(case.plan, case.contract, equations, runs * case.plan.releases, rows, told, most)
 
 
 def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:
@@ -298,7 +307,7 @@ def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:
         entropies = [Entropy(name, entropy(bins), 0.0) for name, bins in columns]
         worst = planned_readable(plan, layouts, entropies, told.share_after)
         full = first_full_release(plan, entropies)
-        out.append(AtWorst(told.bins, worst.share, worst.largest, plan.releases, full))
+        out.append(AtWorst(told.bins, share_told(worst.share), share_told(worst.largest), plan.releases, full))
     return out
 
 

@@ -80,6 +80,10 @@ LEAST_SHARE: Final = 1e-5
 """Of the spread that the strongest column's part of a score has: a column with less does not count in the score."""
 _MOST_COLUMNS: Final = 64
 Decimals = Annotated[int, Meta(ge=0, le=MOST_DECIMALS)]
+ROOM_LOG2: Final = 36
+"""Vectors are scaled to a sum of absolute values below 2^36: sums of products of columns then stay below 2^60."""
+ROW_LOG2: Final = 27
+"""What a row takes of that at most, on average: of 512 rows or more it is no further limit."""
 SumLog2 = Annotated[int, Meta(ge=0, le=40)]
 Values = Annotated[
     tuple[Annotated[int, Meta(ge=-LARGEST_COEFFICIENT, le=LARGEST_COEFFICIENT)], ...], Meta(max_length=_MOST_COLUMNS)
@@ -346,6 +350,11 @@ def bits_of_sums(rows: I64, columns: int, sum_log2: int) -> I64:
     """Bits of each sum, its sign included, shape (len(rows),). rows: of the matrix of a design of so many columns."""
     largest = np.where(rows < columns, MAX_VALUE.bit_length() - 1, MAX_PRODUCT.bit_length() - 1)
     return np.asarray(largest + sum_log2 + 1, dtype=np.int64)
+
+
+def most_sum_log2(rows: int) -> int:
+    """The largest declaration of a vector over so many matched rows; rounding to whole numbers may add one."""
+    return min(ROOM_LOG2 + 1, ROW_LOG2 + rows.bit_length())
 
 
 def vectors_a_query(rows: int) -> int:

@@ -4,6 +4,7 @@ The bank declares it when it opens the job; a partner sees it beforehand (`previ
 bank to it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -59,7 +60,12 @@ class PlannedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def equations(self) -> int:
         """Sums a row space, of all its trees or steps; and rows and bads a bin."""
-        return self.trees * self.equations_a_tree + self.vectors + self.counts
+        return self.by_kind.total()
+
+    @property
+    def by_kind(self) -> Counter[str]:
+        """The same, by the kind of label that they are asked under."""
+        return Counter({"sums": self.trees * self.equations_a_tree, "counts": self.counts, "cross": self.vectors})
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +76,12 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def equations(self) -> int:
         """Of all models."""
-        return sum(model.equations for model in self.models)
+        return self.by_kind.total()
+
+    @property
+    def by_kind(self) -> Counter[str]:
+        """The same, by the kind of label: noisy sums planned for trees are no exact sums."""
+        return sum((model.by_kind for model in self.models), Counter())
 
     @property
     def releases(self) -> int:

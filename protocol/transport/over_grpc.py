@@ -110,15 +110,16 @@ def serve_grpc(
     Args:
         listen: host:port; port 0 lets the system choose. health: the same for the loopback port, "" for none.
         serve: usually `PartnerSessions.serve`. bound: of a request, by its kind. unread: usually
-            `PartnerSessions.unread`. workers: requests at a time.
+            `PartnerSessions.unread`. workers: requests at a time, shared evenly by the peers.
     Raises: UsageError: a port is in use.
     """
     address = parse_address(tls.party, listen)
     server = grpc.server(ThreadPoolExecutor(workers, thread_name_prefix="serve"), options=_SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((_Desk(tls, serve, peers, bound, unread).as_handler(),))
     credentials = grpc.ssl_server_credentials(
         [(tls.key_pem, tls.cert_pem)], root_certificates=tls.ca_pem, require_client_auth=True
     )
+    share = max(1, workers // len(peers))
+    server.add_generic_rpc_handlers((_Desk(tls, serve, peers, bound, unread, share).as_handler(),))
     try:
         port = server.add_secure_port(str(address), credentials)
     except RuntimeError:
@@ -128,12 +129,22 @@ def serve_grpc(
     return GrpcServer(server, Address(address.host, port), alive)
 
 
-class _Desk:
-    """Answers one call: who is it, what does it say, what is the reply."""
+class _NoPlace(Exception):
+    """A peer holds as many threads as it may."""
 
-    def __init__(self, tls: TlsMaterial, serve: Serve, peers: Collection[str], bound: Bound, unread: Refuse) -> None:
+
+class _Desk:
+    """Answers one call: who is it, what does it say, what is the reply.
+
+    share: of the threads, that one peer may hold at a time, whether it sends slowly, waits, or is answered.
+    """
+
+    def __init__(
+        self, tls: TlsMaterial, serve: Serve, peers: Collection[str], bound: Bound, unread: Refuse, share: int
+    ) -> None:
         self._tls, self._serve, self._bound, self._unread = tls, serve, bound, unread
         self._peers = {dns_label(peer): peer for peer in peers}
+        self._places = {peer: threading.BoundedSemaphore(share) for peer in peers}
 
     def as_handler(self) -> grpc.GenericRpcHandler:
         """What gRPC registers."""
@@ -145,7 +156,8 @@ class _Desk:
     def _deliver(self, chunks: Iterator[Chunk], context: grpc.ServicerContext) -> Iterator[Chunk]:
         try:
             peer = self._peer(context)
-            reply = self._reply(peer, chunks)
+            with self._place(peer):
+                yield from split(self._reply(peer, chunks))
         except grpc.RpcError:  # the peer hung up in mid-request
             return
         except PeerError as error:
@@ -153,10 +165,21 @@ class _Desk:
             _abort(context, grpc.StatusCode.PERMISSION_DENIED, f"{error.party} {error.thing}")
         except Malformed as error:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except _NoPlace:
+            _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "")
         except Exception:
             LOG.exception("%s: a bug outside of any session", self._tls.party)
             _abort(context, grpc.StatusCode.ABORTED, "")
-        yield from split(reply)
+
+    @contextmanager
+    def _place(self, peer: str) -> Iterator[None]:
+        """One of the peer's threads. Raises: _NoPlace: it holds all of them."""
+        if not self._places[peer].acquire(blocking=False):
+            raise _NoPlace
+        try:
+            yield
+        finally:
+            self._places[peer].release()
 
     def _reply(self, peer: str, chunks: Iterator[Chunk]) -> Envelope:
         """The reply. Raises: Malformed: the request has no head that a reply could repeat."""

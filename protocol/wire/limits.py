@@ -7,7 +7,7 @@ names or digests takes for ever. Both count by the monotonic clock, and what the
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
@@ -34,6 +34,8 @@ PATIENCE: Final = 10
 """Refusals within a minute that slow nobody down."""
 STEP_S: Final = 0.5
 LONGEST_S: Final = 10.0
+MOST_WAITING: Final = 2
+"""Requests of one peer that wait at a time: each holds a thread of the node, and others come to be answered too."""
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Limits:
     def __post_init__(self) -> None:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._refusals: dict[str, deque[float]] = {}
+        self._waiting: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def admit(self, peer: str, kind: str) -> None:
@@ -87,9 +90,21 @@ class Limits:
             return len(times)
 
     def wait(self, peer: str) -> None:
-        """Let a peer wait whose requests were refused again and again."""
+        """Let a peer wait whose requests were refused again and again.
+
+        Raises: RefusedError: so many of its requests wait already that one more is turned away unread.
+        """
         with self._lock:
             now, times = self.clock(), self._refusals.get(peer, deque())
             recent = sum(at >= now - MINUTE_S for at in times)
-        if recent >= PATIENCE:
+            if recent < PATIENCE:
+                return
+            if self._waiting[peer] >= MOST_WAITING:
+                thing = f"lets {MOST_WAITING} requests wait of a peer that was refused {recent} times within a minute"
+                raise RefusedError(self.party, thing, "send one request at a time", "rate")
+            self._waiting[peer] += 1
+        try:
             self.sleep(min(LONGEST_S, STEP_S * (recent - PATIENCE + 1)))
+        finally:
+            with self._lock:
+                self._waiting[peer] -= 1

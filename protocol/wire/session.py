@@ -176,7 +176,10 @@ class PartnerSessions:
 
     def serve(self, peer: str, envelope: Envelope) -> Envelope:
         """The reply to one envelope of an authenticated peer. Never raises."""
-        self._limits.wait(peer)
+        try:
+            self._limits.wait(peer)
+        except RefusedError as error:
+            return self._turn_away(peer, envelope.presentable, error)
         if envelope.fault:
             return self._refuse_unreadable(peer, envelope.presentable, Malformed(envelope.fault))
         key = (peer, envelope.session)
@@ -194,7 +197,10 @@ class PartnerSessions:
 
     def unread(self, peer: str, head: Envelope, error: Malformed) -> Envelope:
         """The refusal of what a transport stopped reading: counted, logged and entered as any other."""
-        self._limits.wait(peer)
+        try:
+            self._limits.wait(peer)
+        except RefusedError as busy:
+            return self._turn_away(peer, head.presentable, busy)
         return self._refuse_unreadable(peer, head.presentable, error)
 
     def latest(self) -> tuple[Mark, Envelope] | None:
@@ -263,6 +269,15 @@ class PartnerSessions:
             return self._reply(peer, request, refusal)
         except FedwarnError as error:  # it cannot be kept on record: then that is the reason given
             return refused(request, error)
+
+    def _turn_away(self, peer: str, request: Envelope, error: RefusedError) -> Envelope:
+        """Enter and refuse what is not even read, at once, without a line of the log: to wait would hold a thread."""
+        self._limits.refused(peer)
+        try:
+            self._on_unreadable(peer, request, error.thing)
+            return self._reply(peer, request, _refusal(error))
+        except FedwarnError as full:
+            return refused(request, full)
 
     def _bug(self, request: Envelope) -> Refusal:
         thing = f"met an error of its own while answering {as_shown(request.kind, 40)}"

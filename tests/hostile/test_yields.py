@@ -13,6 +13,19 @@ def rows() -> list[Row]:
     return yield_table()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_lies_gain_the_same_over_the_wire_as_by_calls(rows):
+    """The rows above are of lies through a partner's real port, with mutual TLS."""
+    by_calls = {(row.kind, row.attack): row for row in yield_table(carrier="in-process")}
+    gained = {(row.kind, row.attack): (row.gained, row.control) for row in rows}
+    chance = "above a coin's"
+    for key, row in by_calls.items():
+        if chance not in row.attack:
+            assert gained[key] == (row.gained, row.control), key
+    assert gained.keys() == by_calls.keys()
+
+
 def test_every_kind_of_message_has_a_row(rows):
     missing = set(CATALOGUE) - {row.kind for row in rows} - {k for k in CATALOGUE if k.startswith("test.")}
     assert missing == set()

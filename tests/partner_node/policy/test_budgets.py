@@ -27,8 +27,8 @@ def _spend(
     budgets: Budgets, run: Run, labels: list[str], each: int, limit: int | None = None, *, approved: int | None = None,
     request: bytes = b"question", alignment: str = "rows",
 ) -> list[str]:  # fmt: skip
-    asked = [Asked(label, request, each) for label in labels]
-    return [one.label for one in budgets.spend(*WHO, alignment, run, asked, Allowance(limit, approved))]
+    asked, planned = [Asked(label, request, each) for label in labels], None if approved is None else {"sums": approved}
+    return [one.label for one in budgets.spend(*WHO, alignment, run, asked, Allowance(limit, planned))]
 
 
 def test_equations_are_spent_once_and_survive_a_restart(path):
@@ -86,10 +86,21 @@ def test_a_run_has_a_number_an_epoch_and_a_use(path):
 def test_an_approved_run_has_its_plan_s_equations(path):
     budgets = Budgets(path, "telecom")
     run, again = _run(budgets), budgets.open_run(*WHO, "a" * 64, b"m" * 32, b"f" * 32, None)
-    _spend(budgets, run, ["1"], 2, approved=3)
-    with pytest.raises(RefusedError, match="approved file plans 3 equations"):
-        _spend(budgets, run, ["2"], 2, approved=3)
-    assert _spend(budgets, again, ["3"], 2, approved=3) == ["3"], "another run has its own"
+    _spend(budgets, run, ["sums/1"], 2, approved=3)
+    with pytest.raises(RefusedError, match="approved file plans 3 equations of boosted trees, and more are asked"):
+        _spend(budgets, run, ["sums/2"], 2, approved=3)
+    assert _spend(budgets, again, ["sums/3"], 2, approved=3) == ["sums/3"], "another run has its own"
+
+
+@pytest.mark.parametrize(("kind", "named"), [("counts", "bin tables"), ("cross", "linear models"), ("other", "other")])
+def test_equations_that_were_approved_as_noisy_sums_are_not_spent_as_exact_ones(path, kind, named):
+    budgets = Budgets(path, "telecom")
+    run = _run(budgets)
+    with pytest.raises(RefusedError, match=rf"plans no equations (of )?{named}, and more"):
+        _spend(budgets, run, [f"{kind}/1"], 2, approved=1000)
+    assert budgets.equations(*WHO) == 0
+    _spend(budgets, run, ["sums/1"], 1000, approved=1000)
+    assert _spend(budgets, run, [f"{kind}/1"], 0, approved=1000) == [f"{kind}/1"], "what is no equation is free"
 
 
 def _spend_both(budgets: Budgets, run: Run) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from partner_node.policy.readable import Bits, Entropy, vector_bits
 from partner_node.preview.worst_case import Plan, first_full_release, planned_bits, planned_readable
 from protocol.algorithms.binning import ColumnShape, Cutting
-from protocol.algorithms.glm import bits_of_sums, product_rows
+from protocol.algorithms.glm import bits_of_sums, most_sum_log2, product_rows
 from protocol.algorithms.woe import bits_of_counts
 from protocol.contract import Contract
 from protocol.he.plan import WHOLE_BITS, FieldBounds
@@ -27,17 +27,17 @@ ENTROPIES = [Entropy(name, 4.0, 0.0) for name in LAYOUT]
 
 def _plan(*models: PlannedModel, rows: int = ROWS, told: Bits | None = None) -> Plan:
     work = Workload(models)
-    return Plan(work, Contract(), work.equations, work.releases, rows, told or Bits())
+    return Plan(work, Contract(), work.by_kind, work.releases, rows, told or Bits())
 
 
 def _each(plan: Plan) -> float:
     """Bits that an equation tells of a column of 16 bins."""
-    return planned_bits(plan, [LAYOUT]).own["age"] / plan.equations
+    return planned_bits(plan, [LAYOUT]).own["age"] / plan.workload.equations
 
 
 def test_a_job_of_trees_is_worth_its_equations():
     plan = _plan(TREES)
-    assert plan.equations == 10 * 4 * 2
+    assert plan.workload.equations == 10 * 4 * 2
     assert _each(plan) == pytest.approx(15 * (17 - 2 - 2.047) + 2)
     found = planned_readable(plan, [LAYOUT], ENTROPIES, 0.0)
     assert found.share == pytest.approx(80 * _each(plan) / ROWS / 4.0)
@@ -60,8 +60,17 @@ def test_packed_fields_tell_no_more_than_two_equations(rows, g, h):
     assert vector_bits(16, fields) <= 2 * _each(_plan(TREES, rows=rows)) + 1e-9
 
 
-def test_a_job_with_bin_tables_may_spend_all_equations_on_exact_counts():
-    assert _each(_plan(TREES, TABLES)) == 15 * bits_of_counts(ROWS) + 2 > _each(_plan(TREES))
+def test_exact_counts_are_as_many_as_the_bin_tables_need():
+    exact = 15 * bits_of_counts(ROWS) + 2
+    assert _each(_plan(TABLES)) == exact > _each(_plan(TREES))
+    both = planned_bits(_plan(TREES, TABLES), [LAYOUT]).own["age"]
+    assert both == pytest.approx(80 * _each(_plan(TREES)) + 2 * exact)
+
+
+def test_the_equation_budget_is_spent_on_the_most_telling_kind_first():
+    plan = replace(_plan(TREES, TABLES), most=5)
+    bits = planned_bits(plan, [LAYOUT]).own["age"]
+    assert bits == pytest.approx(2 * _each(_plan(TABLES)) + 3 * _each(_plan(TREES)))
 
 
 def test_a_linear_model_may_spend_all_equations_on_products():
@@ -69,7 +78,7 @@ def test_a_linear_model_may_spend_all_equations_on_products():
     products = product_rows(LINEAR.columns)
     own = range(LINEAR.columns - least + 1)
     touched = [k for k, pair in enumerate(products.tolist()) if set(pair) & set(own)]
-    every = bits_of_sums(products[:, 0] * 0 + range(len(products)), LINEAR.columns, 40)
+    every = bits_of_sums(products[:, 0] * 0 + range(len(products)), LINEAR.columns, most_sum_log2(ROWS))
     assert _each(_plan(LINEAR)) == every[touched].sum()
 
 

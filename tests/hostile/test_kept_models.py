@@ -1,0 +1,75 @@
+"""A bank keeps, to be scored by, what a fit of its run has released, and no other model; scores are metered as well."""
+
+import msgspec
+import pytest
+
+from bank_node.models.folder import load_model
+from bank_node.scoring.scoring import read_rows
+from experiments.laboratory.glm import GlmLaboratory
+from partner_node.algorithms.scoring import ScoringAnswerer
+from partner_node.node import scores
+from partner_node.node.agreement import Agreement
+from protocol.algorithms.glm import Coefficients, KeepTerms
+from protocol.algorithms.runs import Label
+from protocol.errors import RefusedError
+from tests.conformance.test_glm import PARAMS, laboratory
+from tests.conformance.test_masks import shared
+from tests.partner_node.policy.test_policy import Parties
+
+ANY_RELEASE = "a model is to be kept whose coefficients are of no release of the run .*contract clause score_releases"
+
+
+def _last(lab: GlmLaboratory, partner: str) -> tuple[int, ...]:
+    """Coefficients of a fit, which its last release was of."""
+    return lab.fit(PARAMS).released[-1].coefficients[partner]
+
+
+def test_a_model_that_was_not_released_is_not_kept(tmp_path):
+    lab = laboratory(tmp_path, 2, 400, ("telecom",))
+    values = _last(lab, "telecom")
+    telecom = lab.fits["telecom"]
+    telecom.handle(KeepTerms(design="telecom", values=values))
+    other = (values[0] + 1, *values[1:])
+    with pytest.raises(RefusedError, match=ANY_RELEASE):
+        telecom.handle(KeepTerms(design="telecom", values=other))
+    decimals = telecom.layout.contract.score_decimals
+    label = Label("release", telecom.layout.run.job, telecom.layout.run.number, tree=90)
+    coarse = Coefficients(design="telecom", label=label, values=other, decimals=decimals - 1)
+    telecom.handle(coarse)
+    with pytest.raises(RefusedError, match=ANY_RELEASE):  # its scores would have a decimal that no release had
+        telecom.handle(KeepTerms(design="telecom", values=other))
+    fine = msgspec.structs.replace(coarse, label=msgspec.structs.replace(label, tree=91), decimals=decimals)
+    telecom.handle(fine)
+    telecom.handle(KeepTerms(design="telecom", values=other))
+
+
+def test_a_model_that_was_released_under_masks_is_not_kept_without_them(tmp_path):
+    lab = shared(tmp_path, 5, 400)
+    values = _last(lab, "bureau")
+    with pytest.raises(RefusedError, match=ANY_RELEASE):
+        lab.fits["bureau"].handle(KeepTerms(design="bureau", values=values))
+
+
+def test_scores_of_another_table_are_refused_where_too_much_could_be_read(tmp_path, monkeypatch):
+    parties = Parties(tmp_path)
+    try:
+        parties.approve()
+        parties.train()
+        model = load_model(parties.out / "models/bank+telecom/boosting")
+        rows = read_rows(parties.bank._config, model, parties.nodes.configs["bank"].parent / "data.parquet")
+        node = parties.service._node
+        object.__setattr__(node._own.table, "sha256", "0" * 64)
+        open_splits = lambda **given: ScoringAnswerer(**{**given, "max_information_share": 9.0})  # noqa: E731
+        monkeypatch.setattr(scores, "ScoringAnswerer", open_splits)  # or the clause on splits would refuse first
+        before = node._own.budgets.other_shares("bank", "table", b"")
+        with monkeypatch.context() as patch:
+            patch.setattr(Agreement, "most_readable", 0.01)
+            with pytest.raises(RefusedError, match="contract clause max_readable_share"):
+                parties.bank.score(model, rows, set())
+        assert node._own.budgets.other_shares("bank", "table", b"") == before, "a refusal spends nothing"
+        assert len(parties.bank.score(model, rows, set()).ids) == rows.rows
+        assert node._own.budgets.other_shares("bank", "table", b"") > before
+    finally:
+        parties.approvals.close()
+        parties.bank.__exit__()
+        parties.service.__exit__()

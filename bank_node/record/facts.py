@@ -237,6 +237,7 @@ class RungFacts(Facts):
 
     variance_power: of the deviance, for a regression: 0 squared error, 1 Poisson, between them Tweedie to 2.
     linear: of a linear model. discovery, refit: of boosted trees; refit: None where every tree was encrypted.
+    kept_out: partners of whom the model has nothing because a clause admitted nothing, and the clause.
     """
 
     name: str
@@ -253,6 +254,7 @@ class RungFacts(Facts):
     linear: Linear | None = None
     discovery: Discovery | None = None
     refit: Refit | None = None
+    kept_out: dict[str, str] = {}
 
 
 class Bin(Facts):

@@ -63,7 +63,8 @@ class Rung(Facts):
     segments: by column, where the job names some; none for the placebo.
     calibration: of a 0/1 label with a validation part; none for the placebo.
     in_time: of a split by time, where metrics, uplift and all else are of the newest rows.
-    linear: coefficients of a linear model. discovery, refit: of boosted trees, as `RungFacts` has them.
+    linear: coefficients of a linear model. discovery, refit, kept_out: as `RungFacts` has
+    them.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Rung(Facts):
     linear: Linear | None
     discovery: Discovery | None
     refit: Refit | None
+    kept_out: dict[str, str]
 
 
 class Headline(Facts):

@@ -7,7 +7,7 @@ the run has them and on the test rows otherwise. Several rungs are several chanc
 |---|---|
 | worth_buying | p after Holm's correction is below 5%, and the uplift is at least the smallest worth having |
 | shown_worthless | the whole 95% interval lies below the smallest uplift worth having, and permuted rows cost nothing |
-| not_shown | otherwise; and always when permuted rows appear to help |
+| not_shown | otherwise; always when permuted rows appear to help, or a clause kept a partner out of the model |
 
 Where permuted rows cost accuracy (noise on a small sample), a loss does not show that a partner's data are worthless.
 
@@ -79,7 +79,9 @@ def _verdict(
     gain, low, high = _as_gain(name, change)
     kind = _kind(gain, low, high, p, wanted)
     doubted = trust == "none" or (trust == "of gains" and kind == "shown_worthless")
-    said = ("untrusted" if trust == "none" else "costly") if doubted else kind
+    said: str = ("untrusted" if trust == "none" else "costly") if doubted else kind
+    if rung.kept_out and kind != "worth_buying":
+        doubted, said = True, "kept_out"
     kind = "not_shown" if doubted else kind
     needed = detectable(low, high, comparisons)
     return Verdict(
@@ -150,6 +152,8 @@ def _sentence(
         "needed": figure(name, needed),
         "p": f"< {_SMALLEST_P}" if p < _SMALLEST_P else f"= {p:.2g}",
         "corrected": say("corrected", comparisons=comparisons) if comparisons > 1 else Text(en="", zh=""),
+        "out": joined(list(rung.kept_out)),
+        "clause": ", ".join(dict.fromkeys(rung.kept_out.values())),
         "how": say("over_folds" if rung.folds_uplift else "on_test_rows"),
     }
     sentence = say(f"verdict_{said}", **values)

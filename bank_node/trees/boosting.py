@@ -102,7 +102,8 @@ def _finished(task: Task, base: Base, ensemble: Ensemble, found: Known) -> Scrip
             others = usable_splits(partner, found.splits.get(partner.name, used)) - set(used)
         handles[partner.name] = (*used, *in_order(others))
     kept = yield from _leave_handles(task, handles)
-    return Boosted(model, ensemble.margin, found.queries, handles, kept, found.leaking, found.trees, found.rounds)
+    out = tuple(view.name for view in task.partners if view.known.spent and not view.known.sides)
+    return Boosted(model, ensemble.margin, found.queries, handles, kept, found.leaking, found.trees, found.rounds, out)
 
 
 def _base(task: Task) -> Base:

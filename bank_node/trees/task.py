@@ -57,7 +57,8 @@ class Boosted:
 
     margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
     handles: of the trees that were kept. Numbered by first use, those of the trees left out come last.
-    suspects: columns that may be the label in disguise.
+    leaking_columns: that rank the rows as their label does. encrypted_trees: those by sums of the partners, in
+    so many rounds of discovery. kept_out: partners whose information budget admitted no split.
     """
 
     model: TreeModel
@@ -68,3 +69,4 @@ class Boosted:
     leaking_columns: tuple[LeakingColumn, ...] = ()
     encrypted_trees: int = 0
     rounds: int = 0
+    kept_out: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ def test_both_doctors_see_clock_link_ids_and_needs(hand):
     doctor = hand.bank("doctor", hand.job)
     assert (doctor.code, doctor.left) == (0, []), doctor
     theirs, ours = (by_check(doctor.json["findings"], party) for party in ("telecom", "bank"))
-    assert theirs.keys() == {"node", "clock", "link", "ids", "columns", "overlap"}
+    assert theirs.keys() == {"node", "clock", "link", "ids", "columns", "overlap", "thresholds"}
     assert ours.keys() == {"table", "certificate", "job"}
     assert theirs["ids"]["found"] == "are written as the bank's are"
     assert "not known before" in theirs["overlap"]["found"]

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bank_node.linear.inference import reasons_of
 from bank_node.record.facts import ReadingFacts, Text
 from bank_node.record.messages import say
 from bank_node.training.training import TrainedRung, Training
 from bank_node.trees.target_leakage import together
 from bank_node.trees.task import Boosted
 from protocol.contract import Contract
+from protocol.job import linear_params
 from protocol.table.notes import Note
 
 SMALL_SAMPLE: Final = 10_000
@@ -23,7 +25,31 @@ def warnings(training: Training) -> list[Text]:
     small = [say("run_small_sample", rows=f"{rows:,}", noise=f"{noise:g}")] if noise and rows < SMALL_SAMPLE else []
     table = training.table
     unique = [say("run_mostly_unique", party=table.party, column=repr(c)) for c in table.mostly_unique]
-    return [*_disguised(training), *unique, *small, *_half_spents(training)]
+    return [*_kept_out(training), *_disguised(training), *unique, *small, *_half_spents(training)]
+
+
+def kept_out(training: Training, trained: TrainedRung) -> dict[str, str]:
+    """The partners of whom a model has nothing because a clause admitted nothing, and the clause."""
+    if isinstance(trained.fitted, Boosted):
+        return dict.fromkeys(trained.fitted.kept_out, "max_information_share")
+    params = linear_params(training.job.model(trained.model))
+    assert params is not None
+    owners = ["", *(training.table.party for _ in trained.fitted.model.own)]
+    owners += [party for party in trained.fitted.model.parties[1:] for _ in trained.fitted.model.of(party)]
+    few = [p for p, why in zip(owners, reasons_of(trained.fitted, params), strict=True) if why == "few"]
+    return dict.fromkeys(few, "min_glm_columns")
+
+
+def _kept_out(training: Training) -> list[Text]:
+    """One warning a partner, model and clause, for all rungs."""
+    found: dict[tuple[str, str, str], None] = {}
+    for trained in (t for t in training.rungs if not t.rung.placebo):
+        found |= {(p, trained.model, clause): None for p, clause in kept_out(training, trained).items()}
+    contracts = training.sessions.contracts
+    return [
+        say(f"run_kept_out_by_{clause}", party=party, model=model, value=f"{contracts[party].clauses[clause]:g}")
+        for party, model, clause in found
+    ]
 
 
 def reading_facts(reading: Sequence[Note]) -> list[ReadingFacts]:

@@ -110,6 +110,7 @@ def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
         leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
         linear=linear_facts(training, trained),
         **_phases(trained),
+        kept_out=notes.kept_out(training, trained),
     )
 
 

@@ -65,7 +65,7 @@ def test_every_sentence_of_the_catalogue_is_used() -> None:
     ]
     text = "".join(path.read_text(encoding="utf-8") for path in sources if path.suffix in (".py", ".j2"))
     built = re.compile(
-        r"^(metric|name|phase|figure|short|verdict|tag|bands_by|bar|watch|left_out|security|impute|level|clip|reading|transform|scale)_"
+        r"^(metric|name|phase|figure|short|verdict|tag|bands_by|bar|watch|left_out|security|impute|level|clip|reading|transform|scale|run_kept_out_by)_"
     )
     unused = [
         key

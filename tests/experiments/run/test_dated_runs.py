@@ -26,6 +26,7 @@ JOB = {
         "suppliers": {"columns": ["arrears"], "source": {"kind": "csv", "path": "quarters.csv"}},
         "registry": {"columns": ["headcount", "limit_use"], "coverage": 0.9},
     },
+    "contract": {"max_information_share": 1.0},  # one column
     "split": {"kind": "time", "test": 0.25, "validation": 0.2, "embargo": 10, "in_time": 0.1},
     "models": [
         {

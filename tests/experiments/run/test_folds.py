@@ -23,7 +23,7 @@ def values(folder, folds, select=SELECT, repeats=1):
         "data": {"source": write(folder / "t.csv", select, 600), "id": ["id"], "label": "y"},
         "parties": {"bank": {"columns": ["x"]}, "p": {"columns": ["z"], "coverage": 0.9}},
         "split": {"folds": folds, "repeats": repeats},
-        "contract": {"histogram_noise": 1.0},
+        "contract": {"histogram_noise": 1.0, "max_information_share": 1.0},
         "models": [TREES],
     }
 
@@ -55,7 +55,7 @@ def test_folds_leave_the_models_of_the_rungs_as_they_are(tmp_path):
     for folds in (0, 3):
         folder = tmp_path / f"{folds}"
         folder.mkdir()
-        job = values(folder, folds) | {"contract": {"histogram_noise": 0.0}}
+        job = values(folder, folds) | {"contract": {"histogram_noise": 0.0, "max_information_share": 1.0}}
         found.append([rung["model_sha256"] for rung in report_of(folder, **job)["rungs"]])
     assert found[0] == found[1]
 

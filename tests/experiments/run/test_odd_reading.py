@@ -22,7 +22,7 @@ from protocol.transport.in_process import InProcess
 from tests.experiments.run.test_any_table import TREES, report_of
 
 ROWS = 600
-CONTRACT = {"min_rows_per_bin": 5, "min_rows_per_node": 10}
+CONTRACT = {"min_rows_per_bin": 5, "min_rows_per_node": 10, "max_information_share": 1.0}
 PLAINTEXT = {"engine": "plaintext", "ladder": [["bank"], ["bank", "p"]]}
 
 

@@ -67,17 +67,19 @@ def discover(task: Task, base: Base, rounds: tuple[int, int]) -> Script[Known]:
     task = _faster(task)
     asked, local = Ensemble.start(task, base), Ensemble.start(task, base, "round ")
     losses, count = _losses(task), 0
+    known = _local_columns(task, found)
     while count < most and (partners := _worth_asking(task, found)):
         # The first tree of all is grown where every row has the same margin: that shows target leakage.
         if count or any(found.values()):
-            columns = Columns(_local_columns(task, found), ())
+            known = _local_columns(task, found, known)
             local.margin = asked.margin
             for _ in range(CONTINUED):
-                yield from local.grow(columns)
+                yield from local.grow(Columns(known, ()))
             asked.margin = local.margin
         asked.discovery_round, before = count, found
         for _ in range(trees):
-            yield from asked.grow(Columns(_local_columns(task, found), partners, exact=True))
+            known = _local_columns(task, found, known)
+            yield from asked.grow(Columns(known, partners, exact=True))
             found = {party: splits | frozenset(asked.book.splits(party)) for party, splits in found.items()}
         count += 1
         task.progress(count * trees, most * trees + task.params.n_estimators)
@@ -92,9 +94,9 @@ def _faster(task: Task) -> Task:
     return replace(task, params=task.params.model_copy(update={"learning_rate": rate}))
 
 
-def _local_columns(task: Task, found: Found) -> LocalColumns:
+def _local_columns(task: Task, found: Found, before: LocalColumns | None = None) -> LocalColumns:
     directions = task.columns.directions(task.params)
-    return LocalColumns.of(task.bank, task.columns, directions, task.partners, found, task.train)
+    return LocalColumns.of(task.bank, task.columns, directions, task.partners, found, task.train, before)
 
 
 def _worth_asking(task: Task, found: Found) -> tuple[PartnerView, ...]:

@@ -4,6 +4,10 @@ The same integers that are sealed for the partners are summed here, so that a hi
 a partner are of one kind. numba where it is installed; numpy gives the same integers.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +15,11 @@ from protocol.compiled import compiled
 from protocol.messages import I64, U8
 
 Rows = npt.NDArray[np.int64]
+
+LEAST_ROWS: Final = 8_192
+"""Rows that are worth a thread of their own; whole numbers add up alike in any order."""
+_THREADS: Final = min(4, os.cpu_count() or 1)
+_POOL: Final = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="histogram")
 
 
 def sums_per_bin(bins: U8, places: I64, offsets: I64, rows: Rows, values: I64) -> I64:
@@ -30,10 +39,19 @@ def sums_per_bin(bins: U8, places: I64, offsets: I64, rows: Rows, values: I64) -
         raise ValueError("the bins do not fit their offsets and values")
     if len(places) and not 0 <= int(places.min()) <= int(places.max()) < bins.shape[1]:
         raise ValueError("a sum was asked of a column that does not exist")
-    out = np.zeros((int(offsets[-1]), 2), dtype=np.int64)
-    if len(places):
-        _add(bins, places, offsets, rows, values, out)
-    return out
+    if not len(places):
+        return np.zeros((int(offsets[-1]), 2), dtype=np.int64)
+    parts = np.array_split(rows, max(1, min(_THREADS, len(rows) // LEAST_ROWS)))
+
+    def summed(part: Rows) -> I64:
+        out = np.zeros((int(offsets[-1]), 2), dtype=np.int64)
+        _add(bins, places, offsets, part, values, out)
+        return out
+
+    if len(parts) == 1:
+        return summed(parts[0])
+    total: I64 = np.sum(list(_POOL.map(summed, parts)), axis=0, dtype=np.int64)
+    return total
 
 
 def divided(bins: U8, column: int, rows: Rows, goes_left: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:

@@ -9,7 +9,7 @@ Source: Chen and Guestrin, arXiv:1603.02754, eq. 5; XGBoost `src/tree/{param.h,s
 """
 
 from dataclasses import dataclass, replace
-from math import inf
+from math import copysign, inf
 
 import numpy as np
 
@@ -49,7 +49,13 @@ class Leaves:
 
     def value(self, g: float, h: float) -> float:
         """Value of one leaf before shrinkage; 0 where nothing is summed."""
-        return float(self.weights(np.array([g]), np.array([h]))[0]) if h > 0 else 0.0
+        below = h + self.params.reg_lambda
+        if not h > 0 or not below > 0:
+            return 0.0
+        value = -copysign(max(abs(g) - self.params.reg_alpha, 0.0), g) / below
+        if self.params.step_cap:
+            value = min(max(value, -self.params.step_cap), self.params.step_cap)
+        return min(max(value, self.low), self.high)
 
     def beside(self, left: float, right: float, direction: int) -> tuple["Leaves", "Leaves"]:
         """How leaves are valued on the two sides of a split; left, right: the values of the sides as leaves."""
@@ -62,4 +68,6 @@ class Leaves:
 
 def _thresholded(g: F64, alpha: float) -> F64:
     """Soft threshold of a gradient sum: what L1 leaves of it."""
+    if not alpha:
+        return g
     return np.sign(g) * np.maximum(np.abs(g) - alpha, 0.0)

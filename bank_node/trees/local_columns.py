@@ -79,21 +79,29 @@ class LocalColumns:
         partners: Iterable[PartnerView],
         found: Found,
         trained: npt.NDArray[np.bool_],
+        before: "LocalColumns | None" = None,
     ) -> "LocalColumns":
         """All that can be split on.
 
         Args:
             found: of what the partners revealed, the splits that may be used.
             trained: rows that are fitted on, shape (n,).
+            before: of the same training with fewer splits; its columns are taken over.
 
         Raises:
             ValueError: a bin of these rows lies outside its column.
         """
         pairs = [(v, column) for v in partners for column in known_columns(v, found.get(v.name, frozenset()))]
-        rows = np.arange(len(own.bins))
-        cells = [column.cells(view, rows) for view, column in pairs]
-        bins = np.column_stack([own.bins, *cells]) if cells else own.bins
-        made = cls(bank, own, tuple(directions), tuple(column for _, column in pairs), np.ascontiguousarray(bins))
+        known = tuple(column for _, column in pairs)
+        if before is not None and known == before.known:
+            return before
+        d, rows = own.bins.shape[1], np.arange(len(own.bins))
+        there = {column: d + k for k, column in enumerate(before.known)} if before else {}
+        bins = np.empty((len(rows), d + len(pairs)), dtype=np.uint8)
+        bins[:, :d] = own.bins
+        for k, (view, column) in enumerate(pairs, start=d):
+            bins[:, k] = before.bins[:, there[column]] if before and column in there else column.cells(view, rows)
+        made = cls(bank, own, tuple(directions), known, bins)
         require_bins(made.bins, starts_of(made.shapes), trained)
         return made
 

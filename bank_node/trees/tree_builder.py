@@ -183,7 +183,9 @@ class TreeBuilder:
         if choice.party == self.bank:
             goes_left = self._goes_left(choice)
             rows_left, rows_right = divided(self.local.bins, choice.split.column, node.rows, goes_left)
-            fit_left, fit_right = divided(self.local.bins, choice.split.column, node.fit, goes_left)
+            fit_left, fit_right = rows_left, rows_right
+            if not self._all_sampled:
+                fit_left, fit_right = divided(self.local.bins, choice.split.column, node.fit, goes_left)
         else:
             told = self.view(choice.party).sides(choice.split, node.rows)
             left = (told == LEFT) | ((told == SPECIAL) & choice.default_left)

@@ -17,7 +17,7 @@ WORDS = ("telecom: takes connections at ", "does not answer", "let its operator 
 def hand(tmp_path_factory):
     """Node folders of a bank and a partner, for a training of some seconds."""
     folder = tmp_path_factory.mktemp("stalled")
-    params = {"n_estimators": 60, "max_depth": 3, "max_bin": 8}
+    params = {"n_estimators": 60, "max_depth": 3, "max_bin": 8, "discovery": "all"}
     report = {"bootstrap": 20, "placebo": False}
     job = scenario(folder, 500, models=[{"kind": "boosting", "params": params}], report=report)
     edit(job, lambda values: values["parties"].pop("bureau"))

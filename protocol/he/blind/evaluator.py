@@ -7,7 +7,9 @@ The masks rho_r, rho'_r keep the hint from telling anything of M; the flooding E
 Source: docs/protocols/blind-product.md; SimplePIR, eprint 2022/949; Tiptoe, SOSP 2023.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -26,6 +28,7 @@ from protocol.he.parameters import LIMBS, LOW_BITS, MAX_ROWS, N
 from protocol.he.streams import I8, centred_binomial, derive, tag, ternary
 from protocol.messages import F64, I64, U64
 
+_POOL: Final = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="hint")
 _LOW_MASK: Final = np.int64((1 << LOW_BITS) - 1)
 
 
@@ -136,12 +139,18 @@ class BlindEvaluator:
     def _product(self, public: ring.C128, first: int) -> I64:
         """M·A over a few blocks, added up before rounding, as limbs, shape (R, 4, N)."""
         matrix, out = self.matrix, np.empty((self.matrix.rows, LIMBS, N), dtype=np.int64)
-        for j in range(matrix.bins.shape[1]):
+
+        def multiply(j: int) -> None:
             start, end = int(matrix.offsets[j]), int(matrix.offsets[j + 1])
             total = np.zeros((end - start, LIMBS, ring.HALF), dtype=np.complex128)
+            term = np.empty_like(total)
             for block, transformed in enumerate(public, start=first):
-                total += ring.transform(self._block(j, block))[:, None] * transformed
+                np.multiply(ring.transform(self._block(j, block))[:, None], transformed, out=term)
+                total += term
             out[start:end] = ring.untransform(total)
+
+        for _ in _POOL.map(multiply, range(matrix.bins.shape[1])):  # columns are apart: any order is the same
+            pass
         return out
 
     def _block(self, column: int, block: int) -> F64:

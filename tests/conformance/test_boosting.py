@@ -122,7 +122,8 @@ def test_categories_split_by_subset(tmp_path):
     )  # fmt: skip
     plain = {"cat_smooth": 0, "cat_l2": 0, "min_data_per_group": 0}
     trained = lab.train(BoostingParams(n_estimators=1, max_depth=1, **plain))
-    (split,) = trained.handles["telecom"]
+    split, missing = trained.handles["telecom"]
+    assert len(missing.left) == lab.task.partners[0].columns[0].ordinary, "known with any split of the column"
     groups = lab.answerers["telecom"].table.rules[0].groups
     left = {name for b in split.left for name in groups[b]}
     assert left in ({"c001", "c004", "c006"}, {"c000", "c002", "c003", "c005", "c007"})
@@ -146,7 +147,10 @@ def test_early_stopping_keeps_the_best_tree(tmp_path):
     assert 0 < len(trained.model.trees) < 57
     assert np.allclose(margins_of(lab, trained)[-1], trained.margin)
     used = {n.handle for tree in trained.model.trees for n in tree if n.left >= 0 and n.party == "telecom"}
-    assert used == set(range(len(trained.handles["telecom"]))), "trees left out leave no handles to score by"
+    assert used == set(range(len(used))), "handles are numbered by the trees that are left"
+    (view,) = lab.task.partners
+    further = trained.handles["telecom"][len(used) :]
+    assert all(len(s.left) == view.columns[s.column].ordinary for s in further), "trees left out leave no thresholds"
 
 
 # -- the contract -----------------------------------------------------------------------------------------------

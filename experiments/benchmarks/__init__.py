@@ -29,7 +29,7 @@ class Benchmark:
 
 _NAMES: Final = (
     "tree", "node", "integers", "engines", "align", "wire", "memory", "accuracy", "tables", "categories", "sharing",
-    "score", "sealing", "verdicts",
+    "score", "sealing", "verdicts", "discovery",
 )  # fmt: skip
 
 BENCHMARKS: Final = {name: Benchmark(name) for name in _NAMES}

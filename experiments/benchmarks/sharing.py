@@ -1,7 +1,8 @@
 """Uplift against information share: what a bank gains at each information budget, by which trees are encrypted.
 
 The full rung of the main job: by discovery and a fit of its trees at the bank alone; and with 100 trees of rate 0.2
-that are all encrypted, with both ways of revealing splits. Engine `plaintext` stands in for `blind`: both grow the same model.
+that are all encrypted, with both ways of revealing splits. Engine `plaintext` stands in for `blind`: both grow the
+same model.
 With `split_rows = "node"` also what a partner makes of the groups of rows that it is told (attacks/known_labels).
 """
 
@@ -40,6 +41,7 @@ def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
     usual = job.boosting_models[0].params
     every = usual.model_copy(update={"n_estimators": trees, "learning_rate": 0.2, "discovery": "all"})
     began, rows = time.perf_counter(), []
+    found: dict[tuple[str, str, float], float] = {}
     settings = [(way, split_rows, budget) for way, split_rows, budgets in WAYS for budget in budgets]
     for way, split_rows, budget in [("none", "none", 0.0), *settings]:
         params = every if way == "all" else usual
@@ -51,18 +53,18 @@ def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
                 split_rows=split_rows,
             )  # fmt: skip
             trained = lab.train(params, job.run.seed, fitted)
+        found[way, split_rows, budget] = metrics_of(table.label[~fitted], trained.margin[~fitted])["auc"]
         rows.append(
             {
                 "discovery": way,
                 "split_rows": split_rows,
                 "budget": budget,
-                "auc": round(metrics_of(table.label[~fitted], trained.margin[~fitted])["auc"], 4),
+                "auc": round(found[way, split_rows, budget], 4),
                 "queries": trained.queries,
                 "information_share": {p: round(lab.answerers[p].information_share, 3) for p in names},
                 "partner_auc": {p: asdict(known_labels(lab, p)) for p in lab.groups},
             }
         )
-    found = {(row["discovery"], row["split_rows"], row["budget"]): row["auc"] for row in rows}
     alone, unlimited = found["none", "none", 0.0], found["all", "all", 1.0]
     at_default = found["auto", "all", DEFAULT]
     return {

@@ -30,9 +30,9 @@ from protocol.algorithms.glm import Design, Designed, DesignHint, DesignHintQuer
 from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
 from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, RefusedError, TransportError
-from protocol.he.engines import integer_kit, require, secret_kit
+from protocol.he.engines import hint_parts, integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
-from protocol.he.parameters import INTEGERS, ONE_HOT
+from protocol.he.parameters import INTEGERS, ONE_HOT, N
 from protocol.he.streams import derive, digest
 from protocol.node.files import file_named, own_folder
 from protocol.role import Exchange, ask, drive
@@ -169,13 +169,17 @@ class Standing:
         layout = drive(ask(asked, Layout), self.exchange)[partner]
         _require_rows(partner, layout.rows, alignment.rows)
 
-        def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
-            query = HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public)
+        def hint(nonce: bytes, public: bytes, rows: range) -> npt.NDArray[Any]:
+            first, count = (rows.start, len(rows)) if len(parts) > 1 else (0, 0)
+            query = HintQuery(
+                layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public, first=first, count=count
+            )
             told = drive(ask({partner: query}, Hint), self.exchange)[partner].hint
-            _require_height(partner, told, int(sizes_of(layout.columns).sum()))
+            _require_height(partner, told, len(rows))
             return told
 
-        kept = self._hints.of(layout.layout, partner, hint, alignment.alignment, layout.nonce, ONE_HOT)
+        parts = hint_parts(self.config.engine, int(sizes_of(layout.columns).sum()))
+        kept = self._hints.of(layout.layout, partner, hint, alignment.alignment, layout.nonce, ONE_HOT, parts)
         return PartnerView(
             name=partner,
             layout=layout.layout,
@@ -195,7 +199,7 @@ class Standing:
         designed = drive(ask({partner: design}, Designed), self.exchange)[partner]
         _require_rows(partner, designed.rows, rows)
 
-        def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
+        def hint(nonce: bytes, public: bytes, _: range) -> npt.NDArray[Any]:
             query = DesignHintQuery(design=designed.design, engine=self.config.engine, nonce=nonce, keys=public)
             return drive(ask({partner: query}, DesignHint), self.exchange)[partner].hint
 
@@ -225,8 +229,8 @@ class Standing:
 
 
 def _require_height(partner: str, hint: npt.NDArray[Any], rows: int) -> None:
-    """Raises: IntegrityError: a hint of more or fewer rows than the layout has bins."""
-    if len(hint) != rows:
+    """Raises: IntegrityError: a hint, or a part of one, of more or fewer rows than were asked for."""
+    if len(hint) != rows or hint.shape[1] not in (0, N):
         raise IntegrityError(
             partner, f"sent a hint of {len(hint)} rows, where its layout has {rows}", "run the same version there"
         )

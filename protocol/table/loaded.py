@@ -186,10 +186,10 @@ class Loaded:
         """The date of every record, in the order of the file. Raises: DataError: one is missing."""
         return self.moments(self.spec.as_of)
 
-    @property
-    def texts(self) -> list[str]:
-        """Columns that are no numbers, whose values decide how they are read."""
-        return [c for c, typed in self.types.items() if not is_number(typed) or c in self._listed]
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Columns that are no numbers, whose values decide how they are read, and their types."""
+        return {c: typed for c, typed in self.types.items() if not is_number(typed) or c in self._listed}
 
     def fetch(self, name: str) -> Callable[[str], Any]:
         """What gives an expression in SQL over a column, shape (n,), as `values_of` gives it."""

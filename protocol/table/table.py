@@ -29,8 +29,8 @@ class Column:
     categories: tuple[str, ...] = field(default=(), repr=False)
     ordered: bool = False
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Column":
-        """The column over some of its rows."""
+    def rows(self, chosen: npt.NDArray[np.bool_] | slice) -> "Column":
+        """The column over some of its rows, in memory."""
         numbers = self.numbers[chosen] if self.kind == "number" else self.numbers
         codes = self.codes[chosen] if self.kind == "category" else self.codes
         return Column(self.name, self.kind, numbers, codes, self.categories, self.ordered)

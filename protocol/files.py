@@ -9,13 +9,14 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_bytes
 from typing import Final, TextIO
 
 import duckdb
 
 from protocol.errors import IntegrityError, UsageError
-from protocol.he.streams import KEY_BYTES, fresh_key
 
+KEY_BYTES: Final = 32
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space on the disk, none left in a quota, or a file past the largest size allowed."""
@@ -29,7 +30,7 @@ def kept_key(path: Path) -> bytes:
     if not path.exists():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(fresh_key())
+            file.write(token_bytes(KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
         _sync_folder(path.parent)

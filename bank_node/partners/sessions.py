@@ -31,9 +31,9 @@ from protocol.algorithms.sealing import SplitPads
 from protocol.contract import Contract
 from protocol.errors import ALIGN_ANEW, DataError, IntegrityError, RefusedError, TransportError
 from protocol.files import file_named, own_folder
-from protocol.he.engines import integer_kit, require, secret_kit
+from protocol.he.engines import hint_parts, integer_kit, require, secret_kit
 from protocol.he.integers import IntegerKit
-from protocol.he.parameters import INTEGERS, ONE_HOT
+from protocol.he.parameters import INTEGERS, ONE_HOT, N
 from protocol.he.streams import derive, digest
 from protocol.role import Exchange, ask, drive
 from protocol.table import Table
@@ -170,13 +170,23 @@ class PartnerSessions:
         _require_rows(partner, layout.rows, alignment.rows)
         _require_columns(partner, layout)
 
-        def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
-            query = HintQuery(layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public)
+        def hint(nonce: bytes, public: bytes, rows: range) -> npt.NDArray[Any]:
+            first, count = (rows.start, len(rows)) if len(parts) > 1 else (0, 0)
+            query = HintQuery(
+                layout=layout.layout, engine=self.config.engine, nonce=nonce, keys=public, first=first, count=count
+            )
             told = drive(ask({partner: query}, Hint), self.exchange)[partner].hint
-            _require_height(partner, told, int(sizes_of(layout.columns).sum()))
+            _require_height(partner, told, len(rows))
+            if told.shape[1] not in (0, N):
+                raise IntegrityError(
+                    partner,
+                    f"sent a hint of {told.shape[1]} columns, where {N} are right",
+                    "run the same version there",
+                )
             return told
 
-        kept = self._hints.of(layout.layout, partner, hint, alignment.alignment, layout.nonce, ONE_HOT)
+        parts = hint_parts(self.config.engine, int(sizes_of(layout.columns).sum()))
+        kept = self._hints.of(layout.layout, partner, hint, alignment.alignment, layout.nonce, ONE_HOT, parts)
         return PartnerView(
             name=partner,
             layout=layout.layout,
@@ -197,7 +207,7 @@ class PartnerSessions:
         designed = drive(ask({partner: design}, Designed), self.exchange)[partner]
         _require_rows(partner, designed.rows, rows)
 
-        def hint(nonce: bytes, public: bytes) -> npt.NDArray[Any]:
+        def hint(nonce: bytes, public: bytes, _: range) -> npt.NDArray[Any]:
             query = DesignHintQuery(design=designed.design, engine=self.config.engine, nonce=nonce, keys=public)
             told = drive(ask({partner: query}, DesignHint), self.exchange)[partner].hint
             _require_height(partner, told, len(product_rows(len(design.columns))))
@@ -238,7 +248,7 @@ def _require_columns(partner: str, layout: Layout) -> None:
 
 
 def _require_height(partner: str, hint: npt.NDArray[Any], rows: int) -> None:
-    """Raises: IntegrityError: a hint of more or fewer rows than the layout has bins, or the design products."""
+    """Raises: IntegrityError: a hint, or a part of one, of other rows than were asked for."""
     if len(hint) != rows:
         raise IntegrityError(
             partner, f"sent a hint of {len(hint)} rows, where its layout has {rows}", "run the same version there"

@@ -28,8 +28,8 @@ class Benchmark:
 
 
 _NAMES: Final = (
-    "tree", "node", "integers", "engines", "align", "wire", "memory", "accuracy", "tables", "categories", "sharing",
-    "score", "sealing", "verdicts", "discovery",
+    "tree", "node", "integers", "engines", "align", "wire", "memory", "wide", "accuracy", "tables", "categories",
+    "sharing", "score", "sealing", "verdicts", "discovery",
 )  # fmt: skip
 
 BENCHMARKS: Final = {name: Benchmark(name) for name in _NAMES}

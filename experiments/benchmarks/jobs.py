@@ -26,7 +26,7 @@ def csx_job(folder: Path, rows: int, trees: int) -> tuple[Job, Path]:
     values["data"]["source"] = {"kind": "csv", "path": "table.csv"}
     values["models"][0]["params"]["n_estimators"] = trees
     values["run"]["ladder"] = [list(values["parties"])]
-    return _written(folder, values)
+    return written_job(folder, values)
 
 
 def random_job(folder: Path, rows: int, partner_columns: int, bins: int, trees: int) -> tuple[Job, Path]:
@@ -49,10 +49,11 @@ def random_job(folder: Path, rows: int, partner_columns: int, bins: int, trees: 
         "models": [{"kind": "boosting", "params": params}],
         "run": {"ladder": [["bank", "partner"]]},
     }
-    return _written(folder, values)
+    return written_job(folder, values)
 
 
-def _written(folder: Path, values: dict[str, Any]) -> tuple[Job, Path]:
+def written_job(folder: Path, values: dict[str, Any]) -> tuple[Job, Path]:
+    """The job of these values, without placebo, in a scenario file in the folder."""
     values.setdefault("report", {})["placebo"] = False
     path = folder / "scenario.toml"
     path.write_text(tomli_w.dumps(values), encoding="utf-8")

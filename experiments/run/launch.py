@@ -27,7 +27,8 @@ Progress = Callable[[str, int, int], None]
 Peaks = dict[str, float]
 """Peak resident memory by party, MiB."""
 
-_START_S = 60.0
+_START_S = 600.0
+"""A node of thousands of columns reads them for minutes; one that ends is noticed at once."""
 _STOP_S = 10.0
 
 

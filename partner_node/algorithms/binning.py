@@ -75,7 +75,7 @@ class BinnedTable:
     def digest(self) -> bytes:
         """Names bins and cuts, and how the job has columns prepared, whatever alignment they are used in."""
         prepared = [msgspec.json.encode(self.preparation)] if self.preparation else []
-        return digest(msgspec.json.encode(self.rules), np.ascontiguousarray(self.bins).tobytes(), *prepared)
+        return digest(msgspec.json.encode(self.rules), np.ascontiguousarray(self.bins).data, *prepared)
 
     def aligned(self, order: I64) -> OneHot:
         """The matrix over a row space. order: the table's row at each position, -1 where not held, shape (n,)."""
@@ -99,16 +99,26 @@ def bin_table(
     """
     ways = directions or {}
     require_ordered(party, columns, ways)
-    fitted = [_along(fit_rule(column, cutting, min_rows), ways.get(column.name, 0)) for column in columns]
-    kept = [j for j, rule in enumerate(fitted) if rule.ordinary + rule.missing >= 2]
+    rules, kept = list[Rule](), list[int]()
+    bins = np.empty((0, len(columns)), dtype=np.uint8)
+    for j, column in enumerate(columns):
+        values = column.rows(slice(None))  # once: a large table is stored, and each use reads it
+        rule = _along(fit_rule(values, cutting, min_rows), ways.get(column.name, 0))
+        if rule.ordinary + rule.missing < 2:
+            continue
+        binned = apply_rule(rule, values)
+        if not kept:
+            bins = np.empty((len(binned), len(columns)), dtype=np.uint8)
+        bins[:, len(kept)] = binned
+        rules.append(rule)
+        kept.append(j)
     if not kept:
         raise DataError(party, "has no usable column: each is constant or missing", "give columns that vary")
-    bins = np.stack([apply_rule(fitted[j], columns[j]) for j in kept], axis=1)
     return BinnedTable(
         tuple(columns[j].name for j in kept),
-        tuple(fitted[j] for j in kept),
+        tuple(rules),
         tuple(kept),
-        np.ascontiguousarray(bins),
+        np.ascontiguousarray(bins[:, : len(kept)]),
         tuple(j for j in range(len(columns)) if j not in kept),
         frozenset(place for place, j in enumerate(kept) if ways.get(columns[j].name)),
         preparation=cutting.preparation,

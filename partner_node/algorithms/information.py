@@ -17,30 +17,33 @@ from partner_node.policy.budgets import Budgets
 from partner_node.policy.readable import Entropy, Readable, readable
 from protocol.algorithms.boosting import Split
 from protocol.he.base import OneHot
-from protocol.messages import F64, I64
+from protocol.messages import F64, I64, U8
 
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass
 class _Column:
-    """One column: `units` are its bins, or the rows. sets: bins a cell may be in. cell: of each unit."""
+    """One column: `units` are its bins, or the rows. sets: bins a cell may be in. cell: of each unit.
+
+    Cells are written out when something of the column is revealed: of rows, they take eight times as many bytes as
+    the bins, and of thousands of columns few are ever split.
+    """
 
     chances: F64
-    unit_bins: I64
+    unit_bins: I64 | U8
     weights: F64
     sets: list[Bools] = field(default_factory=list)
-    cell: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    cell: I64 | None = None
 
     def __post_init__(self) -> None:
         self.sets = [np.ones(len(self.chances), dtype=bool)]
-        self.cell = np.zeros(len(self.unit_bins), dtype=np.int64)
 
     @property
     def entropy(self) -> float:
         """Bits a row that the bank has learned, to the last digit the same for any order of the rows."""
         bits = np.array([-np.log2(max(float(self.chances[s].sum()), 1e-300)) for s in self.sets])
-        shares = np.bincount(self.cell, weights=self.weights, minlength=len(bits))
+        shares = np.bincount(self._cells(), weights=self.weights, minlength=len(bits))
         return float((bits * shares).sum()) + 0.0
 
     @property
@@ -51,12 +54,16 @@ class _Column:
 
     def reveal(self, sides: I64, among: Bools | None) -> None:
         """Tell the units of `among` (all if None) on which side of a split they lie; sides: of each bin."""
+        self.cell = self._cells()
         told = np.arange(len(self.unit_bins)) if among is None else np.flatnonzero(among)
         before, side = self.cell[told], sides[self.unit_bins[told]]
         for cell in np.unique(before):
             for value in np.unique(side[before == cell]):
                 units = told[(before == cell) & (side == value)]
                 self.cell[units] = self._cell_of(self.sets[cell] & (sides == value))
+
+    def _cells(self) -> I64:
+        return np.zeros(len(self.unit_bins), dtype=np.int64) if self.cell is None else self.cell
 
     def _cell_of(self, bins: Bools) -> int:
         for k, known in enumerate(self.sets):
@@ -86,12 +93,12 @@ class Information:
         """matrix: over all rows of the table (by_row: of the alignment). ordinary: bins but missing, a column."""
         self._ordinary, self._rows = tuple(ordinary), len(matrix.bins)
         self._columns: list[_Column] = []
+        alike = np.full(self._rows if by_row else 0, 1 / max(self._rows, 1))
         for j, size in enumerate(matrix.sizes):
-            bins = matrix.bins[:, j].astype(np.int64)
+            bins = matrix.bins[:, j]
             chances = np.bincount(bins, minlength=int(size)) / max(len(bins), 1)
             units = bins if by_row else np.arange(int(size))
-            weights = np.full(len(bins), 1 / max(len(bins), 1)) if by_row else chances
-            self._columns.append(_Column(chances, units, weights))
+            self._columns.append(_Column(chances, units, alike if by_row else chances))
         self._whole = sum(column.whole for column in self._columns)
         self._told = [0.0] * len(self._columns)
 
@@ -126,7 +133,7 @@ class Information:
     def share_after(self, split: Split, among: Bools | None = None) -> float:
         """What the share would be, had this split been answered."""
         column = self._columns[split.column]
-        sets, cell = list(column.sets), column.cell.copy()
+        sets, cell = list(column.sets), None if column.cell is None else column.cell.copy()
         column.reveal(self._sides(split), among)
         told = [*self._told[: split.column], column.entropy, *self._told[split.column + 1 :]]
         column.sets, column.cell = sets, cell

@@ -82,7 +82,7 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
     """Read the table, open all else. Raises: DataError, UsageError."""
     require(config.engine, config.party)
     own_folder(config.state)
-    table = read_table(config.data.source, config.data, config.party)
+    table = read_table(config.data.source, config.data, config.party, store=config.state)
     require_ordered(config.party, table.columns, config.data.monotone)
     require_named(config.party, table.columns, config.policy.names, "[policy] names")
     require_preparable(config.party, table.columns, config.data.prepare)

@@ -61,14 +61,27 @@ class Layouts:
         )
 
     def hint(self, query: binning.HintQuery) -> binning.Hint:
-        """Fix the public seed by the bank's nonce, and compute the hint."""
+        """Fix the public seed by the bank's nonce, and compute the hint, or the part of it that is asked for.
+
+        Raises: IntegrityError: a part is of another hint than the one that was begun, or lies outside of it.
+        """
         self._own.require_engine(query.engine, query.keys)
         facts = self._facts(query.layout)
-        if query.keys:
-            write_whole(self._keys_file(query.layout), query.keys)
-        self._write(query.layout, {**facts, "bank_nonce": query.nonce.hex()})
-        self._answerers.pop(query.layout, None)
-        return binning.Hint(hint=self.answerer(query.layout).evaluator.hint())
+        if not query.first:
+            if query.keys:
+                write_whole(self._keys_file(query.layout), query.keys)
+            self._write(query.layout, {**facts, "bank_nonce": query.nonce.hex()})
+            self._answerers.pop(query.layout, None)
+        elif facts.get("bank_nonce") != query.nonce.hex():
+            raise IntegrityError(self._own.config.bank, "asks for a part of another hint than it began", ALIGN_ANEW)
+        answerer = self.answerer(query.layout)
+        whole = answerer.matrix.rows
+        rows = range(query.first, query.first + query.count if query.count else whole)
+        if not rows or rows.stop > whole:
+            raise IntegrityError(
+                self._own.config.bank, f"asks for rows {rows.start} to {rows.stop} of a hint of {whole}", ALIGN_ANEW
+            )
+        return binning.Hint(hint=answerer.evaluator.hint(rows))
 
     def open(self, opening: boosting.Opening) -> Message:
         """Open a job, and remember it: after a restart, a training goes on in its middle."""

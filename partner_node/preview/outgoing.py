@@ -16,7 +16,7 @@ from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, Layout, sizes_of
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.algorithms.group import POINT_BYTES, TAG_BYTES
-from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes, integer_bytes, integer_hint_bytes
+from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes, hint_parts, integer_bytes, integer_hint_bytes
 from protocol.job.workload import PlannedModel, Workload
 from protocol.messages import CATALOGUE, encoded_size
 
@@ -96,7 +96,9 @@ def _before(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
     yield "alignment.held", 1, ceil(sizes.bank_rows / 8) + 3 * _HEAD  # in place of it, where the bank sends dates
     tables = sizes.tables.values()
     yield "binning.layout", len(tables), sum(_layout(t) for t in tables) + len(tables) * _HEAD
-    yield "binning.hint", len(tables), sum(hint_bytes(sizes.engine, _rows_of_matrix(t)) + _HEAD for t in tables)
+    heights = [_rows_of_matrix(table) for table in tables]
+    parts = sum(len(hint_parts(sizes.engine, rows)) for rows in heights)
+    yield "binning.hint", parts, sum(hint_bytes(sizes.engine, rows) for rows in heights) + parts * _HEAD
 
 
 def _layout(table: BinnedTable) -> int:

@@ -4,7 +4,7 @@
      |-- LayoutQuery (alignment, cutting) --->|  bins its columns over all rows of its table
      |<- Layout (rows of M a column) ---------|  in the order of the alignment; keeps the cuts
      |-- HintQuery (bank's nonce) ----------->|  draws the masks, computes the hint
-     |<- Hint (sealed; shape (R, N)) ---------|
+     |<- Hint (sealed; shape (R, N)) ---------|  a large hint is asked for some rows at a time
 
 Each party bins its own columns with the rules below, without labels. Ordinary bins come first, those of special values
 last among them; `missing` is the last row of a column that has missing values; `not_held` is no row of a partner's
@@ -156,17 +156,22 @@ class Layout(Message, frozen=True):
 
 @declared(
     "binning.hint_query",
-    content="a random nonce; on engines ckks and paillier the bank's public keys",
+    content="a random nonce, and which part of the hint; on engines ckks and paillier the bank's public keys",
     purpose="joint public randomness of the hint",
     most_bytes=1 << 28,
 )
 class HintQuery(Message, frozen=True, omit_defaults=True):
-    """The bank's share of the public seed. keys: with which the partner computes, on engines that have some."""
+    """The bank's share of the public seed. keys: with which the partner computes, on engines that have some.
+
+    first, count: rows of the hint that are wanted; count 0: all from `first` on. Parts of one hint have one nonce.
+    """
 
     layout: Digest
     engine: Name
     nonce: Nonce
     keys: Keys = b""
+    first: Count = 0
+    count: Count = 0
 
     def __post_init__(self) -> None:
         require_names(self.engine)
@@ -180,7 +185,7 @@ class HintQuery(Message, frozen=True, omit_defaults=True):
     most_bytes=MOST_ARRAY,
 )
 class Hint(Message, frozen=True):
-    """The hint, shape (R, N), uint64: top 64 bits of the masked rows."""
+    """The hint, or the part asked for, shape (R, N), uint64: top 64 bits of the masked rows."""
 
     hint: U64
 

@@ -87,8 +87,8 @@ class OneHot:
     def digest(self) -> bytes:
         """Names the matrix: SHA-256 over its shape, sizes, positions and bins."""
         shape = np.array([self.n, *self.bins.shape], dtype="<i8")
-        parts = (shape, self.sizes.astype("<i8"), self.positions.astype("<i8"), np.ascontiguousarray(self.bins))
-        return digest(*(part.tobytes() for part in parts))
+        parts = (shape, self.sizes.astype("<i8"), self.positions.astype("<i8"), self.bins)
+        return digest(*(np.ascontiguousarray(part).data for part in parts))
 
 
 MAX_VALUE: Final = 1 << 12
@@ -288,8 +288,11 @@ class Guard(Protocol):
 class PublicEvaluator(Protocol):
     """The partner's half, for one matrix."""
 
-    def hint(self) -> U64:
-        """What the bank needs once to open answers; shape (R, N), or (R, 0) on engines without hint."""
+    def hint(self, rows: range | None = None) -> U64:
+        """What the bank needs once to open answers; shape (R, N), or (R, 0) on engines without hint.
+
+        rows: of it that are wanted; all without.
+        """
 
     @property
     def modular(self) -> bool:

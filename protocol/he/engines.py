@@ -12,6 +12,7 @@ from protocol.errors import UsageError
 from protocol.he.base import NO_KEYS, Guard, Integers, KeyPair, OneHot, PublicEvaluator, SecretKit
 from protocol.he.blind.evaluator import BlindEvaluator
 from protocol.he.blind.secret_kit import BlindSecretKit
+from protocol.he.blind.stored_hint import StoredHint
 from protocol.he.blind.wide_evaluator import WideEvaluator
 from protocol.he.blind.wide_kit import WideSecretKit
 from protocol.he.integers import IntegerEvaluator, IntegerKit
@@ -54,6 +55,9 @@ ENGINES: Final = {
 ENCRYPTED: Final = {name: engine.encrypts for name, engine in ENGINES.items()}
 """The engines there are, and whether they encrypt."""
 
+_WHOLE_HINT_BYTES: Final = 1 << 27
+_ROWS_A_PART: Final = 2048
+"""Of a hint that is asked for in parts: 64 MiB, of which each side holds three copies while it passes."""
 _CKKS_BYTES: Final = 2 * (len(CKKS.moduli) - 1) * CKKS.n * 8
 """Of a ciphertext: two polynomials, modulo every prime but the last."""
 OWN: Final = tuple(name for name, engine in ENGINES.items() if not engine.package)
@@ -96,8 +100,9 @@ def new_keys(engine: str, party: str) -> KeyPair:
 
 
 def secret_kit(
-    engine: str, party: str, master: bytes, seed: bytes, hint: U64, n: int, keys: KeyPair = NO_KEYS
-) -> SecretKit:
+    engine: str, party: str, master: bytes, seed: bytes, hint: U64 | StoredHint, n: int,
+    keys: KeyPair = NO_KEYS,
+) -> SecretKit:  # fmt: skip
     """The bank's half of an engine, for one partner's hint. party: that partner's name. keys: of `new_keys`."""
     require(engine, party)
     if engine == "blind":
@@ -167,6 +172,13 @@ def integer_evaluator(
 def hint_bytes(engine: str, rows: int) -> int:
     """Of a hint for so many rows of a one-hot matrix."""
     return 8 * rows * N if engine == "blind" else 0
+
+
+def hint_parts(engine: str, rows: int) -> list[range]:
+    """The rows of a hint that are asked for at a time: all of them, where they take 128 MiB at most."""
+    if hint_bytes(engine, rows) <= _WHOLE_HINT_BYTES:
+        return [range(rows)]
+    return [range(first, min(first + _ROWS_A_PART, rows)) for first in range(0, rows, _ROWS_A_PART)]
 
 
 def integer_hint_bytes(engine: str, rows: int) -> int:

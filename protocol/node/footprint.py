@@ -17,6 +17,10 @@ _BASE_MIB = 300
 """Of a node that does nothing: Python, NumPy, compiled kernels."""
 
 
+_WHOLE = 1 << 27
+"""Bytes of a hint up to which it is in memory as a whole; a larger one passes in parts, and lies in a file."""
+
+
 class Footprint(msgspec.Struct, frozen=True):
     """MiB of memory and of disk."""
 
@@ -26,9 +30,12 @@ class Footprint(msgspec.Struct, frozen=True):
 
 def at_partner(rows: int, columns: int, plan: Workload) -> Footprint:
     """rows, columns: of its table."""
-    hints = sum(_hint(columns, cutting) for cutting in plan.cuttings)
-    table = rows * columns * (8 + 2 * len(plan.cuttings))
-    return Footprint(_BASE_MIB + 2 * (table + 2 * hints) // _MIB, 64)
+    hints = [_hint(columns, cutting) for cutting in plan.cuttings]
+    values, bins = rows * columns * 8, 2 * rows * columns * len(plan.cuttings)
+    masks = sum(hints) // 8
+    passing = 2 * max((min(hint, _WHOLE) for hint in hints), default=0)
+    memory = 2 * (min(values, 2 * _WHOLE) + bins) + masks + passing
+    return Footprint(_BASE_MIB + memory // _MIB, 64 + (values // _MIB if values > 2 * _WHOLE else 0))
 
 
 def at_bank(rows: int, columns: int, partners: dict[str, tuple[int, int, Workload]]) -> Footprint:
@@ -36,7 +43,8 @@ def at_bank(rows: int, columns: int, partners: dict[str, tuple[int, int, Workloa
     hints = sum(_hint(c, cutting) for _, c, plan in partners.values() for cutting in plan.cuttings)
     known = sum(r * sum(m.trees for m in plan.models) for r, _, plan in partners.values())
     sums = sum(m.equations * c * _rows(m.cutting) * 8 for _, c, plan in partners.values() for m in plan.models)
-    memory = 2 * (rows * columns * 9 + hints + known + sum(r * 64 for r, _, _ in partners.values()))
+    held = sum(min(_hint(c, cutting), _WHOLE) for _, c, plan in partners.values() for cutting in plan.cuttings)
+    memory = 2 * (rows * columns * 9 + held + known + sum(r * 64 for r, _, _ in partners.values()))
     return Footprint(_BASE_MIB + memory // _MIB, (hints + known + sums) // _MIB + 64)
 
 

@@ -23,17 +23,18 @@ from protocol.table.table import Column
 
 _MANY_CATEGORIES: Final = 50
 _COLUMNS_AT_ONCE: Final = 100
+"""Columns of which one statement tells the range; its time grows with their square."""
 
 
 def features_of(loaded: Loaded, name: str, order: I64) -> list[Column]:
     """The features that a column becomes, in the order given."""
     read = loaded.read(name).read
     if read.kind == "category":
-        column = category_in(loaded.values, name, loaded.spec.missing, loaded.spec.ordered.get(name))
+        column = category_in(loaded.fetch(name), name, loaded.spec.missing, loaded.spec.ordered.get(name))
         return [replace(column, codes=column.codes[order])]
     if read.kind == "number":
         return [Column(name, "number", numbers=loaded.some_numbers(name, order))]
-    moments = moments_in(loaded.values, name, loaded.types[name])
+    moments = moments_in(loaded.fetch(name), name, loaded.types[name])
     as_of = loaded.as_of if loaded.spec.as_of else None
     return [
         Column(made, "number", numbers=part_in(moments, part, read, as_of)[order])
@@ -59,36 +60,35 @@ def notes_on(loaded: Loaded, wanted: Sequence[str]) -> list[Note]:
     return notes
 
 
-def notes_on_features(columns: Sequence[Column], unique: Sequence[str]) -> list[Note]:
-    """Features that no model can use. unique: columns that were emptied."""
-    notes = []
-    for column in columns:
-        present = _present(column)
-        rows = len(column.codes) if column.kind == "category" else len(column.numbers)
-        if column.name in unique:
-            notes.append(Note(column.name, "unique", len(present)))
-        elif not len(present):
-            notes.append(Note(column.name, "empty", rows))
-        elif not _varies(column):
-            notes.append(Note(column.name, "constant", rows))
-    return notes
+def note_on_feature(column: Column) -> Note | None:
+    """Why no model can use a feature; None if one can."""
+    present = _present(column)
+    rows = len(column.codes) if column.kind == "category" else len(column.numbers)
+    if names_rows(column):
+        return Note(column.name, "unique", len(present))
+    if not len(present):
+        return Note(column.name, "empty", rows)
+    return None if varies(column) else Note(column.name, "constant", rows)
 
 
 def notes_on_numbers(loaded: Loaded, names: Sequence[str]) -> list[Note]:
     """Columns of numbers that no model can use, by what the file says of them, some columns at a time."""
     notes = []
     codes = ", ".join(repr(s) for s in loaded.spec.missing if not isinstance(s, str) and isfinite(s))
-    for some in (names[k : k + _COLUMNS_AT_ONCE] for k in range(0, len(names), _COLUMNS_AT_ONCE)):
-        parts = []
-        for number in (f"CAST({quoted(name)} AS DOUBLE)" for name in some):
-            there = f"FILTER (isfinite({number}){f' AND {number} NOT IN ({codes})' if codes else ''})"
-            parts.append(f"count(*) {there}, min({number}) {there} = max({number}) {there}")
-        (found,) = loaded.base.sql(f"SELECT {', '.join(parts)} FROM {loaded.scan.relation}").fetchall()
-        for name, present, alike in zip(some, found[::2], found[1::2], strict=True):
-            if not present:
-                notes.append(Note(name, "empty", loaded.rows))
-            elif alike and present == loaded.rows:
-                notes.append(Note(name, "constant", loaded.rows))
+    for table, held in loaded.tables_of(names):
+        for some in (held[k : k + _COLUMNS_AT_ONCE] for k in range(0, len(held), _COLUMNS_AT_ONCE)):
+            parts = []
+            for number in (f"CAST({quoted(name)} AS DOUBLE)" for name in some):
+                # Not FILTER, which takes memory that grows with the square of the columns.
+                there = f"isfinite({number}){f' AND {number} NOT IN ({codes})' if codes else ''}"
+                value = f"CASE WHEN {there} THEN {number} END"
+                parts.append(f"count({value}), min({value}) = max({value})")
+            (found,) = loaded.base.sql(f"SELECT {', '.join(parts)} FROM {table}").fetchall()
+            for name, present, alike in zip(some, found[::2], found[1::2], strict=True):
+                if not present:
+                    notes.append(Note(name, "empty", loaded.rows))
+                elif alike and present == loaded.rows:
+                    notes.append(Note(name, "constant", loaded.rows))
     return notes
 
 
@@ -103,10 +103,10 @@ def emptied(column: Column) -> Column:
     return Column(column.name, "category", codes=np.full_like(column.codes, -1))
 
 
-def require_usable(loaded: Loaded, columns: Sequence[Column], unique: Sequence[str]) -> None:
-    """Raises: DataError: no column varies, of any there are; a bank may have labels alone. unique: emptied columns."""
-    labels_alone = not columns and loaded.spec.label
-    if labels_alone or any(_varies(column) for column in columns):
+def require_usable(loaded: Loaded, usable: Sequence[bool], unique: Sequence[str]) -> None:
+    """Raises: DataError: no column is usable, of any there are; a bank may have labels alone. unique: emptied ones."""
+    labels_alone = not usable and loaded.spec.label
+    if labels_alone or any(usable):
         return
     why, remedy = "", "give a column that varies"
     if unique:
@@ -122,7 +122,7 @@ def _present(column: Column) -> npt.NDArray[Any]:
     return column.numbers[~np.isnan(column.numbers)]
 
 
-def _varies(column: Column) -> bool:
+def varies(column: Column) -> bool:
     """Whether it has two values, or one that is missing in some rows."""
     present, rows = _present(column), max(len(column.codes), len(column.numbers))
     return bool(present.size and (present.size < rows or (present != present[0]).any()))
@@ -134,7 +134,9 @@ def require_graded(loaded: Loaded, column: Column) -> None:
     if grades is None or grades == "by_name":
         return
     named = sentinel_texts(loaded.spec.missing) | set(grades)
-    strange = sorted(t for t in set(loaded.values(as_text(column.name)).tolist()) if t is not None and t not in named)
+    strange = sorted(
+        t for t in set(loaded.fetch(column.name)(as_text(column.name)).tolist()) if t is not None and t not in named
+    )
     if strange:
         thing = f"holds {strange[0]!r}, which is not among its ordered values{nearest(strange[0], list(grades))}"
         raise loaded.wrong(column.name, thing, "list it under ordered, or under missing")

@@ -39,8 +39,11 @@ def parquet_header(base: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
 
 def require_distinct(header: Sequence[str], used: Iterable[str], party: str, where: str) -> None:
     """Raises: DataError: a column that is used is not the only one of its name, or but for the case of its letters."""
+    named: dict[str, list[str]] = {}
+    for other in header:
+        named.setdefault(other.translate(_LOWER), []).append(other)
     for name in used:
-        alike = [other for other in header if other.translate(_LOWER) == name.translate(_LOWER)]
+        alike = named.get(name.translate(_LOWER), [])
         if len(alike) > 1:
             names = sorted(set(alike))
             differ = f"columns {' and '.join(map(repr, names))}, which differ in case only"

@@ -1,7 +1,9 @@
 """Reading a party's table: looked at, loaded, put in order of id, every column typed and cleaned."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ from protocol.table.features import (
     features_of,
     names_of_features,
     names_rows,
+    note_on_feature,
     notes_on,
-    notes_on_features,
     notes_on_numbers,
     require_graded,
     require_usable,
+    varies,
 )
 from protocol.table.ids import AS_WRITTEN, IdRule, id_order, normalise_ids
 from protocol.table.loaded import NOTHING, Loaded
@@ -30,30 +33,48 @@ from protocol.table.opening import made_plain
 from protocol.table.scan import as_text
 from protocol.table.spec import Source, TableSpec
 from protocol.table.special import amount_of, as_of, label_of, notes_on_ids, notes_on_label, numbers_of, weight_of
+from protocol.table.stored import ColumnStore
 from protocol.table.table import Column, Table
 from protocol.table.texts import ReadAs
 
 
 def read_table(
     source: Source, spec: TableSpec, party: str, to_train: bool = True, segments: Sequence[str] = (),
-    remembered: Mapping[str, ReadAs] = NOTHING,
+    remembered: Mapping[str, ReadAs] = NOTHING, store: Path | None = None,
 ) -> Table:  # fmt: skip
     """Read, check and clean a party's table. to_train: a column must vary; rows to be scored need not.
 
     segments: columns to be read besides the features, or once more. remembered: how a model read columns of text.
+    store: a folder in which the values of a table that is too large for memory may lie.
 
     Raises:
-        UsageError: the file is missing.
-        DataError: wrong checksum, unreadable, a column or value that is missing or wrong, ids null or double,
-            no rows, no usable column.
+        UsageError: the file is missing, or the disk of the store is full.
+        DataError: wrong checksum, changed while it was read, unreadable, a column or value that is missing or
+            wrong, ids null or double, no rows, no usable column.
     """
+    before = _state_of(source.path, party)
     sha256 = file_sha256(source.path, party)
     if source.sha256 and sha256 != source.sha256:
         raise DataError(
             party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
         )
-    with made_plain(source, party) as plain, duckdb.connect() as base:
-        return _read(Loaded(base, plain, spec, party, remembered), sha256, to_train, segments)
+    with (
+        made_plain(source, party) as plain,
+        duckdb.connect() as base,
+        closing(Loaded(base, plain, spec, party, remembered)) as loaded,
+    ):
+        table = _read(loaded, sha256, to_train, segments, store)
+    if _state_of(source.path, party) != before:
+        thing = f"{source.path.name} was written while it was read"
+        raise DataError(party, thing, "wait until it is whole, and run again")
+    return table
+
+
+def _state_of(path: Path, party: str) -> tuple[int, ...]:
+    """What of a file differs after it was written again."""
+    require_file(path, party)
+    state = os.stat(path)
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -66,24 +87,28 @@ class Described:
 
 
 def describe(source: Source, spec: TableSpec, party: str) -> Described:
-    """What `read_table` would make of its columns, in its order. Of columns of numbers only their range is read.
+    """What `read_table` would make of its columns, in its order.
 
     Raises: UsageError: the file is missing. DataError: it is no table, has no rows, or lacks a column.
     """
     require_file(source.path, party)
-    with made_plain(source, party) as plain, duckdb.connect() as base:
-        loaded = Loaded(base, plain, spec, party)
+    with (
+        made_plain(source, party) as plain,
+        duckdb.connect() as base,
+        closing(Loaded(base, plain, spec, party)) as loaded,
+    ):
         _require_columns(loaded, ())
         columns = _wanted(loaded)
         texts = [c for c in columns if c in loaded.texts]
-        loaded.load((*spec.id, *([spec.as_of] if spec.as_of else []), *texts))
-        order = np.arange(loaded.rows)
-        made = [column for name in texts for column in features_of(loaded, name, order)]
-        unique = tuple(column.name for column in made if names_rows(column))
+        loaded.load((*spec.id, *([spec.as_of] if spec.as_of else [])), columns)
+        order, unique, useless = np.arange(loaded.rows), list[str](), list[Note]()
+        for column in (column for name in texts for column in features_of(loaded, name, order)):
+            unique += [column.name] if names_rows(column) else []
+            useless += [note] if (note := note_on_feature(column)) else []
         features = tuple(f for name in columns for f in (names_of_features(loaded, name) if name in texts else [name]))
         numbers = [c for c in columns if c not in loaded.texts]
-        notes = (*notes_on_ids(loaded), *notes_on(loaded, texts), *notes_on_features(made, unique))
-        return Described(features, unique, (*notes, *notes_on_numbers(loaded, numbers)))
+        notes = (*notes_on_ids(loaded), *notes_on(loaded, texts), *useless)
+        return Described(features, tuple(unique), (*notes, *notes_on_numbers(loaded, numbers)))
 
 
 def file_sha256(path: Path, party: str) -> str:
@@ -101,16 +126,17 @@ def require_file(path: Path, party: str) -> None:
         raise UsageError(party, f"the file {path.name} is not at {path.parent}", "correct the path")
 
 
-def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) -> Table:
+def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str], store: Path | None) -> Table:
     spec = loaded.spec
     _require_columns(loaded, segments)
     wanted = _wanted(loaded)
-    loaded.load((*spec.special, *wanted, *segments))
+    loaded.load((*spec.special, *segments), wanted)
+    kept = ColumnStore(store) if store is not None and loaded.large else None
     given = [loaded.ids(c) for c in spec.id]
     dated = as_of(loaded) if spec.as_of else None
     ids = _ids(loaded, given, dated, spec.id_rule)
     order = id_order(ids)
-    columns, unique, useless = _features(loaded, wanted, order, to_train)
+    columns, unique, useless = _features(loaded, wanted, order, to_train, kept)
     label = label_of(loaded, order) if spec.label else None
     notes = (*notes_on_ids(loaded), *notes_on_label(loaded, label), *notes_on(loaded, (*wanted, *segments)))
     return Table(
@@ -129,7 +155,7 @@ def _read(loaded: Loaded, sha256: str, to_train: bool, segments: Sequence[str]) 
         part=loaded.values(as_text(spec.part))[order] if spec.part else None,
         segments=tuple(made for name in segments for made in features_of(loaded, name, order)),
         order=order,
-        sentinels=loaded.scan.sentinels(wanted),
+        sentinels=loaded.scan.sentinels(wanted, loaded.tables_of(wanted)),
         mostly_unique=unique,
         reading=(*notes, *useless),
         read_as={name: loaded.read(name).read for name in (*wanted, *spec.further_numbers) if name in loaded.texts},
@@ -177,16 +203,22 @@ def _entities(loaded: Loaded, given: Sequence[Sequence[Any]], order: I64) -> lis
 
 
 def _features(
-    loaded: Loaded, wanted: Sequence[str], order: I64, to_train: bool
+    loaded: Loaded, wanted: Sequence[str], order: I64, to_train: bool, store: ColumnStore | None
 ) -> tuple[tuple[Column, ...], tuple[str, ...], list[Note]]:
-    """The features; of a table to train on, those that name rows are emptied, and named; and what is said of them."""
-    columns = tuple(made for name in wanted for made in features_of(loaded, name, order))
-    if not to_train:
-        return columns, (), []
-    for column in columns:
-        require_graded(loaded, column)
-    unique = tuple(column.name for column in columns if names_rows(column))
-    notes = notes_on_features(columns, unique)
-    columns = tuple(emptied(column) if column.name in unique else column for column in columns)
-    require_usable(loaded, columns, unique)
-    return columns, unique, notes
+    """The features; of a table to train on, those that name rows are emptied, and named; and what is said of them.
+
+    One after another, so that a table that is stored is never in memory as a whole.
+    """
+    columns, unique, notes, usable = list[Column](), list[str](), list[Note](), list[bool]()
+    for column in (made for name in wanted for made in features_of(loaded, name, order)):
+        if to_train:
+            require_graded(loaded, column)
+            notes += [note] if (note := note_on_feature(column)) else []
+            if names_rows(column):
+                unique.append(column.name)
+                column = emptied(column)
+            usable.append(varies(column))
+        columns.append(store.keep(column) if store else column)
+    if to_train:
+        require_usable(loaded, usable, unique)
+    return tuple(columns), tuple(unique), notes

@@ -1,6 +1,6 @@
 """A table in memory: a party's rows in order of id, every column typed and cleaned."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -29,11 +29,11 @@ class Column:
     categories: tuple[str, ...] = field(default=(), repr=False)
     ordered: bool = False
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Column":
-        """The column over some of its rows."""
-        if self.kind == "number":
-            return replace(self, numbers=self.numbers[chosen])
-        return replace(self, codes=self.codes[chosen])
+    def rows(self, chosen: npt.NDArray[np.bool_] | slice) -> "Column":
+        """The column over some of its rows, in memory."""
+        numbers = self.numbers[chosen] if self.kind == "number" else self.numbers
+        codes = self.codes[chosen] if self.kind == "category" else self.codes
+        return Column(self.name, self.kind, numbers, codes, self.categories, self.ordered)
 
 
 @dataclass(frozen=True)

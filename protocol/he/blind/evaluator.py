@@ -30,6 +30,8 @@ from protocol.messages import F64, I64, U64
 
 _POOL: Final = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="hint")
 _LOW_MASK: Final = np.int64((1 << LOW_BITS) - 1)
+_ROWS: Final = 128
+"""Rows of a hint that are computed at a time: their limbs take 128 KiB each."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,27 @@ class BlindEvaluator:
         """The key under which queries are named: the bank cannot make two of one name."""
         return derive(self.key, "queries", self.hint_id)
 
-    def hint(self) -> U64:
-        """The masked rows, top 64 bits, shape (R, N): once a matrix; it takes about as long as 100 answers."""
+    def hint(self, rows: range | None = None) -> U64:
+        """The masked rows, top 64 bits, shape (R, N): once a matrix; it takes about as long as 100 answers.
+
+        rows: of it that are wanted, each the same whichever others are; all without.
+        """
+        wanted = range(self.matrix.rows) if rows is None else rows
         blocks = -(-self.matrix.n // N)
         public = ring.public_transform(self.seed, blocks).conj()
-        limbs = self._masked(public[0])
-        for first in range(0, blocks, ring.BLOCKS_A_ROUND):
-            last = min(first + ring.BLOCKS_A_ROUND, blocks)
-            limbs += self._product(public[1 + first : 1 + last], first)
-        return ring.from_limbs(limbs).high
+        out = np.empty((len(wanted), N), dtype=np.uint64)
+
+        def compute(begin: int) -> None:
+            some = wanted[begin : begin + _ROWS]
+            limbs = self._masked(public[0], some)
+            for first in range(0, blocks, ring.BLOCKS_A_ROUND):
+                last = min(first + ring.BLOCKS_A_ROUND, blocks)
+                self._add_product(public[1 + first : 1 + last], first, some, limbs)
+            out[begin : begin + len(some)] = ring.from_limbs(limbs).high
+
+        for _ in _POOL.map(compute, range(0, len(wanted), _ROWS)):  # rows are apart: any order is the same
+            pass
+        return out
 
     @property
     def modular(self) -> bool:
@@ -128,30 +142,28 @@ class BlindEvaluator:
     def _row_key(self, purpose: str, row: int) -> bytes:
         return derive(self.key, purpose, self.matrix.digest, self.seed, row.to_bytes(8, "little"))
 
-    def _masked(self, public: ring.C128) -> I64:
-        """rho·A' + rho', as limbs, shape (R, 4, N)."""
-        limbs = np.empty((self.matrix.rows, LIMBS, N), dtype=np.int64)
-        for r in range(self.matrix.rows):
-            limbs[r] = ring.untransform(public * ring.transform(self.masks[r].astype(np.float64)))
-            limbs[r, 0] += centred_binomial(self._row_key("rho'", r), N)
+    def _masked(self, public: ring.C128, rows: range) -> I64:
+        """rho·A' + rho' of some rows, as limbs, shape (len(rows), 4, N)."""
+        limbs = np.empty((len(rows), LIMBS, N), dtype=np.int64)
+        for k, r in enumerate(rows):
+            limbs[k] = ring.untransform(public * ring.transform(self.masks[r].astype(np.float64)))
+            limbs[k, 0] += centred_binomial(self._row_key("rho'", r), N)
         return limbs
 
-    def _product(self, public: ring.C128, first: int) -> I64:
-        """M·A over a few blocks, added up before rounding, as limbs, shape (R, 4, N)."""
-        matrix, out = self.matrix, np.empty((self.matrix.rows, LIMBS, N), dtype=np.int64)
-
-        def multiply(j: int) -> None:
-            start, end = int(matrix.offsets[j]), int(matrix.offsets[j + 1])
-            total = np.zeros((end - start, LIMBS, ring.HALF), dtype=np.complex128)
+    def _add_product(self, public: ring.C128, first: int, rows: range, limbs: I64) -> None:
+        """Add some rows of M·A over a few blocks, summed before rounding, to their limbs."""
+        offsets = self.matrix.offsets
+        column = int(np.searchsorted(offsets, rows.start, side="right")) - 1
+        while column < len(self.matrix.sizes) and offsets[column] < rows.stop:
+            begin, end = max(rows.start, int(offsets[column])), min(rows.stop, int(offsets[column + 1]))
+            bins = slice(begin - int(offsets[column]), end - int(offsets[column]))
+            total = np.zeros((end - begin, LIMBS, ring.HALF), dtype=np.complex128)
             term = np.empty_like(total)
             for block, transformed in enumerate(public, start=first):
-                np.multiply(ring.transform(self._block(j, block))[:, None], transformed, out=term)
+                np.multiply(ring.transform(self._block(column, block)[bins])[:, None], transformed, out=term)
                 total += term
-            out[start:end] = ring.untransform(total)
-
-        for _ in _POOL.map(multiply, range(matrix.bins.shape[1])):  # columns are apart: any order is the same
-            pass
-        return out
+            limbs[begin - rows.start : end - rows.start] += ring.untransform(total)
+            column += 1
 
     def _block(self, column: int, block: int) -> F64:
         """The rows of one column in one block, written out, shape (size of the column, N)."""

@@ -17,6 +17,7 @@ from protocol.errors import IntegrityError, RefusedError
 from protocol.he import ring
 from protocol.he.base import PLAINTEXT_BITS, Ciphertext, Sealed
 from protocol.he.blind.packing import DELTA_SHIFT, pack
+from protocol.he.blind.stored_hint import StoredHint
 from protocol.he.checks import require_sums, require_vectors
 from protocol.he.kernels import words_times_small
 from protocol.he.parameters import MAX_ROWS, N
@@ -35,7 +36,7 @@ class BlindSecretKit:
     party: str
     master: bytes = field(repr=False)
     seed: bytes
-    hint: U64 = field(repr=False)
+    hint: U64 | StoredHint = field(repr=False)
     n: int
 
     def __post_init__(self) -> None:
@@ -69,7 +70,10 @@ class BlindSecretKit:
         """M[rows]·u + noise, exact, shape (B, len(rows)), from the top words of the answer."""
         require_sums(answer.shape == (len(sealed.secrets), len(rows)), self.party)
         masks = np.empty_like(answer)
-        words_times_small(self.hint, sealed.secrets, rows, masks)
+        if isinstance(self.hint, StoredHint):
+            self.hint.times_small(sealed.secrets, rows, masks)
+        else:
+            words_times_small(self.hint, sealed.secrets, rows, masks)
         half = np.uint64(1) << (_SHIFT - np.uint64(1))
         value = ((answer - masks + half) >> _SHIFT).astype(np.int64)
         top = np.int64(1 << (PLAINTEXT_BITS - 1))

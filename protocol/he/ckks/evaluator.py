@@ -153,10 +153,10 @@ class CkksEvaluator:
         """Sums are real numbers."""
         return False
 
-    def hint(self) -> U64:
+    def hint(self, rows: range | None = None) -> U64:
         """None is needed; the bank's keys are read, so that bad ones are refused at once."""
         _ = self._rotating.rotations
-        return np.zeros((self.matrix.rows, 0), dtype=np.uint64)
+        return np.zeros((self.matrix.rows if rows is None else len(rows), 0), dtype=np.uint64)
 
     def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[Vectors]:
         """The query, once it is known to be well-formed. Raises: IntegrityError."""

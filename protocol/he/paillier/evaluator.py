@@ -77,10 +77,10 @@ class PaillierEvaluator:
         """A number holds several sums, side by side."""
         return False
 
-    def hint(self) -> U64:
+    def hint(self, rows: range | None = None) -> U64:
         """None is needed; the bank's key is read, so that a weak one is refused at once."""
         _ = _Adding(self.bank, self.public).kit
-        return np.zeros((self.matrix.rows, 0), dtype=np.uint64)
+        return np.zeros((self.matrix.rows if rows is None else len(rows), 0), dtype=np.uint64)
 
     def check(self, body: Body, labels: Sequence[str], columns: Sequence[int]) -> CheckedQuery[list[Any]]:
         """The query, once it is known to be well-formed. Raises: IntegrityError."""

@@ -27,7 +27,9 @@ NAMES = ("age", "calls", "debt", "fees")
 ROWS = 1_000
 AMOUNTS = st.floats(0, 5_000)
 
-columns = st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1)), min_size=1, max_size=4).map(
+WHOLE = st.one_of(st.just(0.0), st.floats(0.01, 5))  # a column of less than that is nearly one bin
+
+columns = st.lists(st.tuples(WHOLE, st.floats(0, 1)), min_size=1, max_size=4).map(
     lambda made: [Entropy(name, whole, whole * told) for name, (whole, told) in zip(NAMES, made, strict=False)]
 )
 owns = st.dictionaries(st.sampled_from((*NAMES, EVERY_COLUMN)), AMOUNTS)

@@ -5,7 +5,7 @@ holds a share of the bank's rows, and strangers: rows drawn again from the table
 in a shuffled order, so that nothing can hang on it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,7 @@ from protocol.table.dates import Grid, Moments, Period, Periods, coded, date_tex
 from protocol.table.ids import id_order, normalise_ids
 from protocol.table.opening import made_plain
 from protocol.table.scan import Scan, as_text, id_text, id_values, quoted, text, values_of
+from protocol.table.snapshots import at_hand
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ def deal(job: Job, folder: Path) -> Dealt:
 
     Raises: UsageError, DataError: the source is missing, wrong or lacks a column.
     """
-    if job.data.source:
+    if job.data.source and job.data.source.kind != "sql":
         ensure(job.data.source.path)
     own = {name: own_folder(folder / "nodes" / folder_name(name)) for name in job.parties}
+    job = _at_hand(job, own)
     given = [job.data.source, *(p.source for p in job.parties.values())]
     dealt = Dealt({}, unverified=tuple(dict.fromkeys(s.path.name for s in given if s and not s.sha256)))
     with ExitStack() as plain, duckdb.connect() as base:
@@ -88,6 +90,19 @@ def deal(job: Job, folder: Path) -> Dealt:
             dealt.sentinels[name] = scan.sentinels([c for c in party.columns if c in scan.types])
     dealt.unused = tuple(dict.fromkeys(unused))
     return dealt
+
+
+def _at_hand(job: Job, folders: Mapping[str, Path]) -> Job:
+    """The job with databases read into the folders of the parties whose tables they are; of one table, the bank's."""
+
+    def read(source: Source | None, party: str) -> Source | None:
+        if source is None or source.kind != "sql":
+            return source
+        return at_hand(source.model_copy(update={"path": folders[party] / "snapshots" / source.path.name}), party)
+
+    parties = {n: p.model_copy(update={"source": read(p.source, n)}) for n, p in job.parties.items()}
+    data = job.data.model_copy(update={"source": read(job.data.source, job.bank)})
+    return job.model_copy(update={"data": data, "parties": parties})
 
 
 def _spec(job: Job, name: str, party: JobParty) -> TableSpec:

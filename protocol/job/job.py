@@ -19,7 +19,7 @@ from protocol.job.data import JobData, JobParty, Split
 from protocol.job.models import Binning, BoostingModel, GlmModel, JobModel, ScorecardModel, Selection
 from protocol.job.report import Bands, EarlyWarning, ReportSettings
 from protocol.job.stakes import Stakes
-from protocol.settings import check_settings, parse_toml, resolve
+from protocol.settings import check_settings, parse_toml
 from protocol.settings.added_keys import Section
 from protocol.settings.preparation import USUAL, Preparation
 from protocol.table import Source
@@ -191,7 +191,7 @@ def load_job(path: Path) -> Job:
 
 def _resolved(job: Job, path: Path) -> Job:
     def moved(source: Source | None) -> Source | None:
-        return source and source.model_copy(update={"path": resolve(source.path, path)})
+        return source and source.beside(path, Path())
 
     parties = {n: p.model_copy(update={"source": moved(p.source)}) for n, p in job.parties.items()}
     data = job.data.model_copy(update={"source": moved(job.data.source)})

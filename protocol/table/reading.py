@@ -31,6 +31,7 @@ from protocol.table.loaded import NOTHING, Loaded
 from protocol.table.notes import Note
 from protocol.table.opening import made_plain
 from protocol.table.scan import as_text
+from protocol.table.snapshots import at_hand
 from protocol.table.spec import Source, TableSpec
 from protocol.table.special import amount_of, as_of, label_of, notes_on_ids, notes_on_label, numbers_of, weight_of
 from protocol.table.stored import ColumnStore
@@ -52,6 +53,7 @@ def read_table(
         DataError: wrong checksum, changed while it was read, unreadable, a column or value that is missing or
             wrong, ids null or double, no rows, no usable column.
     """
+    source = at_hand(source, party)
     before = _state_of(source.path, party)
     sha256 = file_sha256(source.path, party)
     if source.sha256 and sha256 != source.sha256:
@@ -91,6 +93,7 @@ def describe(source: Source, spec: TableSpec, party: str) -> Described:
 
     Raises: UsageError: the file is missing. DataError: it is no table, has no rows, or lacks a column.
     """
+    source = at_hand(source, party)
     require_file(source.path, party)
     with (
         made_plain(source, party) as plain,

@@ -20,7 +20,7 @@ from protocol.errors import DataError, nearest
 from protocol.job import Job, JobParty
 from protocol.messages import I64
 from protocol.node.files import folder_name, own_folder
-from protocol.table import Described, Source, TableSpec, describe, file_sha256
+from protocol.table import Described, Source, TableSpec, describe, source_sha256
 from protocol.table.dates import Grid, Moments, Period, Periods, coded, date_texts, require_not_after
 from protocol.table.ids import id_order, normalise_ids
 from protocol.table.opening import made_plain
@@ -82,7 +82,7 @@ def deal(job: Job, folder: Path) -> Dealt:
                 source = source.model_copy(update={"snapshot": scan.snapshot or ""})
                 dealer.write(name, party, source.path)
             else:
-                file_sha256(source.path, name)
+                source_sha256(source, name)
                 scan = Scan(base, plain.enter_context(made_plain(source, name)), spec.id, spec.missing, name)
                 segments = job.report.segments if name == job.bank else ()
                 unused += [c for c in scan.types if c not in (*spec.special, *party.columns, *segments)]
@@ -145,7 +145,7 @@ def _periods(job: Job, dealer: "_Dealer | None") -> Periods:
 
 def _plain(source: Source) -> AbstractContextManager[Source]:
     """The one table as DuckDB reads it. Raises: UsageError, DataError: it is missing, or another one than declared."""
-    sha256 = file_sha256(source.path, "data")
+    sha256 = source_sha256(source, "data")
     if source.sha256 and sha256 != source.sha256:
         raise DataError("data", f"{source.path.name} has another SHA-256 than declared", "get the right file")
     return made_plain(source, "data")

@@ -88,7 +88,7 @@ LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-l
 	--python-version 3.11 --universal
 lock:
 	$(LOCK) pyproject.toml -o requirements/core.lock
-	$(LOCK) pyproject.toml --extra bench --extra ckks --extra paillier --extra dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml --extra bench --extra ckks --extra paillier --extra postgres --extra dev -o requirements/dev.lock
 	$(LOCK) pyproject.toml --extra flower --extra flower-test -o requirements/flower.lock
 	$(LOCK) bundle/pyproject.toml --constraint requirements/core.lock -o requirements/partner.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' bundle/pyproject.toml | $(LOCK) - -o requirements/build.lock

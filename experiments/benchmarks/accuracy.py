@@ -113,7 +113,9 @@ def _fold(trees: int, rung: Rung, fold: int) -> Metrics:
     job, table, columns, positions = _loaded()
     assert table.label is not None
     fitted = draw(job.run.seed, "folds").permutation(table.rows) % _FOLDS != fold
-    params = job.boosting_models[0].params.model_copy(update={"n_estimators": trees, "discovery": "all"})
+    params = job.boosting_models[0].params.model_copy(
+        update={"n_estimators": trees, "learning_rate": 0.2, "discovery": "all"}
+    )
     partners = {p: columns[p] for p in rung.partners}
     gaps = [with_gaps(c, positions[p] >= 0) for p, own in partners.items() for c in own]
     x = joined([*columns[job.bank], *gaps])

@@ -6,8 +6,11 @@ refused before the first query.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import log2
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -16,8 +19,10 @@ from protocol.contract import refuse
 from protocol.job import Job
 from protocol.job.workload import workload
 from protocol.node.command import TALK
+from protocol.table import Source
 from protocol.table.opening import made_plain
 from protocol.table.scan import Scan
+from protocol.table.snapshots import at_hand
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,17 @@ def spending(jobs: Sequence[Job], rows: int) -> dict[str, Spending]:
 
 def rows_of(job: Job) -> int:
     """Rows of the bank's table. Raises: UsageError, DataError: it cannot be read."""
-    source, spec = job.data.source or job.parties[job.bank].source, job.data
+    source = job.data.source or job.parties[job.bank].source
     assert source
+    with ExitStack() as stack:
+        if source.kind == "sql":  # the run that follows reads it into its own folder
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="fedwarn-")))
+            source = at_hand(source.model_copy(update={"path": folder / source.path.name}), job.bank)
+        return _counted(source, job)
+
+
+def _counted(source: Source, job: Job) -> int:
+    spec = job.data
     ensure(source.path)
     with made_plain(source, job.bank) as plain, duckdb.connect() as base:
         scan = Scan(base, plain, spec.id, spec.missing, job.bank)

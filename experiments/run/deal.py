@@ -5,7 +5,7 @@ holds a share of the bank's rows, and strangers: rows drawn again from the table
 in a shuffled order, so that nothing can hang on it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,11 +20,12 @@ from protocol.errors import DataError, nearest
 from protocol.files import folder_name, own_folder
 from protocol.job import Job, JobParty
 from protocol.messages import I64
-from protocol.table import Described, Source, TableSpec, describe, file_sha256
+from protocol.table import Described, Source, TableSpec, describe, source_sha256
 from protocol.table.dates import Grid, Moments, Period, Periods, coded, date_texts, require_not_after
 from protocol.table.ids import id_order, normalise_ids
 from protocol.table.opening import made_plain
 from protocol.table.scan import Scan, as_text, id_text, id_values, quoted, text, values_of
+from protocol.table.snapshots import at_hand
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ def deal(job: Job, folder: Path) -> Dealt:
 
     Raises: UsageError, DataError: the source is missing, wrong or lacks a column.
     """
-    if job.data.source:
+    if job.data.source and job.data.source.kind != "sql":
         ensure(job.data.source.path)
     own = {name: own_folder(folder / "nodes" / folder_name(name)) for name in job.parties}
+    job = _at_hand(job, own)
     given = [job.data.source, *(p.source for p in job.parties.values())]
     dealt = Dealt({}, unverified=tuple(dict.fromkeys(s.path.name for s in given if s and not s.sha256)))
     with ExitStack() as plain, duckdb.connect() as base:
@@ -80,7 +82,7 @@ def deal(job: Job, folder: Path) -> Dealt:
                 source = source.model_copy(update={"snapshot": scan.snapshot or ""})
                 dealer.write(name, party, source.path)
             else:
-                file_sha256(source.path, name)
+                source_sha256(source, name)
                 scan = Scan(base, plain.enter_context(made_plain(source, name)), spec.id, spec.missing, name)
                 segments = job.report.segments if name == job.bank else ()
                 unused += [c for c in scan.types if c not in (*spec.special, *party.columns, *segments)]
@@ -88,6 +90,19 @@ def deal(job: Job, folder: Path) -> Dealt:
             dealt.sentinels[name] = scan.sentinels([c for c in party.columns if c in scan.types])
     dealt.unused = tuple(dict.fromkeys(unused))
     return dealt
+
+
+def _at_hand(job: Job, folders: Mapping[str, Path]) -> Job:
+    """The job with databases read into the folders of the parties whose tables they are; of one table, the bank's."""
+
+    def read(source: Source | None, party: str) -> Source | None:
+        if source is None or source.kind != "sql":
+            return source
+        return at_hand(source.model_copy(update={"path": folders[party] / "snapshots" / source.path.name}), party)
+
+    parties = {n: p.model_copy(update={"source": read(p.source, n)}) for n, p in job.parties.items()}
+    data = job.data.model_copy(update={"source": read(job.data.source, job.bank)})
+    return job.model_copy(update={"data": data, "parties": parties})
 
 
 def _spec(job: Job, name: str, party: JobParty) -> TableSpec:
@@ -130,7 +145,7 @@ def _periods(job: Job, dealer: "_Dealer | None") -> Periods:
 
 def _plain(source: Source) -> AbstractContextManager[Source]:
     """The one table as DuckDB reads it. Raises: UsageError, DataError: it is missing, or another one than declared."""
-    sha256 = file_sha256(source.path, "data")
+    sha256 = source_sha256(source, "data")
     if source.sha256 and sha256 != source.sha256:
         raise DataError("data", f"{source.path.name} has another SHA-256 than declared", "get the right file")
     return made_plain(source, "data")

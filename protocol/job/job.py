@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from protocol.job import columns, sections
 from protocol.job.fields import JobFields
-from protocol.settings import check_settings, parse_toml, resolve
+from protocol.settings import check_settings, parse_toml
 from protocol.table import Source
 
 CHECKS: Final = (
@@ -54,7 +54,7 @@ def load_job(path: Path) -> Job:
 
 def _resolved(job: Job, path: Path) -> Job:
     def moved(source: Source | None) -> Source | None:
-        return source and source.model_copy(update={"path": resolve(source.path, path)})
+        return source and source.beside(path, Path())
 
     parties = {n: p.model_copy(update={"source": moved(p.source)}) for n, p in job.parties.items()}
     data = job.data.model_copy(update={"source": moved(job.data.source)})

@@ -10,6 +10,7 @@ from protocol.errors import UsageError
 from protocol.settings import load_toml, resolve
 from protocol.table import Source, TableSpec
 from protocol.table.dates import EXACT, Grid, Periods
+from protocol.table.snapshots import SNAPSHOTS
 
 
 class NodeData(TableSpec, Periods):
@@ -83,7 +84,7 @@ N = TypeVar("N", bound=NodeSettings)
 def load_node_settings(model: type[N], path: Path) -> N:
     """Read node.toml. Raises: UsageError: it cannot be read, or a folder is in the wrong place."""
     settings = load_toml(model, path)
-    source = settings.data.source.model_copy(update={"path": resolve(settings.data.source.path, path)})
+    source = settings.data.source.beside(path, resolve(settings.state, path) / SNAPSHOTS)
     found = settings.model_copy(
         update={
             "identity": resolve(settings.identity, path),

@@ -1,6 +1,6 @@
 """Tables: what a party holds, read by DuckDB; the ids of its rows, and their dates."""
 
-from protocol.table.reading import Described, describe, file_sha256, read_table
+from protocol.table.reading import Described, describe, file_sha256, read_table, source_sha256
 from protocol.table.spec import Grades, Sentinel, Source, TableSpec
 from protocol.table.table import I32, Column, Table
 
@@ -16,4 +16,5 @@ __all__ = [
     "describe",
     "file_sha256",
     "read_table",
+    "source_sha256",
 ]

@@ -60,7 +60,7 @@ class Loaded:
         self._remembered, self._read = remembered, dict[str, TextRead]()
         self._relation = self.scan.relation
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._bytes = source.path.stat().st_size
+        self._bytes = source.path.stat().st_size if self.scan.raw else 0
         self._batches: list[list[str]] = []
         self._batch_of: dict[str, int] = {}
         self._batch = -1

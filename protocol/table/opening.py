@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from protocol.errors import DataError, UsageError, nearest
 from protocol.table.broken_csv import opened, title_above
+from protocol.table.folders import files_of, is_folder
 from protocol.table.one_file import require_kind
 from protocol.table.spec import Source
 
@@ -35,7 +36,8 @@ def made_plain(source: Source, party: str) -> Iterator[Source]:
     Raises: DataError: it is of another kind, in no encoding that is known, or has a NUL byte. UsageError: it is a
         workbook, and the package that reads workbooks is not installed.
     """
-    require_kind(source.path, source.kind, party)
+    for path in files_of(source.path, party) if is_folder(source.path) else [source.path]:
+        require_kind(path, source.kind, party)
     if source.kind == "parquet":
         yield source.model_copy(update={"encoding": "utf-8"})
         return

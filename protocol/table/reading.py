@@ -26,11 +26,13 @@ from protocol.table.features import (
     require_usable,
     varies,
 )
+from protocol.table.folders import files_of, folder_sha256, is_folder
 from protocol.table.ids import AS_WRITTEN, IdRule, id_order, normalise_ids
 from protocol.table.loaded import NOTHING, Loaded
 from protocol.table.notes import Note
 from protocol.table.opening import made_plain
 from protocol.table.scan import as_text
+from protocol.table.snapshots import at_hand
 from protocol.table.spec import Source, TableSpec
 from protocol.table.special import amount_of, as_of, label_of, notes_on_ids, notes_on_label, numbers_of, weight_of
 from protocol.table.stored import ColumnStore
@@ -52,8 +54,9 @@ def read_table(
         DataError: wrong checksum, changed while it was read, unreadable, a column or value that is missing or
             wrong, ids null or double, no rows, no usable column.
     """
-    before = _state_of(source.path, party)
-    sha256 = file_sha256(source.path, party)
+    source = at_hand(source, party)
+    before = _state_of(source, party)
+    sha256 = source_sha256(source, party)
     if source.sha256 and sha256 != source.sha256:
         raise DataError(
             party, f"{source.path.name} has another SHA-256 than declared", "get the right file, or correct sha256"
@@ -64,17 +67,17 @@ def read_table(
         closing(Loaded(base, plain, spec, party, remembered)) as loaded,
     ):
         table = _read(loaded, sha256, to_train, segments, store)
-    if _state_of(source.path, party) != before:
+    if _state_of(source, party) != before:
         thing = f"{source.path.name} was written while it was read"
         raise DataError(party, thing, "wait until it is whole, and run again")
     return table
 
 
-def _state_of(path: Path, party: str) -> tuple[int, ...]:
-    """What of a file differs after it was written again."""
-    require_file(path, party)
-    state = os.stat(path)
-    return state.st_ino, state.st_size, state.st_mtime_ns
+def _state_of(source: Source, party: str) -> list[tuple[int, ...]]:
+    """What of a source's files differs after one was written again."""
+    require_source(source, party)
+    files = files_of(source.path, party) if is_folder(source.path) else [source.path]
+    return [(state.st_ino, state.st_size, state.st_mtime_ns) for state in map(os.stat, files)]
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def describe(source: Source, spec: TableSpec, party: str) -> Described:
 
     Raises: UsageError: the file is missing. DataError: it is no table, has no rows, or lacks a column.
     """
-    require_file(source.path, party)
+    source = at_hand(source, party)
+    require_source(source, party)
     with (
         made_plain(source, party) as plain,
         duckdb.connect() as base,
@@ -111,11 +115,23 @@ def describe(source: Source, spec: TableSpec, party: str) -> Described:
         return Described(features, tuple(unique), (*notes, *notes_on_numbers(loaded, numbers)))
 
 
+def source_sha256(source: Source, party: str) -> str:
+    """Checksum of a source's file, or of its folder of files. Raises: UsageError if it is not there."""
+    require_source(source, party)
+    return folder_sha256(source.path, party) if is_folder(source.path) else file_sha256(source.path, party)
+
+
 def file_sha256(path: Path, party: str) -> str:
     """Checksum of a file. Raises: UsageError if it is not there."""
     require_file(path, party)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_source(source: Source, party: str) -> None:
+    """Raises: UsageError: its file is not there, or is a folder of other files than Parquet."""
+    if source.kind != "parquet" or not is_folder(source.path):
+        require_file(source.path, party)
 
 
 def require_file(path: Path, party: str) -> None:

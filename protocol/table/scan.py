@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from protocol.errors import DataError
 from protocol.table.broken_csv import broken_line, opened
+from protocol.table.folders import files_of, is_folder, partitions
 from protocol.table.headers import csv_header, parquet_header, require_distinct
 from protocol.table.one_file import ALONE, literal
 from protocol.table.opening import require_header_first
@@ -57,16 +58,24 @@ class Scan:
         self._described: dict[str, dict[str, str]] = {}
         base.execute("SET TimeZone = 'UTC'")
         path = text(literal(source.path))
+        self._files = files_of(source.path, party) if is_folder(source.path) else []
         if source.kind == "csv":
             require_header_first(source.path, tuple(ids), party)
         try:
             self.raw = f"read_csv({path}, {_FORM}, all_varchar = true)" if source.kind == "csv" else ""
-            self.relation = self._typed(path, (*ids, *texts)) if self.raw else f"read_parquet({path}, {ALONE})"
+            self.relation = self._typed(path, (*ids, *texts)) if self.raw else self._parquet(path)
             self.types = self._describe(self.relation)
         except duckdb.Error as error:
             raise self.unreadable(error) from None
         if not set(ids) <= self.types.keys():
             self._refuse_broken()
+
+    def _parquet(self, path: str) -> str:
+        """What to select from: one file as it is, or a folder of files with the columns that its folders name."""
+        if not self._files:
+            return f"read_parquet({path}, {ALONE})"
+        listed = ", ".join(text(literal(file)) for file in self._files)
+        return f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
 
     def unreadable(self, error: duckdb.Error) -> DataError:
         """What an error of DuckDB is called in a sentence; values that it quotes are left out."""
@@ -83,7 +92,10 @@ class Scan:
     def require_distinct(self, used: Collection[str] | None) -> None:
         """Raises: DataError: a column that is used, of all if None, has not a name of its own."""
         path = self._source.path
-        header = csv_header(path) if self.raw else parquet_header(self._base, path)
+        if self._files:
+            header = [*parquet_header(self._base, self._files[0]), *partitions(path, self._files)]
+        else:
+            header = csv_header(path) if self.raw else parquet_header(self._base, path)
         named = [name for name in header if name]
         require_distinct(header, named if used is None else used, self._party, path.name)
 
@@ -93,7 +105,7 @@ class Scan:
 
         Raises: DataError: the file's own is no date.
         """
-        if self._source.snapshot or self.raw:
+        if self._source.snapshot or self.raw or self._files:
             return self._source.snapshot or None
         query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'snapshot'"
         found = self._base.execute(query, [literal(self._source.path)]).fetchone()

@@ -2,13 +2,16 @@
 
 import codecs
 import datetime as dt
+import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
+from protocol.settings.toml import resolve
 from protocol.table.ids import IdCase, IdRule
 
 Sentinel = str | int | float
@@ -27,25 +30,62 @@ Grades = dict[str, Order]
 """Columns of grades: the values of each, lowest first, or "by_name": as their names are sorted."""
 
 
-Kind = Literal["csv", "parquet", "xlsx"]
+Kind = Literal["csv", "parquet", "xlsx", "sql"]
 
 
 class Source(Section):
-    """Where a table lies. kind: csv (also .gz), parquet or xlsx. sha256: of the file, checked if given.
+    """Where a table lies. kind: csv (also .gz), parquet, xlsx or sql. sha256: of the file, checked if given.
 
     snapshot: the day on which its records were drawn; none is dated later. "" = what a Parquet file says itself.
     encoding: of a CSV: "auto" is UTF-8, UTF-16 by its byte order mark, or GB18030; else a name that Python knows.
     sheet: of a workbook; "" for its first one.
+    uri, query, max_rows: of a database (kind sql): `env:NAME` or `file:PATH`, where its URI with the password stands;
+    what is selected, and how many rows at most. It is read once, into a snapshot (protocol/table/snapshots.py).
     """
 
-    ADDED: ClassVar = ("encoding", "sheet")
+    ADDED: ClassVar = ("encoding", "sheet", "uri", "query", "max_rows")
 
     kind: Kind
-    path: Path
+    path: Path = Path()
     sha256: str = ""
     snapshot: dt.date | Literal[""] = ""
     encoding: str = "auto"
     sheet: str = ""
+
+    uri: str = ""
+    query: str = ""
+    max_rows: int = Field(10_000_000, ge=1)
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Source":
+        if self.kind != "sql" and (self.uri or self.query):
+            raise ValueError('uri and query are of a database; write kind = "sql"')
+        if self.kind != "sql" and not self.path.name:
+            raise ValueError("a source needs the path of its file")
+        if self.kind == "sql" and not self.query.strip(" \n;"):
+            raise ValueError('a source of kind "sql" needs a query, such as query = "select * from features"')
+        return self
+
+    @field_validator("uri")
+    @classmethod
+    def _by_reference(cls, uri: str) -> str:
+        """A URI holds a password, and this file is copied, committed and shown: it only says where the URI stands."""
+        if uri and not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", uri):
+            raise ValueError(
+                "a uri is not written out, since it may hold a password; put it into an environment variable and "
+                'write uri = "env:NAME", or into a file of its own and write uri = "file:PATH"'
+            )
+        return uri
+
+    def beside(self, file: Path, snapshots: Path) -> "Source":
+        """The source with its paths taken relative to a file of settings. snapshots: the folder of a database's."""
+        if self.kind != "sql":
+            return self.model_copy(update={"path": resolve(self.path, file)})
+        uri = self.uri
+        if uri.startswith("file:"):
+            uri = f"file:{resolve(Path(uri.removeprefix('file:')), file)}"
+        name = hashlib.sha256(f"{uri}\n{self.query}".encode()).hexdigest()[:16]
+        return self.model_copy(update={"uri": uri, "path": snapshots / f"query-{name}.parquet"})
 
     @field_validator("encoding")
     @classmethod

@@ -210,9 +210,15 @@ def test_two_columns_of_one_name_that_nobody_uses_do_no_harm(tmp_path):
 
 
 def test_a_folder_is_no_table(tmp_path):
-    small(tmp_path, lambda v: v["data"].update(source={"kind": "parquet", "path": "parts"}))
+    small(tmp_path, lambda v: v["data"].update(source={"kind": "csv", "path": "parts"}))
     (tmp_path / "parts").mkdir()
     refused(fedwarn_run(tmp_path), 2, "parts is a folder", "one file")
+
+
+def test_a_folder_without_parquet_files_is_no_table(tmp_path):
+    small(tmp_path, lambda v: v["data"].update(source={"kind": "parquet", "path": "parts"}))
+    (tmp_path / "parts").mkdir()
+    refused(fedwarn_run(tmp_path), 2, "parts names no Parquet file", "named .parquet")
 
 
 def test_what_is_no_table(tmp_path):

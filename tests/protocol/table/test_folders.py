@@ -7,7 +7,7 @@ import pytest
 
 from protocol.errors import DataError, FedwarnError, UsageError
 from protocol.table import Source, TableSpec, describe, read_table
-from tests.experiments.test_any_table import report_of
+from tests.experiments.run.test_any_table import report_of
 
 SPEC = TableSpec(id=("id",))
 

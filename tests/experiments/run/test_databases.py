@@ -14,7 +14,7 @@ from protocol.errors import DataError, FedwarnError, UsageError
 from protocol.job import load_job
 from protocol.table import Source, TableSpec, read_table
 from protocol.table.snapshots import at_hand
-from tests.experiments.test_any_table import report_of
+from tests.experiments.run.test_any_table import report_of
 from tests.postgres import PASSWORD, execute, postgres
 
 TABLE = """CREATE TABLE loans AS SELECT 'C' || lpad(i::text, 5, '0') AS id, i AS number,

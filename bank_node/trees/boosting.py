@@ -42,8 +42,7 @@ def _boost_encrypted(task: Task, base: Base) -> Script[Boosted]:
     local = LocalColumns.of(task.bank, task.columns, task.columns.directions(task.params), (), {}, task.train)
     ensemble = Ensemble.start(task, base)
     yield from _grow_all(ensemble, Columns(local, task.partners))
-    known = Known(ensemble.queries, tuple(ensemble.leaking), trees=len(ensemble.trees))
-    return (yield from _finished(task, base, ensemble, known))
+    return (yield from _finished(task, base, ensemble, Known(ensemble.queries, trees=len(ensemble.trees))))
 
 
 def refit(task: Task, pools: Mapping[str, tuple[Split, ...]], kept: Mapping[str, Kept]) -> Boosted:
@@ -54,7 +53,8 @@ def refit(task: Task, pools: Mapping[str, tuple[Split, ...]], kept: Mapping[str,
     task.columns.require_ordered(task.params, task.bank)
     base, known = _base(task), Known(splits={partner: frozenset(splits) for partner, splits in pools.items()})
     ensemble = drive(fit_local(task, base, known, HandleBook(pools)), _nobody)
-    return Boosted(_model(task, base, ensemble.book, ensemble.trees), ensemble.margin, 0, pools, kept)
+    model = _model(task, base, ensemble.book, ensemble.trees)
+    return Boosted(model, ensemble.margin, 0, pools, kept, tuple(ensemble.leaking))
 
 
 def _nobody(requests: Requests) -> Replies:
@@ -103,7 +103,8 @@ def _finished(task: Task, base: Base, ensemble: Ensemble, found: Known) -> Scrip
         handles[partner.name] = (*used, *in_order(others))
     kept = yield from _leave_handles(task, handles)
     out = tuple(view.name for view in task.partners if view.known.spent and not view.known.sides)
-    return Boosted(model, ensemble.margin, found.queries, handles, kept, found.leaking, found.trees, found.rounds, out)
+    leaking = (*found.leaking, *ensemble.leaking)
+    return Boosted(model, ensemble.margin, found.queries, handles, kept, leaking, found.trees, found.rounds, out)
 
 
 def _base(task: Task) -> Base:

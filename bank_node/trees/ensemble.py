@@ -41,7 +41,7 @@ class Ensemble:
     """Trees, and the margin of every row under them, shape (n,), or (n, classes).
 
     queries: vectors asked of each partner. leaking: columns that rank the rows as their label does,
-    looked for at the root of the first tree, where the label is 0 or 1 and every row has one margin.
+    looked for at the root of the first tree, where the label is 0 or 1, if every row has one margin.
     purpose: keeps the random draws of ensembles apart that one training grows.
     discovery_round: of what is asked, a part of its labels.
     """
@@ -88,7 +88,7 @@ class Ensemble:
         nodes, level = [root], [root]
         for depth in range(task.params.max_depth):
             self.queries += yield from sum_level(task, builder, level)
-            if depth == 0 and number == 0 and not self.purpose and isinstance(task.objective, Logistic):
+            if depth == 0 and number == 0 and isinstance(task.objective, Logistic) and not np.ptp(self.margin):
                 rate = float(task.objective.predict(self.margin[:1])[0])
                 self.leaking += leaking_columns(builder, root, rate, task.histogram_noise)
             yield from choose_level(task, builder, level)

@@ -1,6 +1,6 @@
 """The label in disguise: a column that alone ranks the rows almost as their label does.
 
-Such a column was mostly written after the outcome. The bank finds it in sums that it has anyway: at the root of the
+Such a column was mostly written after the outcome. The bank finds it in sums that it has anyway: at the root of a
 first tree every row has the same probability, so that the sums of g and h of a bin tell how many bads it holds.
 """
 
@@ -32,6 +32,7 @@ class LeakingColumn:
 def leaking_columns(builder: TreeBuilder, root: Node, rate: float, noise: float) -> tuple[LeakingColumn, ...]:
     """The columns of all parties whose bins rank the held rows at an AUC of more than 0.98.
 
+    Known columns are among those that the bank sums, but the cells of a partner's column are not its bins.
     rate: of bads, the same for every row. noise: on the sums, in units of a row's largest value.
     """
     found = []
@@ -43,7 +44,10 @@ def leaking_columns(builder: TreeBuilder, root: Node, rate: float, noise: float)
         rows = h / (rate * (1 - rate))
         bads = np.clip(rate * rows - g, 0.0, None)
         goods = np.clip(rows - bads, 0.0, None)
+        owners = [owner for owner, _ in builder.features(party, columns.places)]
         for k, shape in enumerate(columns.shapes):
+            if owners[k] != party:
+                continue
             bins = slice(int(columns.offsets[k]), int(columns.offsets[k + 1]))
             auc = auc_of_bins(bads[bins], goods[bins])
             if bads[bins].sum() >= least and auc > AUC:

@@ -4,20 +4,25 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 import pytest
 import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
-from bank_node.trees.boosting import refit
+from bank_node.trees import ensemble
+from bank_node.trees.boosting import boost, refit
 from bank_node.trees.split_cost import bits_of_cuts
 from bank_node.trees.split_gains import Grid
+from bank_node.trees.target_leakage import together
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.binning import ColumnShape
 from protocol.algorithms.boosting import Handles, Opening, Split, SplitQuery, SumsQuery
 from protocol.algorithms.parameters import BoostingParams
+from protocol.role import drive
 from protocol.table import Column
 from tests.conformance.oracle import known_bits, make, margins_of, require_alike
 
@@ -212,3 +217,39 @@ def test_gain_per_bit_reveals_more_thresholds_for_the_same_budget(tmp_path):
         counts[choice] += len(lab.task.partners[0].known.sides)
         assert lab.task.partners[0].known.information_share <= 0.2
     assert counts["gain_per_bit"] > counts["gain"]
+
+
+def with_a_leaking_column(folder: Path) -> Laboratory:
+    """A bank one of whose columns is the label itself, nearly."""
+    made = make(folder, 3, 600, 2, 5, 0.1, 0.9)
+    leak = Column("written afterwards", "number", numbers=made.y * 10 + made.bank[0].numbers.clip(-1, 1))
+    return replace(made, bank=[*made.bank, leak])
+
+
+@pytest.mark.parametrize("partners", [True, False])
+def test_a_column_of_the_bank_that_is_the_label_is_named_whoever_takes_part(tmp_path, partners):
+    lab = with_a_leaking_column(tmp_path)
+    lab = lab if partners else replace(lab, partners={}, positions={})
+    leaking = together([lab.train(PARAMS, 1).leaking_columns])
+    assert [(found.party, found.number) for found in leaking] == [("bank", 2)]
+
+
+def test_target_leakage_is_looked_for_at_one_margin_alone(tmp_path):
+    """A set that begins with known splits asks at the margin of a local model, where a bin's sums tell no bads."""
+    lab = make(tmp_path, 3, 600, 2, 5, 0.1, 0.9)
+    trained = lab.train(PARAMS, 1)
+    found = {"telecom": frozenset(trained.handles["telecom"][:2])}
+    looked = []
+    with mock.patch.object(ensemble, "leaking_columns", side_effect=lambda *_: looked.append(1) or ()):
+        task = replace(lab.task, found=found, params=PARAMS.model_copy(update={"discovery": "1x1"}))
+        asked = replace(task, label=replace_struct(task.label, party_set=5))
+        drive(boost(asked), lambda requests: {p: lab.reply(p, message) for p, message in requests.items()})
+    assert len(looked) == 2, "by the local model of the round, and by the fit; not by the encrypted tree"
+
+
+def test_whether_a_row_is_held_is_no_column_of_the_bank(tmp_path):
+    """Known columns lie among what the bank sums itself; what they rank is not the bank's."""
+    made = make(tmp_path, 3, 600, 2, 5, 0.0, 1.0)
+    positions = np.where(made.y > 0, made.positions["telecom"], -1)
+    lab = replace(made, positions={"telecom": positions})
+    assert lab.train(PARAMS, 1).leaking_columns == ()

@@ -25,6 +25,7 @@ from bank_node.training.refit_record import KnownModel, RefitRecord
 from bank_node.training.refit_search import Trial, candidates, search
 from bank_node.training.training import TrainedRung, Training
 from bank_node.training.trees import task_of
+from bank_node.trees.boosting import nobody
 from bank_node.trees.boosting import refit as refit_trees
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
@@ -32,7 +33,6 @@ from protocol.errors import DataError, UsageError
 from protocol.he.streams import digest
 from protocol.job import BoostingModel, Job
 from protocol.job.ladder import Rung, rungs
-from protocol.role import Replies, Requests
 from protocol.settings import check_settings
 
 
@@ -43,11 +43,6 @@ class _NoKit:
         raise AssertionError("a refit seals nothing")
 
     open = seal
-
-
-def _nobody(requests: Requests) -> Replies:
-    """An exchange for what must not ask."""
-    raise AssertionError(f"a refit asked {', '.join(requests)}")
 
 
 def refit(
@@ -119,7 +114,7 @@ def _known_training(config: BankConfig, job: Job, record: RefitRecord, progress:
     table = read_own_table(config, job)
     if table.sha256 != record.data:
         raise DataError(config.party, "its table is not the one that the run was trained on", "train again")
-    sessions = PartnerSessions(config, table, _nobody, progress)
+    sessions = PartnerSessions(config, table, nobody, progress)
     sessions.welcomes = dict(record.welcomes)
     sessions.contracts = {p: Contract(**clauses) for p, clauses in record.contracts.items()}
     alignments = {}

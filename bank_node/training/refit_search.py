@@ -111,7 +111,6 @@ def _loss(
 ) -> float:  # fmt: skip
     params = task.params.model_copy(update={**changes, "early_stopping_rounds": 0})
     boosted = refit(replace(task, params=params, train=fitted, validation=np.zeros_like(judged)), pools, kept)
-    metric = params.model_copy(update={"eval_metric": None}).watched
-    losses = EarlyStopping(metric, task.objective, judged, 0, params.tweedie_variance_power)
+    losses = EarlyStopping.of_loss(params, task.objective, judged)
     losses.enough(boosted.margin)
     return losses.values[0]

@@ -11,8 +11,8 @@ from bank_node.family.objective import Base
 from bank_node.models.trees import HandleBook, TreeModel, TreeNode
 from bank_node.trees.discovery import Known, discover
 from bank_node.trees.early_stopping import EarlyStopping
-from bank_node.trees.ensemble import Columns, Ensemble
-from bank_node.trees.local_columns import LocalColumns, in_order, usable_splits
+from bank_node.trees.ensemble import Columns, Ensemble, local_columns
+from bank_node.trees.local_columns import in_order, usable_splits
 from bank_node.trees.scorer import handles_of
 from bank_node.trees.task import Boosted, Task
 from protocol.algorithms.boosting import Handles, Kept, Split
@@ -39,9 +39,8 @@ def boost(task: Task) -> Script[Boosted]:
 
 def _boost_encrypted(task: Task, base: Base) -> Script[Boosted]:
     """Every tree by encrypted sums."""
-    local = LocalColumns.of(task.bank, task.columns, task.columns.directions(task.params), (), {}, task.train)
     ensemble = Ensemble.start(task, base)
-    yield from _grow_all(ensemble, Columns(local, task.partners))
+    yield from _grow_all(ensemble, Columns(local_columns(task, {}), task.partners))
     return (yield from _finished(task, base, ensemble, Known(ensemble.queries, trees=len(ensemble.trees))))
 
 
@@ -52,22 +51,21 @@ def refit(task: Task, pools: Mapping[str, tuple[Split, ...]], kept: Mapping[str,
     """
     task.columns.require_ordered(task.params, task.bank)
     base, known = _base(task), Known(splits={partner: frozenset(splits) for partner, splits in pools.items()})
-    ensemble = drive(fit_local(task, base, known, HandleBook(pools)), _nobody)
+    ensemble = drive(fit_local(task, base, known, HandleBook(pools)), nobody)
     model = _model(task, base, ensemble.book, ensemble.trees)
     return Boosted(model, ensemble.margin, 0, pools, kept, tuple(ensemble.leaking))
 
 
-def _nobody(requests: Requests) -> Replies:
+def nobody(requests: Requests) -> Replies:
+    """An exchange for what must not ask."""
     raise AssertionError(f"a local fit asked {', '.join(requests)}")
 
 
 def fit_local(task: Task, base: Base, found: Known, book: HandleBook | None = None) -> Script[Ensemble]:
     """Grow all trees on what the bank knows: its columns, and the splits that partners have revealed. Asks nothing."""
-    directions = task.columns.directions(task.params)
-    local = LocalColumns.of(task.bank, task.columns, directions, task.partners, found.splits, task.train)
     ensemble = Ensemble.start(task, base, "local ")
     ensemble.book = book or ensemble.book
-    yield from _grow_all(ensemble, Columns(local, ()))
+    yield from _grow_all(ensemble, Columns(local_columns(task, found.splits), ()))
     return ensemble
 
 

@@ -19,8 +19,8 @@ from typing import Final
 from bank_node.family.objective import Base
 from bank_node.partners.partner_view import PartnerView
 from bank_node.trees.early_stopping import EarlyStopping
-from bank_node.trees.ensemble import Columns, Ensemble
-from bank_node.trees.local_columns import Found, LocalColumns
+from bank_node.trees.ensemble import Columns, Ensemble, local_columns
+from bank_node.trees.local_columns import Found
 from bank_node.trees.target_leakage import LeakingColumn
 from bank_node.trees.task import Task
 from protocol.algorithms.boosting import Split
@@ -67,18 +67,18 @@ def discover(task: Task, base: Base, rounds: tuple[int, int]) -> Script[Known]:
     task = _faster(task)
     asked, local = Ensemble.start(task, base), Ensemble.start(task, base, "round ")
     losses, count = _losses(task), 0
-    known = _local_columns(task, found)
+    known = local_columns(task, found)
     while count < most and (partners := _worth_asking(task, found)):
         # The first tree of all is grown where every row has the same margin: that shows target leakage.
         if count or any(found.values()):
-            known = _local_columns(task, found, known)
+            known = local_columns(task, found, known)
             local.margin = asked.margin
             for _ in range(CONTINUED):
                 yield from local.grow(Columns(known, ()))
             asked.margin = local.margin
         asked.discovery_round, before = count, found
         for _ in range(trees):
-            known = _local_columns(task, found, known)
+            known = local_columns(task, found, known)
             yield from asked.grow(Columns(known, partners, exact=True))
             found = {party: splits | frozenset(asked.book.splits(party)) for party, splits in found.items()}
         count += 1
@@ -94,11 +94,6 @@ def _faster(task: Task) -> Task:
     return replace(task, params=task.params.model_copy(update={"learning_rate": rate}))
 
 
-def _local_columns(task: Task, found: Found, before: LocalColumns | None = None) -> LocalColumns:
-    directions = task.columns.directions(task.params)
-    return LocalColumns.of(task.bank, task.columns, directions, task.partners, found, task.train, before)
-
-
 def _worth_asking(task: Task, found: Found) -> tuple[PartnerView, ...]:
     """The partners that can add something: whose budget is not spent, or who revealed more than is in use."""
     return tuple(view for view in task.partners if not view.known.spent or set(view.known.sides) - found[view.name])
@@ -106,10 +101,7 @@ def _worth_asking(task: Task, found: Found) -> tuple[PartnerView, ...]:
 
 def _losses(task: Task) -> EarlyStopping | None:
     """The loss on the validation part, a value a round; None where there is no such part."""
-    params = task.params.model_copy(update={"eval_metric": None})
-    if not task.validation.any():
-        return None
-    return EarlyStopping(params.watched, task.objective, task.validation, 0, params.tweedie_variance_power)
+    return EarlyStopping.of_loss(task.params, task.objective, task.validation) if task.validation.any() else None
 
 
 def _in_vain(losses: EarlyStopping | None, margin: F64) -> bool:

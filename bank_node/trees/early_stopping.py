@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bank_node.family.objective import Objective
 from bank_node.metrics.ranking import Ranking, evaluate
+from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import DataError
 from protocol.messages import F64
 
@@ -34,6 +35,12 @@ class EarlyStopping:
     patience: int
     power: float = 1.5
     values: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of_loss(cls, params: BoostingParams, objective: Objective, rows: npt.NDArray[np.bool_]) -> "EarlyStopping":
+        """The objective's own loss, whatever early stopping goes by; it only keeps the values."""
+        metric = params.model_copy(update={"eval_metric": None}).watched
+        return cls(metric, objective, rows, 0, params.tweedie_variance_power)
 
     def require_rows(self, bank: str) -> None:
         """Raises: DataError: the rows do not admit the metric."""

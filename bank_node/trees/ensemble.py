@@ -11,7 +11,7 @@ from bank_node.partners.partner_view import PartnerView
 from bank_node.trees.interactions import Interactions
 from bank_node.trees.leaf_values import Leaves
 from bank_node.trees.level import choose_level, sum_level
-from bank_node.trees.local_columns import LocalColumns
+from bank_node.trees.local_columns import Found, LocalColumns
 from bank_node.trees.target_leakage import LeakingColumn, leaking_columns
 from bank_node.trees.task import Task
 from bank_node.trees.tree_builder import TreeBuilder
@@ -141,6 +141,13 @@ class Ensemble:
             {p.name: plan.packing(values[p.held], noise, task.bank) for p in columns.partners},
             columns.exact,
         )
+
+
+def local_columns(task: Task, found: Found, before: LocalColumns | None = None) -> LocalColumns:
+    """What the bank can split on alone: its columns, and those of `found`. before: as `LocalColumns.of` takes it."""
+    partners = [view for view in task.partners if view.name in found]
+    directions = task.columns.directions(task.params)
+    return LocalColumns.of(task.bank, task.columns, directions, partners, found, task.train, before)
 
 
 def _interactions(task: Task) -> Interactions:

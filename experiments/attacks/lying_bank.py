@@ -23,8 +23,8 @@ from partner_node.algorithms.sealing import SplitSealer
 from partner_node.node.agreement import Agreement
 from partner_node.node.holdings import Holdings
 from partner_node.node.scores import Scores
-from partner_node.policy.approving import USES
 from partner_node.policy.budgets import Budgets
+from partner_node.policy.defaults import USES
 from partner_node.policy.readable import vector_bits
 from protocol.algorithms import agreement, binning, boosting, glm, woe
 from protocol.algorithms.boosting import Split

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from experiments.pages.render import frontier_page
 from experiments.studies.sweep.document import Rung, SweepResult
+from experiments.studies.sweep.knobs import KNOBS
 from experiments.studies.sweep.plan import Settings, plan, value_text
 from experiments.studies.sweep.point import Point
 from experiments.studies.sweep.sweep import PAGE_FILE, Manner, sweep
@@ -23,16 +24,6 @@ from protocol.files import write_whole
 from protocol.job import BoostingModel, Job, Title, load_job
 
 _PARAMS: Final = ("models", "0", "params")
-KNOBS: Final[dict[str, Sequence[Any]]] = {
-    "budget": (0.02, 0.05, 0.1, 0.15, 0.2, 0.35, 0.6, 1.0),
-    "trees": (0.1, 0.25, 0.5, 2.0),
-    "depth": (2, 3, 4, 5),
-    "bins": (4, 8, 16, 32),
-    "columns": (0.25, 0.5),
-    "noise": (0.0, 4.0, 16.0, 64.0),
-    "split_rows": ("all", "node"),
-}
-"""What each knob is turned to; trees and columns as shares of the scenario's."""
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,6 @@ class Talk:
         self.__post_init__()
         _log_as(self.log_format, self.quiet)
 
-    def set(self, **changes: Any) -> None:
-        """Talk otherwise from now on. changes: quiet, as_json, log_format."""
-        vars(self).update(changes)
-        self.__post_init__()
-        _log_as(self.log_format, self.quiet)
-
     def show(self, table: Table) -> None:
         """A table on stdout, as wide as it needs where there is no terminal to cut it at."""
         wide = self.out.options.update(max_width=_WIDEST)
@@ -235,41 +229,6 @@ def _until_stdin_closes(asked: bool) -> None:
         end_with_stdin()
 
 
-def with_options_everywhere(verbs: typer.Typer) -> Any:
-    """The command of these verbs, in which each verb and group has the options that hold everywhere."""
-    options = typer.Typer(add_completion=False)
-    options.command()(_everywhere)
-    root, shared = typer.main.get_command(verbs), typer.main.get_command(options).params[:-1]  # the last is --help
-    pending = [root]
-    while pending:
-        command = pending.pop()
-        command.params = [*command.params, *shared]
-        pending += getattr(command, "commands", {}).values()
-    return root
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        about = {"version": __version__, "protocol": PROTOCOL_VERSION}
-        print(json.dumps(about) if TALK.as_json else f"fedwarn {__version__}, protocol {PROTOCOL_VERSION}")
-        raise typer.Exit
-
-
-def _quiet(asked: bool) -> None:
-    if asked:
-        TALK.set(quiet=True)
-
-
-def _log_format(chosen: str | None) -> None:
-    if chosen:
-        TALK.set(log_format=chosen)
-
-
-def _until_stdin_closes(asked: bool) -> None:
-    if asked:
-        end_with_stdin()
-
-
 def _everywhere(
     _json: Annotated[
         bool,
@@ -282,10 +241,10 @@ def _everywhere(
         ),
     ] = False,
     _format: Annotated[
-        Literal["text", "json"] | None,
+        str | None,
         typer.Option(
             "--log-format", callback=_log_format, expose_value=False, rich_help_panel=_PANEL,
-            help="Log lines as text, or as JSON objects.",
+            metavar="text|json", help="Log lines as text, or as JSON objects.",
         ),
     ] = None,
     _version: Annotated[

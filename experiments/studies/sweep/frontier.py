@@ -48,7 +48,7 @@ def frontier(scenario: Path, out: Path, knobs: Sequence[str], trees: int, engine
     trees = trees or job.models[0].params.n_estimators
     turned = _turned(job, trees, knobs or list(KNOBS))
     distinct = {json.dumps(_named(one)): one for *_, one in turned}
-    title = Title(en=f"{job.titles.en}: uplift against information", zh=f"{job.titles.zh}：增益与信息披露")
+    title = Title(en=f"{job.titles.en}: uplift against information", zh=f"{job.titles.zh}：提升幅度与信息披露")
     made = plan(f"{job.name} frontier", title, scenario, _fixed(job, trees, engine), {}, list(distinct.values()), False)
     names = dict(zip(distinct, (run.name for run in made.runs), strict=True))
     result = sweep(made, out, manner)

@@ -64,7 +64,7 @@ def test_absences_are_held_against_the_rung_itself(run: Path, report: Report) ->
             assert (absence.metric, absence.without.method, absence.cost.method) == ("auc", "delong", "paired delong")
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "When a partner is absent" in page
-    assert "合作方缺席时" in page
+    assert "合作方不可用时" in page
 
 
 def test_a_run_without_absences_says_nothing_of_them(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The job, as both sides read it: its sections, its ladder, and what it asks of each partner."""
 
-from protocol.job.data import JobData, JobParty, Split
-from protocol.job.fields import Run, Title
+from protocol.job.data import JobData, JobParty, Split, Title
+from protocol.job.fields import Run
 from protocol.job.job import Job, load_job, names_budgets
 from protocol.job.models import Binning, BoostingModel, GlmModel, JobModel, ScorecardModel, Selection, linear_params
 from protocol.job.report import Bands, EarlyWarning, ReportSettings

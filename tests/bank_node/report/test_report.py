@@ -134,7 +134,7 @@ def test_the_headline_is_precision_at_five_percent_of_the_full_rung(report: Repo
     assert headline.value == full.metrics["precision@0.05"].value
     assert headline.uplift == full.uplift["precision@0.05"].value
     assert headline.relative == pytest.approx(headline.uplift / (headline.value - headline.uplift))
-    for part in ("bank + bureau + telecom", "precision at an alert rate of 5%", "percentage points", "95% interval"):
+    for part in ("all partners", "precision at an alert rate of 5%", "percentage points", "95% interval"):
         assert part in headline.sentence.en
     assert "预警率 5%" in headline.sentence.zh
 

@@ -14,11 +14,12 @@ import msgspec
 from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, Layout, sizes_of
+from protocol.algorithms.declared import CATALOGUE
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.algorithms.group import POINT_BYTES, TAG_BYTES
 from protocol.he.engines import about, answer_bytes, hint_bytes, hint_parts, integer_bytes, integer_hint_bytes
 from protocol.job.workload import PlannedModel, Workload
-from protocol.messages import CATALOGUE, encoded_size
+from protocol.messages import encoded_size
 
 _HEAD: Final = 64
 """Bytes of keys, lengths and types in a message body, or of one item in a list of it."""

@@ -9,12 +9,10 @@ from typer.core import TyperCommand
 from bank_node.data.rows import open_rows
 from bank_node.decisions.watch_list import WatchList
 from bank_node.doctor import examine
-from bank_node.models.export import exported_text
-from bank_node.models.folder import ModelFolder, load_model
-from bank_node.models.pmml import pmml_of
-from bank_node.models.show import as_table as model_table
-from bank_node.models.show import as_tree, summary
-from bank_node.models.show_scorecard import scorecard_table
+from bank_node.families.catalogue import family_of
+from bank_node.families.export import exported_text
+from bank_node.families.folders import load_model
+from bank_node.models.folder import ModelFolder
 from bank_node.node.connect import connected
 from bank_node.record.facts import read_facts
 from bank_node.report.headline import headline_table
@@ -253,12 +251,10 @@ def show(
 ) -> dict[str, Any]:
     """What the model is, what each party brings to it, and its first trees."""
     model = load_model(folder)
-    TALK.out.print(model_table(model))
-    if model.scorecard:
-        TALK.out.print(scorecard_table(model.scorecard))
-    for number in range(min(trees, len(model.trees.trees)) if model.about.kind == "boosting" else 0):
-        TALK.out.print(as_tree(model, number))
-    return summary(model)
+    family = family_of(model.about.kind)
+    for part in family.shown(model, trees):
+        TALK.out.print(part)
+    return family.summary(model)
 
 
 @model_verbs.command()
@@ -268,7 +264,7 @@ def export(
 ) -> dict[str, Any]:
     """Write the bank's part as one file that other software can score: JSON (docs/model-folder.md), or PMML."""
     model = load_model(folder)
-    write_whole(out, pmml_of(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
+    write_whole(out, family_of(model.about.kind).pmml(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
     TALK.out.print(str(out), soft_wrap=True)
     return {"out": str(out)}
 

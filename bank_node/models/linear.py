@@ -6,7 +6,7 @@ stands for a row that it does not hold; which column it is, beyond its number, o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
@@ -57,6 +57,8 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     intercept: in millionths. decimals: to which each partner's scores are rounded. parties: the bank first.
     """
 
+    FILE: ClassVar[str] = "linear.json"
+
     schema: int = SCHEMA
     objective: str
     parties: tuple[str, ...]
@@ -72,6 +74,11 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The bank's columns that the model uses, by what they hold: "number" or "category"."""
         offset = {} if isinstance(self.offset, msgspec.UnsetType) else {self.offset.column: "number"}
         return {t.column: "number" if isinstance(t.rule, NumberRule) else "category" for t in self.own} | offset
+
+    @property
+    def offset_columns(self) -> tuple[str, ...]:
+        """Columns among these that are no features."""
+        return () if isinstance(self.offset, msgspec.UnsetType) else (self.offset.column,)
 
     def of(self, party: str) -> tuple[PartnerTerm, ...]:
         """The terms of a partner."""

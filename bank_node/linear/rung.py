@@ -8,16 +8,11 @@ import msgspec
 import numpy as np
 
 from bank_node.family.bank_columns import BankColumns
+from bank_node.family.columns import in_rung, own_columns
 from bank_node.family.objective import RESPONSES
-from bank_node.linear.fit import fit_glm
-from bank_node.linear.selection import Columns, choose
-from bank_node.linear.task import GlmTask
-from bank_node.partners.masks import agree_on_masks
-from bank_node.settings.timing import Stopwatch
-from bank_node.training.absences import absences_of_glm
-from bank_node.training.columns import in_rung, own_columns
-from bank_node.training.counting import counts_of
-from bank_node.training.linear_columns import (
+from bank_node.family.training import TrainedRung, Under
+from bank_node.linear.absence import absence_scores
+from bank_node.linear.columns import (
     Encoded,
     Picking,
     Weighed,
@@ -27,27 +22,32 @@ from bank_node.training.linear_columns import (
     weigh_bank,
     weigh_partner,
 )
-from bank_node.training.model import Under
-from bank_node.training.own_table import offset_of
-from bank_node.training.preparing import Preparing
-from bank_node.training.training import TrainedRung
+from bank_node.linear.counts import counts_of
+from bank_node.linear.fit import fit_glm
+from bank_node.linear.preparing import Preparing
+from bank_node.linear.selection import Columns, choose
+from bank_node.linear.task import FittedGlm, GlmTask
+from bank_node.models.offset import Offset
+from bank_node.partners.masks import agree_on_masks
+from bank_node.settings.timing import Stopwatch
 from protocol.algorithms.glm import Design
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import FEWEST
 from protocol.he.streams import digest
-from protocol.job import ScorecardModel
+from protocol.job import Binning
 from protocol.job.ladder import Rung
-from protocol.messages import I64
+from protocol.messages import F64, I64
 from protocol.role import drive
+from protocol.table import Table
 
 
-def encode(under: Under, params: GlmParams, clock: Stopwatch) -> Encoded:
-    """The columns of a linear model, and the partners' hints."""
+def encode(under: Under, params: GlmParams, clock: Stopwatch, joined: Binning | None) -> Encoded:
+    """The columns of a linear model, and the partners' hints. joined: how fine bins are joined; None: they are not."""
     training, train = under.training, under.training.parts == "train"
     counts: Mapping[str, I64] = {}
     if params.task == "binary":
-        counts = drive(counts_of(training, under.cutting), under.journal)
-    mine, picking = own_columns(training, under.cutting), _picking(under)
+        counts = drive(counts_of(training, under.cutting), under.exchange)
+    mine, picking = own_columns(training, under.cutting), _picking(under, joined)
     own = encode_bank(training.table, mine, params, train, picking)
     views = {}
     with clock("hint"):
@@ -62,10 +62,9 @@ def encode(under: Under, params: GlmParams, clock: Stopwatch) -> Encoded:
     return Encoded(own, views, mine.names, _checks(under, params, mine, counts, picking))
 
 
-def _picking(under: Under) -> Picking:
+def _picking(under: Under, joined: Binning | None) -> Picking:
     """How the columns of a linear model are picked."""
     job, parts = under.training.job, under.training.parts
-    joined = job.binning if isinstance(under.job_model, ScorecardModel) else None
     counted = job.selection is not None and bool((parts == "test").any())
     preparing = Preparing.of_job(job, under.training.table.party)
     return Picking(joined, job.selection, parts == "test" if counted else None, preparing)
@@ -86,15 +85,15 @@ def _checks(
     return {party: one for party, one in found.items() if one is not None}
 
 
-def fit_rung(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> TrainedRung:
+def fit_rung(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> TrainedRung[FittedGlm]:
     """One rung under a linear model."""
     training, task = under.training, _task(under, params, encoded, rung, clock)
-    fitted = drive(fit_glm(task), under.journal)
+    fitted = drive(fit_glm(task), under.exchange)
     with clock("score"):
         score = RESPONSES[params.objective](fitted.margin)
-        absent = {} if rung.placebo else absences_of_glm(fitted, training.parts == "test")
+        absent = {} if rung.placebo else absence_scores(fitted, training.parts == "test")
     return TrainedRung(
-        rung, under.model, fitted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **fitted.kept},
+        rung, under.model, fitted, score, dict(clock.seconds), under.disclosed(), {**under.opened, **fitted.kept},
         {p: training.views[p, under.cutting].known.information_share for p in rung.partners},
         digest(msgspec.json.encode(encoded.own.terms)).hex(),
         absent,
@@ -138,5 +137,12 @@ def _masks(under: Under, rung: Rung) -> str:
     if partners not in training.masks:
         alignments = {p: training.alignments[p].alignment for p in partners}
         script = agree_on_masks(training.table.party, training.subject, alignments)
-        training.masks[partners] = drive(script, under.journal)
+        training.masks[partners] = drive(script, under.exchange)
     return training.masks[partners]
+
+
+def offset_of(params: GlmParams, table: Table) -> tuple[Offset, F64] | None:
+    """What a linear model takes without a coefficient, with its numbers, shape (n,)."""
+    if not params.offset_column:
+        return None
+    return Offset(params.offset_column, bool(params.exposure)), table.numbers[params.offset_column]

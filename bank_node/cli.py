@@ -9,9 +9,8 @@ from typer.core import TyperCommand
 from bank_node.data.rows import open_rows
 from bank_node.decisions.watch_list import WatchList
 from bank_node.doctor import examine
-from bank_node.families.catalogue import family_of
+from bank_node.families.catalogue import family_of, load_model
 from bank_node.families.export import exported_text
-from bank_node.families.folders import load_model
 from bank_node.models.folder import ModelFolder
 from bank_node.node.connect import connected
 from bank_node.record.facts import read_facts

@@ -24,12 +24,12 @@ from bank_node.api.listing import Listing
 from bank_node.api.progress import watched
 from bank_node.api.rows import Rows
 from bank_node.models.folder import ModelFolder
-from bank_node.models.trees import trees_of
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import BankConfig
 from bank_node.training.own_table import read_own_table
 from bank_node.training.refit import refit
 from bank_node.training.refit_record import record_of
+from bank_node.trees.scorer import trees_of
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError, nearest
 from protocol.files import write_whole

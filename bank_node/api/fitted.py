@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from bank_node.families.folders import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.family.training import TrainedRung, Training
 from bank_node.models.folder import About, ModelFolder
-from bank_node.models.trees import TreeModel, trees_of
+from bank_node.models.trees import TreeModel
 from bank_node.training.outcome.model_files import model_of
 from bank_node.training.outcome.spent import budgets, leakage
+from bank_node.trees.scorer import trees_of
 from bank_node.trees.task import Boosted
 from protocol.errors import IntegrityError, UsageError
 from protocol.files import write_whole

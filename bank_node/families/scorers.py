@@ -2,7 +2,7 @@
 
 from bank_node.families.catalogue import FAMILIES
 from bank_node.family.scorer import AllAnswers, Part, Scorer, told_at
-from bank_node.models.folder import Model
+from bank_node.models.canonical import Model
 
 __all__ = ["AllAnswers", "Part", "Scorer", "scorer_of", "told_at"]
 

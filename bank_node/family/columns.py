@@ -1,33 +1,20 @@
 """The bank's columns in bins, each made once for all rungs; and a partner's view as a rung has it."""
 
-from dataclasses import Field, replace
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bank_node.family.bank_columns import BankColumns
 from bank_node.family.training import Training
+from bank_node.partners.partner_view import View
 from protocol.algorithms.binning import Cutting, apply_rule, fit_rule
 from protocol.algorithms.dropping import why_dropped
 from protocol.draws import draw
 from protocol.errors import DataError
 from protocol.job.ladder import Rung
-from protocol.messages import I64
 from protocol.table import Table
-
-
-class View(Protocol):
-    """A dataclass of what the bank sees of one partner. run: the number that the partner gave the run."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def positions(self) -> I64: ...
-    def permuted(self, order: I64) -> Self: ...
-
 
 V = TypeVar("V", bound=View)
 
@@ -37,8 +24,8 @@ def in_rung(training: Training, rung: Rung, view: V) -> V:
     view = replace(view, run=training.runs[view.name])
     if not rung.placebo:
         return view
-    held = int((view.positions >= 0).sum())
-    return view.permuted(draw(training.job.run.seed, "placebo", view.name).permutation(held))
+    order = draw(training.job.run.seed, "placebo", view.name).permutation(int(view.held.sum()))
+    return view.permuted(order)
 
 
 def own_columns(training: Training, cutting: Cutting, fold: int = 0) -> BankColumns:

@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 from rich.console import RenderableType
 
 from bank_node.family.contributions import Contributions
-from bank_node.family.known_model import KnownModel
+from bank_node.family.fitted import Fit, KnownModel
 from bank_node.family.objective import require_labels
 from bank_node.family.scorer import Scorer, ToldOf
-from bank_node.family.training import Fitted, TrainedRung, Training, Under
-from bank_node.models.folder import Model, ModelFolder
+from bank_node.family.training import TrainedRung, Training, Under
+from bank_node.models.canonical import Model
+from bank_node.models.folder import ModelFolder
 from bank_node.record.facts import Leakage, Text
 from bank_node.settings.timing import Stopwatch
 from protocol.errors import UsageError
@@ -27,7 +28,6 @@ from protocol.messages import I64
 from protocol.table import Column, Table
 
 Asked = TypeVar("Asked", bound=JobModel)
-Fit = TypeVar("Fit", bound=Fitted)
 Stored = TypeVar("Stored", bound=Model)
 
 Capability = Literal["folds", "discovery", "refit", "frontier", "pmml"]
@@ -80,10 +80,6 @@ class ModelFamily(ABC, Generic[Asked, Fit, Stored]):
         """Fit one rung, its folds, and what its scores would be without each of its partners."""
 
     # A model in use.
-
-    def load(self, text: bytes) -> Stored:
-        """The model of a file. Raises: msgspec.ValidationError: it is not one."""
-        return self.stored.from_json(text)
 
     @abstractmethod
     def scorer(self, model: Stored) -> Scorer:

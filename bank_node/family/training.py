@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
 
 from bank_node.data.parts import Parts
 from bank_node.family.bank_columns import BankColumns
-from bank_node.models.folder import Model
+from bank_node.family.fitted import Fit, Fitted
 from bank_node.partners.partner_view import PartnerView
 from bank_node.partners.sessions import PartnerSessions
 from bank_node.record.facts import BinTable, DisclosureRow
+from bank_node.settings.timing import Stopwatch
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.boosting import Kept, Opened, Split
 from protocol.algorithms.runs import Label
+from protocol.he.streams import digest
 from protocol.job import Job, JobModel
 from protocol.job.ladder import Rung
 from protocol.messages import F64, I64
@@ -24,22 +28,11 @@ Progress = Callable[[str, int, int], None]
 """Told a phase ("align", "rung all"), how much of it is done, and how much there is."""
 
 
-class Fitted(Protocol):
-    """What a fit of any family ends with. queries: vectors sent to each partner. kept: by partner, what it keeps."""
-
-    @property
-    def model(self) -> Model: ...
-    @property
-    def queries(self) -> int: ...
-    @property
-    def kept(self) -> Mapping[str, Kept]: ...
-
-
-Fit = TypeVar("Fit", bound=Fitted, covariant=True)
+Fit_co = TypeVar("Fit_co", bound=Fitted, covariant=True)
 
 
 @dataclass(frozen=True)
-class TrainedRung(Generic[Fit]):
+class TrainedRung(Generic[Fit_co]):
     """One rung under one model. score: predictions, shape (n,), or (n, classes). spent, information: by partner.
 
     folds: by cut, predictions of training rows by models fitted on the others, each of the shape of score, nan of all
@@ -49,7 +42,7 @@ class TrainedRung(Generic[Fit]):
 
     rung: Rung
     model: str
-    fitted: Fit
+    fitted: Fit_co
     score: F64
     seconds: dict[str, float]
     disclosure: list[DisclosureRow]
@@ -133,3 +126,22 @@ class Under:
     def progress(self, rung: Rung) -> Callable[[int, int], None]:
         """Tells how far a rung is."""
         return lambda done, total: self.told(f"rung {rung.name}", done, total)
+
+    def trained(
+        self, rung: Rung, fitted: Fit, score: F64, absent: dict[str, F64], bins: Any, clock: Stopwatch,
+        folds: F64 | None = None,
+    ) -> TrainedRung[Fit]:  # fmt: skip
+        """A rung as it was trained. bins: of the bank's own, whatever its digest is of."""
+        return TrainedRung(
+            rung=rung,
+            model=self.model,
+            fitted=fitted,
+            score=score,
+            seconds=dict(clock.seconds),
+            disclosure=self.disclosed(),
+            spent={**self.opened, **fitted.kept},
+            information={p: self.training.views[p, self.cutting].known.information_share for p in rung.partners},
+            bins=digest(msgspec.json.encode(bins)).hex(),
+            absent=absent,
+            folds=folds,
+        )

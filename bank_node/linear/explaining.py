@@ -9,17 +9,18 @@ import numpy as np
 
 from bank_node.family.contributions import Contributions
 from bank_node.family.scorer import Part, ToldOf
-from bank_node.models.linear import LinearModel
+from bank_node.linear.scorer import linear_of
+from bank_node.models.folder import ModelFolder
 from protocol.algorithms.glm import UNIT, VALUE
 from protocol.messages import F64
 from protocol.table import Column
 
 
-def explain_terms(
-    model: LinearModel, names: Mapping[str, tuple[str, ...]], baseline: Mapping[str, tuple[float, ...]],
-    columns: Mapping[str, Column], told: ToldOf,
-) -> Contributions:  # fmt: skip
-    """names: of the bank's terms. baseline: by party, the mean of each own term, or of its part, as trained."""
+def explain_terms(folder: ModelFolder, columns: Mapping[str, Column], told: ToldOf) -> Contributions:
+    """Of a model trained with [bands], whose folder names the bank's terms and has the mean of each party's."""
+    model, names, baseline = linear_of(folder), folder.about.columns, folder.about.baseline
+    assert isinstance(names, dict)
+    assert isinstance(baseline, dict)
     bank = model.parties[0]
     features = [(bank, name) for name in names[bank]]
     scores: list[F64] = [t.encode(columns[t.column]).astype(np.float64) * t.coefficient for t in model.own]

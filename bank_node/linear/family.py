@@ -17,7 +17,7 @@ from bank_node.linear.pmml import pmml_of
 from bank_node.linear.rows_released import with_releases
 from bank_node.linear.rung import encode, fit_rung, offset_of
 from bank_node.linear.scorecards import Counted, scorecard_of
-from bank_node.linear.scorer import LinearScorer
+from bank_node.linear.scorer import LinearScorer, linear_of
 from bank_node.linear.selection_facts import selection_facts
 from bank_node.linear.show import exported_terms, linear_summary, linear_table
 from bank_node.linear.task import FittedGlm
@@ -68,22 +68,16 @@ class Linear(ModelFamily[Asked, FittedGlm, LinearModel]):
 
     def explain(self, folder: ModelFolder, columns: Mapping[str, Column], told: ToldOf, rows: int) -> Contributions:
         """By its terms; each partner has one share (linear/explaining.py)."""
-        about, model = folder.about, folder.model
-        assert isinstance(model, LinearModel)
-        assert isinstance(about.columns, dict)
-        assert isinstance(about.baseline, dict)
-        return explain_terms(model, about.columns, about.baseline, columns, told)
+        return explain_terms(folder, columns, told)
 
     def export(self, model: LinearModel) -> dict[str, Any]:
         return exported_terms(model)
 
     def summary(self, folder: ModelFolder) -> dict[str, Any]:
-        assert isinstance(folder.model, LinearModel)
-        return linear_summary(folder, folder.model)
+        return linear_summary(folder, linear_of(folder))
 
     def shown(self, folder: ModelFolder, most: int) -> Sequence[RenderableType]:
-        assert isinstance(folder.model, LinearModel)
-        return [linear_table(folder, folder.model)]
+        return [linear_table(folder, linear_of(folder))]
 
     def handles(self, trained: TrainedRung[FittedGlm], partner: str) -> int:
         return len(trained.fitted.model.of(partner))
@@ -175,8 +169,7 @@ class Scorecards(Linear[ScorecardModel]):
     def pmml(self, folder: ModelFolder) -> bytes:
         if folder.scorecard is None:
             return super().pmml(folder)
-        assert isinstance(folder.model, LinearModel)
-        return pmml_of(folder, folder.model, folder.scorecard)
+        return pmml_of(folder, linear_of(folder), folder.scorecard)
 
     def card(self, training: Training, trained: TrainedRung[FittedGlm]) -> Scorecard | None:
         """The scorecard of a rung; none of a placebo, whose bins are those of other rows."""

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import msgspec
 import numpy as np
 
 from bank_node.family.bank_columns import BankColumns
 from bank_node.family.columns import in_rung, own_columns
 from bank_node.family.objective import RESPONSES
 from bank_node.family.training import TrainedRung, Under
-from bank_node.linear.absence import absence_scores
 from bank_node.linear.columns import (
     Encoded,
     Picking,
@@ -22,18 +20,17 @@ from bank_node.linear.columns import (
     weigh_bank,
     weigh_partner,
 )
-from bank_node.linear.counts import counts_of
 from bank_node.linear.fit import fit_glm
 from bank_node.linear.preparing import Preparing
 from bank_node.linear.selection import Columns, choose
-from bank_node.linear.task import FittedGlm, GlmTask
+from bank_node.linear.task import FittedGlm, Flags, GlmTask
+from bank_node.linear.woe import counts_of
 from bank_node.models.offset import Offset
 from bank_node.partners.masks import agree_on_masks
 from bank_node.settings.timing import Stopwatch
 from protocol.algorithms.glm import Design
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import FEWEST
-from protocol.he.streams import digest
 from protocol.job import Binning
 from protocol.job.ladder import Rung
 from protocol.messages import F64, I64
@@ -87,20 +84,15 @@ def _checks(
 
 def fit_rung(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> TrainedRung[FittedGlm]:
     """One rung under a linear model."""
-    training, task = under.training, _task(under, params, encoded, rung, clock)
+    training, task = under.training, task_of(under, params, encoded, rung, clock)
     fitted = drive(fit_glm(task), under.exchange)
     with clock("score"):
         score = RESPONSES[params.objective](fitted.margin)
-        absent = {} if rung.placebo else absence_scores(fitted, training.parts == "test")
-    return TrainedRung(
-        rung, under.model, fitted, score, dict(clock.seconds), under.disclosed(), {**under.opened, **fitted.kept},
-        {p: training.views[p, under.cutting].known.information_share for p in rung.partners},
-        digest(msgspec.json.encode(encoded.own.terms)).hex(),
-        absent,
-    )  # fmt: skip
+        absent = {} if rung.placebo else _absences(fitted, training.parts == "test")
+    return under.trained(rung, fitted, score, absent, encoded.own.terms, clock)
 
 
-def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> GlmTask:
+def task_of(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> GlmTask:
     """What is fitted; which columns are kept is chosen on the way, if the job selects."""
     training, table = under.training, under.training.table
     assert table.label is not None
@@ -146,3 +138,18 @@ def offset_of(params: GlmParams, table: Table) -> tuple[Offset, F64] | None:
     if not params.offset_column:
         return None
     return Offset(params.offset_column, bool(params.exposure)), table.numbers[params.offset_column]
+
+
+def _absences(fitted: FittedGlm, test: Flags) -> dict[str, F64]:
+    """Scores of the test rows of a linear model by the partner that is absent: as if it held no row.
+
+    None where masks hide what each partner adds: rows are then scored with all of them, or by another rung's model.
+    """
+    if fitted.summed:
+        return {}
+    model, whole = fitted.model, fitted.parts[:, test].sum(axis=0)
+    return {
+        partner: RESPONSES[model.objective](model.margin(whole - fitted.parts[k, test] + model.not_held(partner)))
+        for k, partner in enumerate(model.parties)
+        if k
+    }

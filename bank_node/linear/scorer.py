@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bank_node.family.scorer import AllAnswers, Part, SumAnswers, ToldOf
+from bank_node.models.folder import ModelFolder
 from bank_node.models.linear import LinearModel, together
 from bank_node.partners.masks import agree_on_masks, largest_part, needing_all, summed
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.glm import MaskedTermScores, TermScores, in_units
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.sealing import open_scores
-from protocol.errors import IntegrityError
+from protocol.errors import IntegrityError, UsageError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
 from protocol.table import Column
@@ -97,3 +98,10 @@ def _queries(
 ) -> dict[str, ScoringQuery]:
     """What each partner is asked to score by. group: of masks, "" for none."""
     return {p: ScoringQuery(alignment=a.alignment, pool=pools[p], group=group) for p, a in alignments.items()}
+
+
+def linear_of(folder: ModelFolder) -> LinearModel:
+    """The model, where it is linear. Raises: UsageError: it is not."""
+    if not isinstance(folder.model, LinearModel):
+        raise UsageError("model", f"it is a {folder.about.kind}, which has no terms", "give a linear one")
+    return folder.model

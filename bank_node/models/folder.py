@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, Final
 
 import msgspec
 
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration
+from bank_node.models.canonical import Model as Model
 from bank_node.record.scorecard import Scorecard
 from bank_node.settings.config import BankConfig
 from protocol.contract import Contract
@@ -23,30 +24,6 @@ from protocol.table.texts import ReadAs
 
 SCHEMA: Final = 3
 ABOUT: Final = "model.json"
-
-
-class Model(Protocol):
-    """What a folder holds of a model of any family: the bank's part. parties: the bank first. FILE: its name."""
-
-    FILE: ClassVar[str]
-
-    @property
-    def objective(self) -> str: ...
-    @property
-    def parties(self) -> tuple[str, ...]: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def own_columns(self) -> dict[str, str]:
-        """The bank's columns that it uses, by what they hold: "number" or "category"."""
-
-    @property
-    def offset_columns(self) -> tuple[str, ...]:
-        """Columns among these that are no features."""
-
-    def to_json(self) -> bytes: ...
-    @classmethod
-    def from_json(cls, text: bytes) -> Self: ...
 
 
 class SeenColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,19 +143,11 @@ class ModelFolder:
             )  # fmt: skip
 
 
-class Form(Protocol):
-    """How the models of a kind are read."""
-
-    @property
-    def stored(self) -> type[Model]: ...
-    def load(self, text: bytes) -> Model: ...
-
-
-def read_folder(folder: Path, form_of: Callable[[str], Form | None]) -> ModelFolder:
+def read_folder(folder: Path, form_of: Callable[[str], type[Model] | None]) -> ModelFolder:
     """The model of a folder.
 
     Args:
-        form_of: how models of a kind are read; None of a kind that there is not.
+        form_of: how models of a kind are stored; None of a kind that there is not.
 
     Raises: UsageError: there is none, or of another version. IntegrityError: it is not what its checksums say.
     """
@@ -191,8 +160,8 @@ def read_folder(folder: Path, form_of: Callable[[str], Form | None]) -> ModelFol
         form = form_of(head.kind)
         if form is None:
             raise _unreadable(folder)
-        text = (folder / form.stored.FILE).read_bytes()
-        found = ModelFolder(msgspec.json.decode(about, type=About), form.load(text))
+        text = (folder / form.FILE).read_bytes()
+        found = ModelFolder(msgspec.json.decode(about, type=About), form.from_json(text))
     except OSError:
         raise UsageError("model", f"there is none in {folder}", "give models/RUNG/MODEL of a finished run") from None
     except msgspec.MsgspecError:

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from bank_node.models.canonical import Canonical
+from bank_node.models.canonical import Model
 from bank_node.models.offset import Offset, offset_units
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE
@@ -51,7 +51,7 @@ class PartnerTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"column {self.column + 1}"
 
 
-class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LinearModel(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fitted model. margin = scale * (intercept + sum of coefficient * value + partners' rounded scores) + offset.
 
     intercept: in millionths. decimals: to which each partner's scores are rounded. parties: the bank first.
@@ -60,8 +60,6 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     FILE: ClassVar[str] = "linear.json"
 
     schema: int = SCHEMA
-    objective: str
-    parties: tuple[str, ...]
     intercept: int
     scale: float
     decimals: dict[str, int]
@@ -71,13 +69,11 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def own_columns(self) -> dict[str, str]:
-        """The bank's columns that the model uses, by what they hold: "number" or "category"."""
         offset = {} if isinstance(self.offset, msgspec.UnsetType) else {self.offset.column: "number"}
         return {t.column: "number" if isinstance(t.rule, NumberRule) else "category" for t in self.own} | offset
 
     @property
     def offset_columns(self) -> tuple[str, ...]:
-        """Columns among these that are no features."""
         return () if isinstance(self.offset, msgspec.UnsetType) else (self.offset.column,)
 
     def of(self, party: str) -> tuple[PartnerTerm, ...]:

@@ -11,10 +11,8 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from bank_node.models.canonical import Canonical
-from bank_node.models.folder import ModelFolder
+from bank_node.models.canonical import Model
 from protocol.algorithms.boosting import Split
-from protocol.errors import UsageError
 
 SCHEMA: Final = 1
 
@@ -50,7 +48,7 @@ class BankSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     others: tuple[str, ...] = ()
 
 
-class TreeModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TreeModel(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Trees over the handles of several parties. base: margin of a row before the first tree.
 
     With K classes there are K margins, and tree t adds to that of class t mod K.
@@ -59,21 +57,13 @@ class TreeModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True
     FILE: ClassVar[str] = "trees.json"
 
     schema: int = SCHEMA
-    objective: str
     base: float | tuple[float, ...]
-    parties: tuple[str, ...]
     bank_splits: tuple[BankSplit, ...]
     trees: tuple[tuple[TreeNode, ...], ...]
 
     @property
     def own_columns(self) -> dict[str, str]:
-        """The bank's columns that the model uses, by what they hold: "number" or "category"."""
         return {s.column: "category" if s.among or s.others else "number" for s in self.bank_splits}
-
-    @property
-    def offset_columns(self) -> tuple[str, ...]:
-        """None: trees add no column to the margin."""
-        return ()
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain that each party's splits have brought; sums to 1 unless there is no split."""
@@ -103,10 +93,3 @@ class HandleBook:
     def splits(self, party: str) -> tuple[Split, ...]:
         """The party's splits, a handle's number being its place."""
         return tuple(self._numbers.get(party, {}))
-
-
-def trees_of(folder: ModelFolder) -> TreeModel:
-    """The model, where it is trees. Raises: UsageError: it is not."""
-    if not isinstance(folder.model, TreeModel):
-        raise UsageError("model", f"it is a {folder.about.kind}, which has no trees", "give one of boosted trees")
-    return folder.model

@@ -2,8 +2,7 @@
 
 from bank_node.family.columns import own_columns
 from bank_node.family.training import Training
-from bank_node.linear.counts import counts_of
-from bank_node.linear.woe import evidence_of_bank, evidence_of_partner, tell_values
+from bank_node.linear.woe import counts_of, evidence_of_bank, evidence_of_partner, tell_values
 from bank_node.record.facts import BinTable
 from bank_node.training.model import open_model
 from bank_node.training.outcome.bin_tables import ivs_of, tables_of_bank, tables_of_partner

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bank_node.families.catalogue import family_in
-from bank_node.family.known_model import KnownModel
+from bank_node.family.fitted import KnownModel
 from bank_node.family.training import Training
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.binning import ColumnShape, Cutting

@@ -6,19 +6,19 @@ from typing import Any, ClassVar
 from rich.console import RenderableType
 
 from bank_node.family.contributions import Contributions
-from bank_node.family.known_model import KnownModel
+from bank_node.family.fitted import KnownModel
 from bank_node.family.model_family import Capability, ModelFamily, Trees, Trial
 from bank_node.family.scorer import Scorer, Told, ToldOf
 from bank_node.family.training import TrainedRung, Training, Under
 from bank_node.models.folder import ModelFolder
-from bank_node.models.trees import TreeModel, trees_of
+from bank_node.models.trees import TreeModel
 from bank_node.record.facts import Discovery, Refit, Text
 from bank_node.record.messages import say
 from bank_node.settings.timing import Stopwatch
 from bank_node.trees.absence import told_of
 from bank_node.trees.refit_search import candidates, search
 from bank_node.trees.rung import refit_rung, task_of, train_rung
-from bank_node.trees.scorer import TreeScorer, handles_of, sides_of
+from bank_node.trees.scorer import TreeScorer, handles_of, sides_of, trees_of
 from bank_node.trees.shap import contributions
 from bank_node.trees.show import as_table, as_tree, exported_trees, summary
 from bank_node.trees.target_leakage import together

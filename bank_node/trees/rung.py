@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from bank_node.family.columns import in_rung, own_columns
-from bank_node.family.known_model import KnownModel
+from bank_node.family.fitted import KnownModel
 from bank_node.family.objective import objective_of
 from bank_node.family.training import TrainedRung, Training, Under
 from bank_node.settings.timing import Stopwatch
@@ -35,13 +35,7 @@ def train_rung(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatc
     with clock("score"):
         score = task.objective.predict(boosted.margin)
         absent = {} if rung.placebo else absence_scores(task, boosted, training.table, training.parts)
-    return TrainedRung(
-        rung, under.model, boosted, score, dict(clock.seconds), under.disclosed(), {**under.opened, **boosted.kept},
-        {v.name: v.known.information_share for v in task.partners},
-        digest(msgspec.json.encode(task.columns.rules)).hex(),
-        absent,
-        folds,
-    )  # fmt: skip
+    return under.trained(rung, boosted, score, absent, task.columns.rules, clock, folds)
 
 
 def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:

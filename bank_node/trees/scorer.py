@@ -8,13 +8,14 @@ import numpy.typing as npt
 
 from bank_node.family.scorer import Told as Told
 from bank_node.family.scorer import ToldOf
+from bank_node.models.folder import ModelFolder
 from bank_node.models.trees import BankSplit, TreeModel, TreeNode
 from bank_node.partners.partner_view import LEFT, RIGHT, SPECIAL, Sides
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.boosting import SplitBits
 from protocol.algorithms.scoring import ScoringBits, ScoringQuery
 from protocol.algorithms.sealing import SplitPads, open_bits
-from protocol.errors import IntegrityError
+from protocol.errors import IntegrityError, UsageError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
 from protocol.table import Column
@@ -148,3 +149,10 @@ def _answers(party: str, reply: ScoringBits, alignment: BankAlignment, pool: str
     for handle, answer in zip(handles, reply.bits, strict=True):
         bits[handle] = open_bits(party, pads, alignment.rows, answer)
     return Answers(tuple(bits))
+
+
+def trees_of(folder: ModelFolder) -> TreeModel:
+    """The model, where it is trees. Raises: UsageError: it is not."""
+    if not isinstance(folder.model, TreeModel):
+        raise UsageError("model", f"it is a {folder.about.kind}, which has no trees", "give one of boosted trees")
+    return folder.model

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from bank_node.models.folder import ModelFolder
-from bank_node.models.trees import BankSplit, TreeModel, TreeNode, trees_of
+from bank_node.models.trees import BankSplit, TreeModel, TreeNode
+from bank_node.trees.scorer import trees_of
 
 _SHOWN = 3
 """Categories named a split."""

@@ -18,8 +18,9 @@ import tomli_w
 from msgspec import UnsetType
 
 from bank_node.data.parts import assign_parts
-from bank_node.families.folders import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.linear.glm_families import Family
+from bank_node.linear.scorer import linear_of
 from bank_node.models.linear import LinearModel, PartnerTerm
 from bank_node.record.facts import Linear, RungFacts, read_facts
 from bank_node.settings.config import load_config as load_bank
@@ -113,8 +114,7 @@ class _Joined:
     def compare(self, rung: RungFacts, place: Path) -> _Found:
         """One rung's coefficients and p-values against those of the joined table."""
         assert rung.linear is not None
-        model = load_model(place / "models" / folder_of(rung.name) / rung.model).model
-        assert isinstance(model, LinearModel)
+        model = linear_of(load_model(place / "models" / folder_of(rung.name) / rung.model))
         asked = dict(zip(self._job.model_names, linear_models(self._job), strict=True))[rung.model]
         params = asked.glm
         kept = np.array([not term.collinear and term.left_out in ("", "lasso") for term in rung.linear.terms])

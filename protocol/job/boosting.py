@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
-from protocol.job.family import JobModel
+from protocol.job.family import JobModel, require_own
 from protocol.job.ladder import Rung
-from protocol.job.owned import require_own
 from protocol.job.plan import PlannedModel
 
 if TYPE_CHECKING:

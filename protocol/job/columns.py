@@ -3,8 +3,8 @@
 from protocol.algorithms.binning import wrong_names
 from protocol.errors import nearest
 from protocol.job.data import ALL_COLUMNS
+from protocol.job.family import require_own
 from protocol.job.fields import JobFields
-from protocol.job.owned import require_own
 from protocol.settings.preparation import MOST_FREQUENT, REST, Preparation
 
 

@@ -1,16 +1,15 @@
 """What every family of models tells of itself in a job: both sides ask it here, and never which family it is."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from pydantic import ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import ConfigDict
 
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.parameters import Task
 from protocol.contract import Contract
+from protocol.errors import nearest
 from protocol.job.ladder import Rung
 from protocol.job.plan import PlannedModel
 from protocol.settings.added_keys import Section
@@ -93,25 +92,8 @@ class JobModel(Section):
         return 1.0 if self.params.objective == "count:poisson" else 0.0
 
 
-@dataclass(frozen=True)
-class OneOf:
-    """Annotates a model of a job: it is read by the family that its kind names. usual: the kind where none is named."""
-
-    catalogue: Mapping[str, type[JobModel]]
-    usual: str
-
-    @property
-    def options(self) -> tuple[type[JobModel], ...]:
-        """Whose keys there may be."""
-        return tuple(self.catalogue.values())
-
-    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._read)
-
-    def _read(self, values: Any) -> JobModel:
-        if isinstance(values, JobModel):
-            return values
-        kind = values.get("kind", self.usual) if isinstance(values, dict) else ""
-        if not isinstance(kind, str) or kind not in self.catalogue:
-            raise ValueError(f"kind is one of {', '.join(self.catalogue)}")
-        return self.catalogue[kind].model_validate(values)
+def require_own(job: "JobFields", party: str, column: str, key: str) -> None:
+    """Raises: ValueError: a column that a job names is none of the party's, and no part of a date that it has."""
+    columns = job.parties[party].columns
+    if column not in columns and column.rpartition(".")[0] not in columns:
+        raise ValueError(f"{key} names {column!r}, which is no column of {party}{nearest(column, list(columns))}")

@@ -9,9 +9,8 @@ from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.errors import nearest
-from protocol.job.family import JobModel
+from protocol.job.family import JobModel, require_own
 from protocol.job.ladder import Rung
-from protocol.job.owned import require_own
 from protocol.job.plan import PlannedModel
 from protocol.settings.preparation import USUAL
 

@@ -81,10 +81,10 @@ def _below(annotation: Any, part: str) -> Any:
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union, or those that an annotation names as `options`; of anything else, itself."""
+    """The types of a union, or of a catalogue that an annotation names; of anything else, itself."""
     if get_origin(annotation) is Annotated:
-        named = [one.options for one in annotation.__metadata__ if hasattr(one, "options")]
-        return tuple(named[0]) if named else _options(get_args(annotation)[0])
+        named = [tuple(one.values()) for one in get_args(annotation)[1:] if isinstance(one, dict)]
+        return named[0] if named else _options(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return tuple(option for one in get_args(annotation) for option in _options(one))
     return (annotation,)

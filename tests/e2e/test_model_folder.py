@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from bank_node.cli import export, show
-from bank_node.families.folders import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.models.folder import ABOUT, ModelFolder
-from bank_node.models.trees import TreeModel, trees_of
+from bank_node.models.trees import TreeModel
 from bank_node.node.node import BankNode
 from bank_node.partners.sessions import PartnerSessions
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import load_config as load_bank
-from bank_node.trees.scorer import ask_for_bits
+from bank_node.trees.scorer import ask_for_bits, trees_of
 from experiments.run.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService

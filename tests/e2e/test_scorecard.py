@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bank_node.families.folders import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.family.bank_columns import BankColumns
 from bank_node.linear.scorecards import Counted, scorecard_of
 from bank_node.models.linear import LinearModel

@@ -15,12 +15,12 @@ from msgspec import UNSET, structs
 from bank_node.data.rows import open_rows
 from bank_node.decisions.explaining import explain
 from bank_node.decisions.watch_list import HEADER, WatchList
-from bank_node.families.folders import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.models.calibration import log_odds, pd_of
 from bank_node.models.folder import ModelFolder
-from bank_node.models.trees import trees_of
 from bank_node.node.node import BankNode
 from bank_node.settings.config import load_config as load_bank
+from bank_node.trees.scorer import trees_of
 from bank_node.trees.show import summary
 from experiments.run.run import run
 from experiments.verify.verify import verify

@@ -7,7 +7,8 @@ import numpy as np
 from bank_node.decisions.banding import find_cuts
 from bank_node.decisions.watch_list import WatchList
 from bank_node.families.catalogue import family_in
-from bank_node.family.training import Fitted, TrainedRung, Training
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.metrics.calibration_fits import calibrate
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration, pd_of

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from bank_node.families.catalogue import family_in, family_of
-from bank_node.family.training import Fitted, TrainedRung, Training
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.metrics.intervals import point_estimates
 from bank_node.metrics.scores import Scored
 from bank_node.models.calibration import Calibration

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from bank_node.families.catalogue import family_in, family_of
-from bank_node.family.training import Fitted, TrainedRung, Training
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.record.facts import ReadingFacts, Text
 from bank_node.record.messages import say
 from protocol.contract import Contract

@@ -3,7 +3,8 @@
 from typing import Final
 
 from bank_node.families.catalogue import family_in
-from bank_node.family.training import Fitted, TrainedRung, Training
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.record.facts import DataFacts, PartyFacts, RunFacts, RungFacts, Text
 from bank_node.training.outcome import notes
 from bank_node.training.outcome.measured import measured_of

@@ -1,7 +1,8 @@
 """What partners gave away in a run, and what is spent of their budgets."""
 
 from bank_node.families.catalogue import family_in
-from bank_node.family.training import Fitted, TrainedRung, Training
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.record.facts import Budget, Leakage
 from protocol.he.noise import zcdp
 

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from bank_node import FederatedBooster, Federation, NotFitted
-from bank_node.families.folders import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.scoring.scoring import read_rows
 from experiments import InProcessFederation, example_loans, federation_of
 from protocol.algorithms.parameters import BoostingParams

@@ -31,6 +31,18 @@ class Text(Facts):
     zh: str
 
 
+class OfColumn(Text):
+    """A sentence on a partner's column, which it calls by number: whoever knows the column's name can put it there."""
+
+    party: str
+    number: int
+
+    def named(self, name: str) -> Text:
+        """The same with a name in the number's place."""
+        handle = f"column {self.number + 1}"
+        return Text(en=self.en.replace(handle, repr(name), 1), zh=self.zh.replace(handle, repr(name), 1))
+
+
 class Security(Facts):
     """Strength of the encryption. None where the engine has no such figure.
 
@@ -346,7 +358,7 @@ class RunFacts(Facts):
     budgets: dict[str, dict[str, Budget]] = {}
     bin_tables: dict[str, list[BinTable]] = {}
     early_warning: EarlyWarning | None = None
-    warnings: list[Text] = []
+    warnings: list[Text | OfColumn] = []
     notes: list[Text] = []
     job: str = ""
     job_sha256: str

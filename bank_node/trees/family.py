@@ -12,7 +12,7 @@ from bank_node.family.scorer import Scorer, Told, ToldOf
 from bank_node.family.training import TrainedRung, Training, Under
 from bank_node.models.folder import ModelFolder
 from bank_node.models.trees import TreeModel
-from bank_node.record.facts import Discovery, Refit, Text
+from bank_node.record.facts import Discovery, OfColumn, Refit, Text
 from bank_node.record.messages import say
 from bank_node.settings.timing import Stopwatch
 from bank_node.trees.absence import told_of
@@ -100,11 +100,12 @@ class BoostedTrees(ModelFamily[BoostingModel, Boosted, TreeModel]):
 
     def warnings(self, training: Training, rungs: Sequence[TrainedRung[Boosted]]) -> list[Text]:
         """Columns that may be the label; a partner's by its number, since the bank does not know its name."""
-        bank, out = training.table.party, []
+        bank, out = training.table.party, list[Text]()
         names = [c.name for c in training.table.columns if c.name not in training.dropped.get(bank, ())]
         for s in together([trained.fitted.leaking_columns for trained in rungs]):
             column = repr(names[s.number]) if s.party == bank else f"column {s.number + 1}"
-            out.append(say("run_disguised_label", party=s.party, column=column, auc=f"{s.auc:.3f}"))
+            text = say("run_disguised_label", party=s.party, column=column, auc=f"{s.auc:.3f}")
+            out.append(text if s.party == bank else OfColumn(en=text.en, zh=text.zh, party=s.party, number=s.number))
         return out
 
     def trees(self, fitted: Boosted) -> Trees:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from protocol.job.families import FAMILIES as IN_A_JOB
 from protocol.job.ladder import folder_of
 from protocol.job.workload import workload
 from protocol.ledger.ledger import read_ledger
+from protocol.ledger.receipts import intact_receipt
 from protocol.settings import parse_toml
 from protocol.transport.in_process import InProcess
 from tests.conformance.toy_family import KIND, NaiveBayes, NaiveBayesModel
@@ -237,9 +239,22 @@ def test_no_more_is_asked_of_a_partner_than_the_plan_says(trained):
         assert bool(released) == bool(plan.releases)
 
 
-def test_a_partner_previews_the_plan(trained):
-    config = load_partner(trained.out / "nodes/telecom/node.toml")
-    shown = preview(config, trained.job, None)
+def test_no_more_leaves_a_partner_than_its_preview_shows(trained):
+    for partner in trained.job.partners:
+        shown = preview(load_partner(trained.out / "nodes" / partner / "node.toml"), trained.job, None)
+        bounds = {one.kind: one for one in shown.leaving if one.when == "training"}
+        sent: dict[str, list[int]] = defaultdict(list)
+        for entry in intact_receipt(trained.out / f"receipts/{partner}.jsonl").entries:
+            if entry.direction == "sent":
+                sent[entry.kind].append(entry.bytes)
+        assert sent
+        for kind, sizes in sent.items():
+            assert len(sizes) <= bounds[kind].count, kind
+            assert sum(sizes) <= bounds[kind].bytes, kind
+
+
+def test_a_partner_previews_the_plan_and_what_its_approval_would_fix(trained):
+    shown = preview(load_partner(trained.out / "nodes/telecom/node.toml"), trained.job, None)
     assert shown.refused == []
     assert shown.score_releases["planned"] == workload(trained.job, "telecom").releases
     assert any(fix.startswith(f"{trained.kind}: ") for fix in shown.fixes)

@@ -190,7 +190,7 @@ def score(
 ) -> dict[str, Any]:  # fmt: skip
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
     from bank_node.decisions.watch_list import WatchList
-    from bank_node.models.folder import load_model
+    from bank_node.families.catalogue import load_model
     from bank_node.scoring.scoring import parties_absent
     from bank_node.settings.config import load_config
 
@@ -272,18 +272,13 @@ def show(
     trees: Annotated[int, typer.Option(help="How many trees to draw, from the first.", min=0)] = 1,
 ) -> dict[str, Any]:
     """What the model is, what each party brings to it, and its first trees."""
-    from bank_node.models.folder import load_model
-    from bank_node.models.show import as_table as model_table
-    from bank_node.models.show import as_tree, summary
-    from bank_node.models.show_scorecard import scorecard_table
+    from bank_node.families.catalogue import family_of, load_model
 
     model = load_model(folder)
-    TALK.out.print(model_table(model))
-    if model.scorecard:
-        TALK.out.print(scorecard_table(model.scorecard))
-    for number in range(min(trees, len(model.trees.trees)) if model.about.kind == "boosting" else 0):
-        TALK.out.print(as_tree(model, number))
-    return summary(model)
+    family = family_of(model.about.kind)
+    for part in family.shown(model, trees):
+        TALK.out.print(part)
+    return family.summary(model)
 
 
 @model_verbs.command()
@@ -292,13 +287,12 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="The file to write; .pmml: of a scorecard, as PMML.")],
 ) -> dict[str, Any]:
     """Write the bank's part as one file that other software can score: JSON (docs/model-folder.md), or PMML."""
-    from bank_node.models.export import exported_text
-    from bank_node.models.folder import load_model
-    from bank_node.models.pmml import pmml_of
+    from bank_node.families.catalogue import family_of, load_model
+    from bank_node.families.export import exported_text
     from protocol.files import write_whole
 
     model = load_model(folder)
-    write_whole(out, pmml_of(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
+    write_whole(out, family_of(model.about.kind).pmml(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
     TALK.out.print(str(out), soft_wrap=True)
     return {"out": str(out)}
 

@@ -119,13 +119,13 @@ def _matched(node: BankNode, table: Table, partner: str, sample: int, job: str) 
 
 
 def _thresholds(config: BankConfig, job: Job, welcomes: dict[str, Welcome]) -> list[Finding]:
-    """How many thresholds of each partner the information budget admits, of a job of boosted trees.
+    """How many thresholds of each partner the information budget admits, of a job that asks for some.
 
     The bank does not know the partner's bins: it takes them to be of equal size. A threshold tells at
     most one bit a row, and least where it cuts off a single bin. The partner's preview knows its bins.
     """
     findings = []
-    bins = max((model.params.max_bin for model in job.boosting_models), default=0)
+    bins = max(model.thresholds_of for model in job.models)
     for partner, welcome in welcomes.items():
         if not bins or partner not in job.partners:
             continue

@@ -29,10 +29,12 @@ from bank_node.settings.config import BankConfig
 from bank_node.training.own_table import read_own_table
 from bank_node.training.refit import refit
 from bank_node.training.refit_record import record_of
+from bank_node.trees.scorer import trees_of
 from protocol.algorithms.parameters import OBJECTIVES, BoostingParams, Task
 from protocol.errors import UsageError, nearest
 from protocol.files import write_whole
-from protocol.job import BoostingModel, Job, JobData, JobParty, ReportSettings, Run, Split
+from protocol.job import Job, JobData, JobParty, ReportSettings, Run, Split
+from protocol.job.boosting import BoostingModel
 from protocol.job.data import ALL_COLUMNS
 from protocol.messages import F64, I64
 from protocol.settings import check_settings
@@ -103,7 +105,7 @@ class FederatedBooster:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if "fitted_" in state:
-            self.model_ = self.fitted_.model.trees
+            self.model_ = trees_of(self.fitted_.model)
 
     def __repr__(self) -> str:
         return f"FederatedBooster({', '.join(f'{name}={value!r}' for name, value in self._changed.items())})"
@@ -220,7 +222,7 @@ class FederatedBooster:
     def _keep(self, fitted: Fitted) -> None:
         note = fitted.note
         order = np.argsort([-share for share in note.importances], kind="stable")
-        self.fitted_, self.model_ = fitted, fitted.model.trees
+        self.fitted_, self.model_ = fitted, trees_of(fitted.model)
         base = self.model_.base
         self.classes_ = np.arange(len(base) if isinstance(base, tuple) else 2)
         self.feature_names_ = list(note.features)
@@ -300,7 +302,7 @@ class FederatedBooster:
         return model
 
     def _ladder(self, alone: ModelFolder) -> Mapping[str, ModelFolder]:
-        return {" + ".join(folder.trees.parties): folder for folder in (alone, self.fitted_.model)}
+        return {" + ".join(trees_of(folder).parties): folder for folder in (alone, self.fitted_.model)}
 
     def _scores(self, config: BankConfig, model: ModelFolder, absent: Sequence[str] = ()) -> F64:
         """Probability of a bad or number predicted, shape (n,), or of each class, shape (n, K); in the file's order."""

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from bank_node.models.folder import About, ModelFolder, load_model
+from bank_node.families.catalogue import load_model
+from bank_node.family.training import TrainedRung, Training
+from bank_node.models.folder import About, ModelFolder
 from bank_node.models.trees import TreeModel
 from bank_node.training.outcome.model_files import model_of
 from bank_node.training.outcome.spent import budgets, leakage
-from bank_node.training.training import TrainedRung, Training
+from bank_node.trees.scorer import trees_of
 from bank_node.trees.task import Boosted
 from protocol.errors import IntegrityError, UsageError
 from protocol.files import write_whole
@@ -62,7 +64,7 @@ class Fitted:
         """
         model, note = load_model(folder), folder / NOTE
         alone = load_model(folder / ALONE) if (folder / ALONE).is_dir() else None
-        return cls(model, _note(note.read_bytes()) if note.is_file() else _bare_note(model.trees), alone)
+        return cls(model, _note(note.read_bytes()) if note.is_file() else _bare_note(trees_of(model)), alone)
 
     def write(self, folder: Path) -> None:
         """Leave the model folder."""
@@ -81,7 +83,7 @@ Packed = tuple[bytes, bytes]
 
 
 def _packed(folder: ModelFolder) -> Packed:
-    return folder.trees.to_json(), msgspec.json.encode(folder.about)
+    return trees_of(folder).to_json(), msgspec.json.encode(folder.about)
 
 
 def _unpacked(packed: Packed | None) -> ModelFolder | None:
@@ -96,9 +98,8 @@ def _unpickled(model: Packed, note: bytes, alone: Packed | None) -> Fitted:
     return Fitted(folder, _note(note), _unpacked(alone))
 
 
-def importances(training: Training, trained: TrainedRung) -> dict[str, float]:
+def importances(training: Training, trained: TrainedRung[Boosted]) -> dict[str, float]:
     """Share of the total gain that splits on each column have brought, of all columns that were offered."""
-    assert isinstance(trained.fitted, Boosted)
     model, handles, bank = trained.fitted.model, trained.fitted.handles, training.table.party
     names: dict[str, Sequence[str]] = {bank: [split.column for split in model.bank_splits]}
     gains = dict.fromkeys((column.name for column in training.table.columns), 0.0)
@@ -117,7 +118,7 @@ def _shares(model: TreeModel, names: dict[str, Sequence[str]], gains: dict[str, 
     return {name: gain / total if total else 0.0 for name, gain in gains.items()}
 
 
-def _told(training: Training, trained: TrainedRung, partner: str) -> dict[str, Any]:
+def _told(training: Training, trained: TrainedRung[Boosted], partner: str) -> dict[str, Any]:
     """One partner's row: what it has told, and what it may."""
     told, limits = leakage(training, trained, partner), budgets(training, partner)
     return {

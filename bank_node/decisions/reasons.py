@@ -1,7 +1,7 @@
 """Reason codes: what raises a row's risk most, by party and characteristic.
 
 A reason is a characteristic with a share above 0: of a model of trees its Shapley value, in log-odds
-(models/shap.py), of a linear model its term less the average one, of a scorecard the points that it lacks to the
+(trees/shap.py), of a linear model its term less the average one, of a scorecard the points that it lacks to the
 average customer's. Shares of columns that a party does not name are added up, and read as the party's name alone.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from bank_node.trees.shap import Feature
+from bank_node.family.contributions import Feature
 from protocol.messages import F64
 
 MOST: Final = 4

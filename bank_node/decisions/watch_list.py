@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.decisions.explaining import ToldOf, explain
+from bank_node.decisions.explaining import explain
 from bank_node.decisions.reasons import reasons_of
+from bank_node.family.scorer import ToldOf
 from bank_node.models.bands import BANDS, GREEN, BandCuts, band_numbers, measured
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import ModelFolder

@@ -1,1 +1,1 @@
-"""What every model family can do, whichever it is: scoring."""
+"""The catalogue of model families, and what is done with a model of any of them."""

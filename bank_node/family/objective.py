@@ -15,10 +15,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams
-from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.errors import DataError
+from protocol.job.family import Params
 from protocol.messages import F64
 
 Base = float | tuple[float, ...]
@@ -202,7 +201,7 @@ def objective_of(params: BoostingParams, labels: F64, weights: F64) -> Objective
             return Softprob(labels, weights, params.num_class)
 
 
-def require_labels(params: BoostingParams | GlmParams | ScorecardParams, labels: F64, bank: str) -> None:
+def require_labels(params: Params, labels: F64, bank: str) -> None:
     """Raises: DataError: labels that the objective has no loss for."""
     if params.objective in ("count:poisson", "reg:tweedie") and labels.min() < 0:
         raise DataError(bank, f"its label is negative in some rows, and {params.objective} has none", "correct them")

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.family.fitted import Fitted
 from bank_node.linear.glm_families import Family
 from bank_node.linear.information_matrix import Curvature
 from bank_node.linear.selection import Choice
@@ -14,7 +15,6 @@ from bank_node.linear.view import DesignView, OwnDesign
 from bank_node.models.linear import LinearModel, together
 from bank_node.models.offset import Offset, offset_units
 from bank_node.settings.timing import Stopwatch
-from protocol.algorithms.boosting import Kept
 from protocol.algorithms.glm import UNIT, VALUE
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.runs import Label
@@ -158,19 +158,18 @@ class Released:
     scores: I64 = field(repr=False)
 
 
-@dataclass(frozen=True)
-class FittedGlm:
+@dataclass(frozen=True, kw_only=True)
+class FittedGlm(Fitted):
     """What a fit ends with.
 
-    margin: of every row, shape (n,). parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
+    parts: of every row's score, the bank's and each partner's, in 1 / UNIT, shape
     (1 + partners, n), or (2, n) where masks hide all but the sum of the partners'. curvature: at the end, at_start: at
     the constant model; active: coefficients not left at 0 for being told by others. few: those of partners kept out, of
     whose columns fewer than their contracts ask for would have had a part, shape (p,). deviance: of the model, and of
-    the constant one. steps: taken. released: in order. queries: vectors sent to each partner.
+    the constant one. steps: taken. released: in order.
     """
 
     model: LinearModel
-    margin: F64
     curvature: Curvature
     at_start: Curvature
     active: Flags
@@ -180,9 +179,7 @@ class FittedGlm:
     dispersion: float
     steps: int
     converged: bool
-    queries: int
     parts: I64
-    kept: Mapping[str, Kept]
     released: tuple[Released, ...]
     choice: Choice | None = None
 

@@ -1,12 +1,13 @@
 """What a fit of a generalised linear model works on: the bank's columns as whole numbers, and each partner's design."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from bank_node.models.linear import OwnTerm, PartnerTerm
+from bank_node.partners.partner_view import View
 from protocol.algorithms.glm import LEAST_SHARE, VALUE, DesignColumn
 from protocol.algorithms.sealing import RowKeys
 from protocol.he.base import I32
@@ -29,28 +30,23 @@ class OwnDesign:
         return np.column_stack((np.ones(len(rows)), self.values[rows] / VALUE))
 
 
-@dataclass(frozen=True)
-class DesignView:
+@dataclass(frozen=True, kw_only=True)
+class DesignView(View):
     """One partner's columns in a model, as the bank sees them.
 
     design: their name. columns: of the design; numbers: of each in the partner's own list. not_held: what stands for a
-    row that is not held, in thousandths, shape (d,). positions: where each of the bank's rows stands in the partner's
-    row space, -1 if not held, shape (n,). rows: length of it. decimals: of partial scores. least: columns that have a
-    part in them, or none has. run: the number that the partner gave the run. keys: of the rows held, with one-sided
-    alignment.
+    row that is not held, in thousandths, shape (d,). rows: length of the partner's row space. decimals: of partial
+    scores. least: columns that have a part in them, or none has. keys: of the rows held, with one-sided alignment.
     """
 
-    name: str
     design: str
     columns: tuple[DesignColumn, ...]
     numbers: tuple[int, ...]
     not_held: I64
-    positions: I64 = field(repr=False)
     rows: int
     decimals: int
     kit: IntegerKit = field(repr=False)
     least: int = 0
-    run: int = 0
     keys: RowKeys | None = field(default=None, repr=False)
 
     @property
@@ -82,10 +78,3 @@ class DesignView:
             PartnerTerm(party=self.name, column=number, values=c.values, not_held=n, coefficient=b)
             for c, number, n, b in each
         )
-
-    def permuted(self, order: I64) -> "DesignView":
-        """The same partner with the held rows' positions permuted: a placebo that carries no signal."""
-        held = np.flatnonzero(self.positions >= 0)
-        positions = self.positions.copy()
-        positions[held] = self.positions[held][order]
-        return replace(self, positions=positions)

@@ -1,5 +1,6 @@
 """The bank's half of weight of evidence: one query a partner, and a table a column."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -8,8 +9,9 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from bank_node.family.bank_columns import BankColumns
+from bank_node.family.training import Training
 from bank_node.partners.partner_view import PartnerView
-from protocol.algorithms.binning import starts_of
+from protocol.algorithms.binning import Cutting, starts_of
 from protocol.algorithms.runs import Label
 from protocol.algorithms.woe import (
     BinCounts,
@@ -114,3 +116,16 @@ def tested_at_bank(columns: BankColumns, tested: Flags) -> list[I64]:
         np.bincount(bins[tested], minlength=size)[:size].astype(np.int64)
         for size, bins in zip(sizes, columns.bins.T, strict=True)
     ]
+
+
+def counts_of(training: Training, cutting: Cutting) -> Script[Mapping[str, I64]]:
+    """Rows and bads a bin of every partner's columns, asked once a way of binning."""
+    if cutting not in training.counts:
+        label, runs = training.table.label, training.runs
+        views = [dataclasses.replace(training.views[p, cutting], run=runs[p]) for p in training.alignments]
+        place = replace(training.label("counts"), tree=len(training.counts))
+        assert label is not None
+        train = training.parts == "train"
+        tested = training.parts == "test" if training.job.selection else None
+        training.counts[cutting] = yield from count_partners(place, views, train, label > 0, tested)
+    return training.counts[cutting]

@@ -1,14 +1,29 @@
-"""A model as bytes that are the same for the same model: what its digest is taken of, and what its file holds."""
+"""A model of any family, as bytes that are the same for the same model: what its digest is of, and its file holds."""
 
 import hashlib
 import json
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 
-class Canonical(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the models."""
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the models: the bank's part. objective: its name. parties: the bank first. FILE: in a model folder."""
+
+    FILE: ClassVar[str]
+
+    objective: str
+    parties: tuple[str, ...]
+
+    @property
+    def own_columns(self) -> dict[str, str]:
+        """The bank's columns that it uses, by what they hold: "number" or "category"."""
+        raise NotImplementedError
+
+    @property
+    def offset_columns(self) -> tuple[str, ...]:
+        """Columns among these that are no features."""
+        return ()
 
     @property
     def sha256(self) -> str:

@@ -1,10 +1,11 @@
-"""A model folder: the bank's part of a model, trees.json or linear.json, and model.json, all that must hold for it.
+"""A model folder: the bank's part of a model, trees.json, say, and model.json, all that must hold for it.
 
 `sha256` covers the first alone: no key, nonce, session or engine. `checksum` covers model.json. What each key means
 stands in docs/model-folder.md.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +14,7 @@ import msgspec
 
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration
-from bank_node.models.linear import LinearModel
-from bank_node.models.trees import TreeModel
+from bank_node.models.canonical import Model as Model
 from bank_node.record.scorecard import Scorecard
 from bank_node.settings.config import BankConfig
 from protocol.contract import Contract
@@ -23,9 +23,7 @@ from protocol.files import write_whole
 from protocol.table.texts import ReadAs
 
 SCHEMA: Final = 3
-TREES, LINEAR, ABOUT = "trees.json", "linear.json", "model.json"
-
-Model = TreeModel | LinearModel
+ABOUT: Final = "model.json"
 
 
 class SeenColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,13 +96,6 @@ class ModelFolder:
     model: Model
 
     @property
-    def trees(self) -> TreeModel:
-        """The model, where it is trees. Raises: UsageError: it is not."""
-        if not isinstance(self.model, TreeModel):
-            raise UsageError("model", f"it is a {self.about.kind}, which has no trees", "give one of boosted trees")
-        return self.model
-
-    @property
     def scorecard(self) -> Scorecard | None:
         """The scorecard, of that kind of model."""
         card = self.about.scorecard
@@ -127,7 +118,7 @@ class ModelFolder:
     def write(self, folder: Path) -> None:
         """Put both files into the folder. Raises: UsageError: the disk is full."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / _file_of(self.about.kind), self.model.to_json(), 0o644)
+        write_whole(folder / self.model.FILE, self.model.to_json(), 0o644)
         text = msgspec.json.format(msgspec.json.encode(self.about.sealed()), indent=2)
         write_whole(folder / ABOUT, text + b"\n", 0o644)
 
@@ -152,25 +143,27 @@ class ModelFolder:
             )  # fmt: skip
 
 
-def load_model(folder: Path) -> ModelFolder:
+def read_folder(folder: Path, form_of: Callable[[str], type[Model] | None]) -> ModelFolder:
     """The model of a folder.
+
+    Args:
+        form_of: how models of a kind are stored; None of a kind that there is not.
 
     Raises: UsageError: there is none, or of another version. IntegrityError: it is not what its checksums say.
     """
     try:
         about = (folder / ABOUT).read_bytes()
         head = msgspec.json.decode(about, type=_Head)
-        text = (folder / _file_of(head.kind)).read_bytes()
-    except OSError:
-        raise UsageError("model", f"there is none in {folder}", "give models/RUNG/MODEL of a finished run") from None
-    except msgspec.MsgspecError:
-        raise _unreadable(folder) from None
-    try:
         if head.schema != SCHEMA:
             thing = f"the one in {folder} is of version {head.schema}, and this software reads version {SCHEMA}"
             raise UsageError("model", thing, "score with the version that trained it, or train it again")
-        model = TreeModel.from_json(text) if head.kind == "boosting" else LinearModel.from_json(text)
-        found = ModelFolder(msgspec.json.decode(about, type=About), model)
+        form = form_of(head.kind)
+        if form is None:
+            raise _unreadable(folder)
+        text = (folder / form.FILE).read_bytes()
+        found = ModelFolder(msgspec.json.decode(about, type=About), form.from_json(text))
+    except OSError:
+        raise UsageError("model", f"there is none in {folder}", "give models/RUNG/MODEL of a finished run") from None
     except msgspec.MsgspecError:
         raise _unreadable(folder) from None
     whole = hashlib.sha256(text).hexdigest() == found.about.sha256 and found.about.sealed() == found.about
@@ -181,19 +174,12 @@ def load_model(folder: Path) -> ModelFolder:
 
 def own_columns(model: Model) -> dict[str, str]:
     """The bank's columns that a model uses, by what they hold: "number" or "category"."""
-    if isinstance(model, LinearModel):
-        return model.own_columns
-    return {s.column: "category" if s.among or s.others else "number" for s in model.bank_splits}
+    return model.own_columns
 
 
 def offsets_of(model: Model) -> tuple[str, ...]:
     """Columns among these that are no features."""
-    offset = model.offset if isinstance(model, LinearModel) else msgspec.UNSET
-    return () if isinstance(offset, msgspec.UnsetType) else (offset.column,)
-
-
-def _file_of(kind: str) -> str:
-    return TREES if kind == "boosting" else LINEAR
+    return model.offset_columns
 
 
 def _unreadable(folder: Path) -> IntegrityError:

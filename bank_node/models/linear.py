@@ -6,12 +6,12 @@ stands for a row that it does not hold; which column it is, beyond its number, o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
-from bank_node.models.canonical import Canonical
+from bank_node.models.canonical import Model
 from bank_node.models.offset import Offset, offset_units
 from protocol.algorithms.binning import NumberRule
 from protocol.algorithms.glm import COEFFICIENT, UNIT, VALUE
@@ -51,15 +51,15 @@ class PartnerTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"column {self.column + 1}"
 
 
-class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LinearModel(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fitted model. margin = scale * (intercept + sum of coefficient * value + partners' rounded scores) + offset.
 
     intercept: in millionths. decimals: to which each partner's scores are rounded. parties: the bank first.
     """
 
+    FILE: ClassVar[str] = "linear.json"
+
     schema: int = SCHEMA
-    objective: str
-    parties: tuple[str, ...]
     intercept: int
     scale: float
     decimals: dict[str, int]
@@ -69,9 +69,12 @@ class LinearModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def own_columns(self) -> dict[str, str]:
-        """The bank's columns that the model uses, by what they hold: "number" or "category"."""
         offset = {} if isinstance(self.offset, msgspec.UnsetType) else {self.offset.column: "number"}
         return {t.column: "number" if isinstance(t.rule, NumberRule) else "category" for t in self.own} | offset
+
+    @property
+    def offset_columns(self) -> tuple[str, ...]:
+        return () if isinstance(self.offset, msgspec.UnsetType) else (self.offset.column,)
 
     def of(self, party: str) -> tuple[PartnerTerm, ...]:
         """The terms of a partner."""

@@ -7,11 +7,11 @@ key, nonce, session or engine.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
-from bank_node.models.canonical import Canonical
+from bank_node.models.canonical import Model
 from protocol.algorithms.boosting import Split
 
 SCHEMA: Final = 1
@@ -48,18 +48,22 @@ class BankSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     others: tuple[str, ...] = ()
 
 
-class TreeModel(Canonical, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TreeModel(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Trees over the handles of several parties. base: margin of a row before the first tree.
 
     With K classes there are K margins, and tree t adds to that of class t mod K.
     """
 
+    FILE: ClassVar[str] = "trees.json"
+
     schema: int = SCHEMA
-    objective: str
     base: float | tuple[float, ...]
-    parties: tuple[str, ...]
     bank_splits: tuple[BankSplit, ...]
     trees: tuple[tuple[TreeNode, ...], ...]
+
+    @property
+    def own_columns(self) -> dict[str, str]:
+        return {s.column: "category" if s.among or s.others else "number" for s in self.bank_splits}
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain that each party's splits have brought; sums to 1 unless there is no split."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bank_node.data.rows import Rows
 from bank_node.decisions.watch_list import WatchList
+from bank_node.family.training import Training
 from bank_node.models.folder import ModelFolder
 from bank_node.partners.alignment import align
 from bank_node.partners.checkup import CheckedUp, check_up
@@ -18,7 +19,6 @@ from bank_node.training.outcome.outcome import write_outcome
 from bank_node.training.own_table import read_own_table
 from bank_node.training.refit_record import write_record
 from bank_node.training.run import train
-from bank_node.training.training import Training
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.checkup import formats_of

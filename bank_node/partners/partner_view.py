@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -50,25 +51,45 @@ class KnownSplits:
         self.sides[split] = sides
 
 
-@dataclass(frozen=True)
-class PartnerView:
-    """One partner in one training.
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One partner as the bank sees it in a training.
 
-    layout: name of the partner's bins. columns: their shapes. positions: where each of the bank's n rows stands
-    in the partner's row space, -1 if not held, shape (n,), int64. kit: seals and opens under the partner's hint.
-    split_rows: "all" or "node". run: the number that the partner gave the run. most_thresholds: of one column, that it
-    reveals at most. pads: open split bits, with one-sided
-    alignment; the rows' own places, which the permutation of a placebo leaves alone.
+    positions: where each of the bank's n rows stands in the partner's row space, -1 if not held, shape (n,), int64.
+    run: the number that the partner gave the run.
     """
 
     name: str
+    positions: I64 = field(repr=False)
+    run: int = 0
+
+    @property
+    def held(self) -> npt.NDArray[np.bool_]:
+        """Which of the bank's rows the partner holds, shape (n,)."""
+        return self.positions >= 0
+
+    def permuted(self, order: I64) -> Self:
+        """The same partner with the held rows' positions permuted: a placebo that carries no signal."""
+        held = np.flatnonzero(self.held)
+        positions = self.positions.copy()
+        positions[held] = self.positions[held][order]
+        return replace(self, positions=positions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartnerView(View):
+    """One partner in one training.
+
+    layout: name of the partner's bins. columns: their shapes. kit: seals and opens under the partner's hint.
+    split_rows: "all" or "node". most_thresholds: of one column, that it reveals at most. pads: open split bits, with
+    one-sided alignment; the rows' own places, which the permutation of a placebo leaves alone.
+    """
+
     layout: str
     columns: tuple[ColumnShape, ...]
-    positions: I64
     kit: SecretKit
     known: KnownSplits
     split_rows: str = "all"
-    run: int = 0
     pads: SplitPads | None = field(default=None, repr=False)
     most_thresholds: int = MAX_BIN
 
@@ -80,11 +101,6 @@ class PartnerView:
     def learn(self, split: Split, bits: SplitBits, among: npt.NDArray[np.bool_] | None = None) -> None:
         """Open the answer to a split, and keep it. Raises: IntegrityError: it is of another form than agreed."""
         self.known.learn(split, open_bits(self.name, self.pads, self.known.rows, bits), among)
-
-    @property
-    def held(self) -> npt.NDArray[np.bool_]:
-        """Which of the bank's rows the partner holds, shape (n,)."""
-        return self.positions >= 0
 
     def spread(self, rows: I64, values: I64) -> I64:
         """Lay values of some bank rows out over the partner's row space, zero elsewhere, shape (rows of it,)."""
@@ -138,10 +154,3 @@ class PartnerView:
             if j >= 0 and not self.columns[split.column].categorical and self.knows(split, rows):
                 known[j, len(split.left) - 1] = True
         return known
-
-    def permuted(self, order: I64) -> "PartnerView":
-        """The same partner with the held rows' positions permuted: a placebo that carries no signal."""
-        held = np.flatnonzero(self.held)
-        positions = self.positions.copy()
-        positions[held] = self.positions[held][order]
-        return replace(self, positions=positions)

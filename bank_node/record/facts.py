@@ -31,6 +31,18 @@ class Text(Facts):
     zh: str
 
 
+class OfColumn(Text):
+    """A sentence on a partner's column, which it calls by number: whoever knows the column's name can put it there."""
+
+    party: str
+    number: int
+
+    def named(self, name: str) -> Text:
+        """The same with a name in the number's place."""
+        handle = f"column {self.number + 1}"
+        return Text(en=self.en.replace(handle, repr(name), 1), zh=self.zh.replace(handle, repr(name), 1))
+
+
 class Security(Facts):
     """Strength of the encryption. None where the engine has no such figure.
 
@@ -105,7 +117,7 @@ class Leakage(Facts):
     readable_share: share of the entropy of its bins that a bank which deviates from the protocol could have read so
     far, at most.
     releases: vectors of partial scores of the model so far; summed: of these, hidden in the sum of several partners'.
-    told_rows: share of the rows of its table whose bins these tell (bank_node/training/outcome/rows_released.py);
+    told_rows: share of the rows of its table whose bins these tell (bank_node/linear/rows_released.py);
     None without any, or where the bank does not know what stands for a bin.
     zcdp: rho of zero-concentrated differential privacy that the noise would amount to; no claim is made on it.
     """
@@ -140,7 +152,7 @@ class Term(Facts):
 class Considered(Facts):
     """A column that a linear model could have had, of a job with [selection]. None: not known.
 
-    iv, missing, single, stability: of it alone, see training/linear_columns.py. correlation: the largest with a column
+    iv, missing, single, stability: of it alone, see linear/columns.py. correlation: the largest with a column
     in the model, `beside`. inflation: of its variance, if it is in. left_out: by which check, "" if it is in.
     """
 
@@ -348,7 +360,7 @@ class RunFacts(Facts):
     budgets: dict[str, dict[str, Budget]] = {}
     bin_tables: dict[str, list[BinTable]] = {}
     early_warning: EarlyWarning | None = None
-    warnings: list[Text] = []
+    warnings: list[Text | OfColumn] = []
     notes: list[Text] = []
     job: str = ""
     job_sha256: str

@@ -1,49 +1,11 @@
-"""What the rungs of one model have in common; and declaring it to the partners before the first of them."""
+"""Declaring a run, and each of its models, to the partners before the first rung of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-from bank_node.training.journal import Journal
-from bank_node.training.tally import Tally
-from bank_node.training.training import Training
-from protocol.algorithms.binning import Cutting
+from bank_node.family.training import Training
 from protocol.algorithms.boosting import Opened, Opening
 from protocol.algorithms.runs import RunOpened, RunOpening, subject_of
 from protocol.errors import IntegrityError
-from protocol.job import JobModel
-from protocol.job.ladder import Rung
 from protocol.job.workload import workload
 from protocol.role import Script, ask
-
-Progress = Callable[[str, int, int], None]
-"""Told a phase ("align", "rung all"), how much of it is done, and how much there is."""
-
-
-@dataclass(frozen=True)
-class Under:
-    """What the rungs of one model have in common. number, model: of it. opened: by partner."""
-
-    training: Training
-    number: int
-    model: str
-    journal: Journal
-    tally: Tally
-    opened: Mapping[str, Opened]
-    told: Progress
-
-    @property
-    def job_model(self) -> JobModel:
-        """As the job has it."""
-        return self.training.job.models[self.number]
-
-    @property
-    def cutting(self) -> Cutting:
-        """Its bins."""
-        return self.training.job.cutting_of(self.job_model)
-
-    def progress(self, rung: Rung) -> Callable[[int, int], None]:
-        """Tells how far a rung is."""
-        return lambda done, total: self.told(f"rung {rung.name}", done, total)
 
 
 def open_run(training: Training, nonce: bytes) -> Script[None]:

@@ -1,13 +1,10 @@
 """The bank's own table, as its settings and the job have it."""
 
-from bank_node.family.objective import require_labels
-from bank_node.models.offset import Offset, require_offset
+from bank_node.families.catalogue import family_of
 from bank_node.settings.config import BankConfig
 from bank_node.training.outcome.watched_rows import require_windows
-from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import UsageError
-from protocol.job import GlmModel, Job
-from protocol.messages import F64
+from protocol.job import Job
 from protocol.table import Table, read_table
 
 
@@ -29,24 +26,7 @@ def read_own_table(config: BankConfig, job: Job) -> Table:
         raise UsageError(config.party, "its node.toml and the job differ about period, first or last", "set them alike")
     spec = data.model_copy(update={"task": job.task})
     table = read_table(data.source, spec, config.party, segments=job.report.segments)
-    assert table.label is not None
     for model in job.models:
-        require_labels(model.params, table.label, config.party)
-    _require_offsets(job, table)
+        family_of(model.kind).validate(model, table)
     require_windows(job, table)
     return table
-
-
-def offset_of(params: GlmParams, table: Table) -> tuple[Offset, F64] | None:
-    """What a linear model takes without a coefficient, with its numbers, shape (n,)."""
-    if not params.offset_column:
-        return None
-    return Offset(params.offset_column, bool(params.exposure)), table.numbers[params.offset_column]
-
-
-def _require_offsets(job: Job, table: Table) -> None:
-    """Raises: DataError: a row has no value that can be added."""
-    for model in job.models:
-        found = offset_of(model.params, table) if isinstance(model, GlmModel) else None
-        if found:
-            require_offset(*found, table.party)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from protocol.contract import Contract, refuse
-from protocol.job import Job, linear_params
-from protocol.job.workload import releases_of, workload
+from protocol.job import Job
+from protocol.job.linear import releases_of
+from protocol.job.workload import workload
 
 FEWEST_STEPS: Final = 6
 """Below this a fit may end before it has converged; on real loans fits of one partner take four or five."""
@@ -23,9 +24,9 @@ def steps_within(job: Job, contracts: Mapping[str, Contract]) -> int:
 
 def _steps(job: Job, partner: str, most: int) -> int:
     fits = [
-        (planned.fits, params.max_iter)
+        (planned.fits, model.most_steps)
         for model, planned in zip(job.models, workload(job, partner).models, strict=False)
-        if (params := linear_params(model)) is not None
+        if model.most_steps
     ]
     longest = max((steps for _, steps in fits), default=0)
 

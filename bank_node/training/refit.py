@@ -1,4 +1,4 @@
-"""Refit: train a run's boosted trees again on what the bank knows, without a message to anybody.
+"""Refit: fit a run's models again on what the bank knows, without a message to anybody.
 
 The bank knows its own columns and the splits that the run's discovery revealed. A model fitted on
 them may have other parameters, as long as the bins stay the same. It is scored by the pools that the
@@ -10,30 +10,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-import msgspec
-
 from bank_node.data.parts import assign_parts
+from bank_node.families.catalogue import FAMILIES, family_of
+from bank_node.family.model_family import Trial
+from bank_node.family.training import Progress, Training
 from bank_node.partners.known_splits import load_known
 from bank_node.partners.partner_view import PartnerView
 from bank_node.partners.sessions import PartnerSessions
 from bank_node.settings.config import BankConfig
-from bank_node.settings.timing import Stopwatch
-from bank_node.training.absences import absence_scores
-from bank_node.training.model import Progress
 from bank_node.training.own_table import read_own_table
-from bank_node.training.refit_record import KnownModel, RefitRecord
-from bank_node.training.refit_search import Trial, candidates, search
-from bank_node.training.training import TrainedRung, Training
-from bank_node.training.trees import task_of
+from bank_node.training.refit_record import RefitRecord
 from bank_node.trees.boosting import nobody
-from bank_node.trees.boosting import refit as refit_trees
-from protocol.algorithms.parameters import BoostingParams
 from protocol.contract import Contract
 from protocol.errors import DataError, UsageError
-from protocol.he.streams import digest
-from protocol.job import BoostingModel, Job
-from protocol.job.ladder import Rung, rungs
-from protocol.settings import check_settings
+from protocol.job import Job
+from protocol.job.ladder import rungs
 
 
 class _NoKit:
@@ -48,7 +39,7 @@ class _NoKit:
 def refit(
     config: BankConfig, record: RefitRecord, changes: Mapping[str, Any], progress: Progress, searched: bool = False
 ) -> tuple[Training, list[Trial]]:
-    """Fit every boosted model of a finished run again.
+    """Fit every model of a finished run again whose family can refit.
 
     Args:
         record: of the run.
@@ -59,7 +50,7 @@ def refit(
         The training, as one that asked its partners leaves it; and what the search tried, the best first.
 
     Raises:
-        UsageError: the run has no boosted trees, or a parameter cannot be changed.
+        UsageError: no model of the run can be refitted, or a parameter cannot be changed.
         DataError: the bank's table is not the run's, or the bits of its splits are gone.
     """
     if config.split_rows == "node":
@@ -74,7 +65,9 @@ def refit(
         for rung in rungs(config.party, training.job.partners, training.job.run.ladder, False):
             known = next((m for m in record.models if (m.model, m.rung) == (name, rung.name)), None)
             if known is not None:
-                training.rungs.append(_refit_rung(training, number, rung, known, progress))
+                told = partial(progress, f"rung {rung.name}")
+                family = family_of(training.job.models[number].kind)
+                training.rungs.append(family.refit(training, number, rung, known, told))
     return training, trials
 
 
@@ -103,10 +96,8 @@ def _searched(training: Training, record: RefitRecord, changes: Mapping[str, Any
     known = max(first, key=lambda model: len(model.splits))
     ladder = rungs(training.table.party, training.job.partners, training.job.run.ladder, False)
     rung = next(rung for rung in ladder if rung.name == known.rung)
-    params = training.job.boosting_models[0].params
-    task = task_of(training, 0, params, rung, Stopwatch(), lambda done, total: None)
-    tried = candidates(params, changes, task.seed)
-    return search(task, known.splits, known.kept, tried, partial(progress, "search"))
+    family = family_of(training.job.models[0].kind)
+    return family.search(training, 0, rung, known, changes, partial(progress, "search"))
 
 
 def _known_training(config: BankConfig, job: Job, record: RefitRecord, progress: Progress) -> Training:
@@ -130,20 +121,16 @@ def _known_training(config: BankConfig, job: Job, record: RefitRecord, progress:
 
 
 def _job(config: BankConfig, record: RefitRecord, changes: Mapping[str, Any]) -> Job:
-    """The run's job with its boosted models alone, their parameters changed, and nothing that asks a partner."""
+    """The run's job with the models that can be refitted, their parameters changed; nothing asks a partner."""
     job = Job.model_validate(record.job)
-    names, models = list(job.model_names), []
-    for name, model in zip(names, job.models, strict=True):
-        if not isinstance(model, BoostingModel):
-            continue
-        values = {**model.params.model_dump(exclude_unset=True), **changes}
-        params = check_settings(BoostingParams, values, f"refit of {name}")
-        if params.cutting != model.params.cutting or params.objective != model.params.objective:
-            thing = "max_bin and objective are those of the run"
-            raise UsageError(config.party, f"a refit cannot change them: {thing}", "leave them out, or train anew")
-        models.append(BoostingModel(params=params))
+    models = []
+    for name, model in zip(job.model_names, job.models, strict=True):
+        family = family_of(model.kind)
+        if "refit" in family.capabilities:
+            models.append(family.changed(model, changes, name, config.party))
     if not models:
-        raise UsageError(config.party, "the run has no boosted trees to fit again", "train a boosting model")
+        able = ", ".join(kind for kind, family in FAMILIES.items() if "refit" in family.capabilities)
+        raise UsageError(config.party, "the run has no model that can be fitted again", f"train one of kind {able}")
     report = job.report.model_copy(update={"placebo": False, "bin_tables": False})
     split = job.split.model_copy(update={"folds": 0})
     update = {"models": tuple(models), "report": report, "selection": None, "split": split}
@@ -152,7 +139,7 @@ def _job(config: BankConfig, record: RefitRecord, changes: Mapping[str, Any]) ->
 
 def _open_views(training: Training, record: RefitRecord) -> None:
     """The partners' bins with the bits of their revealed splits."""
-    sessions, asked = training.sessions, {model.params.cutting for model in training.job.boosting_models}
+    sessions, asked = training.sessions, {model.cutting(training.job) for model in training.job.models}
     for known in (layout for layout in record.layouts if layout.cutting in asked):
         path = sessions.known_file(known.layout)
         if not path.exists() and any(model.splits.get(known.partner) for model in record.models):
@@ -168,20 +155,3 @@ def _open_views(training: Training, record: RefitRecord) -> None:
             split_rows=sessions.config.split_rows,
             run=training.runs[known.partner],
         )
-
-
-def _refit_rung(training: Training, number: int, rung: Rung, known: KnownModel, progress: Progress) -> TrainedRung:
-    """One party set of one model."""
-    model = training.job.models[number]
-    assert isinstance(model, BoostingModel)
-    clock = Stopwatch()
-    told = partial(progress, f"rung {rung.name}")
-    task = task_of(training, number, model.params, rung, clock, told)
-    boosted = refit_trees(task, known.splits, known.kept)
-    with clock("score"):
-        score = task.objective.predict(boosted.margin)
-        absent = absence_scores(task, boosted, training.table, training.parts)
-    return TrainedRung(
-        rung, training.job.model_names[number], boosted, score, dict(clock.seconds), [], dict(known.kept),
-        dict(known.information), digest(msgspec.json.encode(task.columns.rules)).hex(), absent,
-    )  # fmt: skip

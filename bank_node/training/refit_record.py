@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from bank_node.training.training import TrainedRung, Training
-from bank_node.trees.task import Boosted
+from bank_node.families.catalogue import family_in
+from bank_node.family.fitted import KnownModel
+from bank_node.family.training import Training
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.binning import ColumnShape, Cutting
-from protocol.algorithms.boosting import Kept, Split
 from protocol.errors import IntegrityError, UsageError
 from protocol.files import write_whole
 
@@ -30,16 +30,6 @@ class KnownLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layout: str
     rows: int
     columns: tuple[ColumnShape, ...]
-
-
-class KnownModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model of boosted trees. splits: of its pool at each partner, in the pool's order; kept: as it was kept."""
-
-    model: str
-    rung: str
-    splits: dict[str, tuple[Split, ...]]
-    kept: dict[str, Kept]
-    information: dict[str, float]
 
 
 class RefitRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,16 +65,11 @@ def record_of(training: Training) -> RefitRecord:
             for (partner, cutting), view in training.views.items()
         ),
         models=tuple(
-            _model(trained, trained.fitted)
+            known
             for trained in training.rungs
-            if isinstance(trained.fitted, Boosted) and not trained.rung.placebo
+            if not trained.rung.placebo and (known := family_in(training, trained.model).known(trained))
         ),
     )
-
-
-def _model(trained: TrainedRung, fitted: Boosted) -> KnownModel:
-    kept = dict(fitted.kept)
-    return KnownModel(trained.model, trained.rung.name, dict(fitted.handles), kept, dict(trained.information))
 
 
 def write_record(training: Training, out: Path) -> None:

@@ -1,10 +1,9 @@
 """A training as it goes: agree with the partners, align, fetch hints, then every rung under every model."""
 
-from collections.abc import Callable
-from functools import partial
-
 from bank_node.data.parts import assign_parts
 from bank_node.decisions.banding import require_bandable
+from bank_node.families.catalogue import family_of
+from bank_node.family.training import Progress, Training, Under
 from bank_node.metrics.fold_assignment import assign_folds
 from bank_node.partners.known_splits import load_known, save_known
 from bank_node.partners.sessions import PartnerSessions
@@ -13,19 +12,16 @@ from bank_node.settings.timing import Stopwatch
 from bank_node.training.columns import open_views, say_dropped
 from bank_node.training.counting import bin_tables
 from bank_node.training.journal import Journal
-from bank_node.training.linear import encode, fit_rung
-from bank_node.training.model import Progress, Under, open_model, open_run
+from bank_node.training.model import open_model, open_run
 from bank_node.training.planned import steps_within
 from bank_node.training.run_keys import erase_old_masters, run_master
 from bank_node.training.tally import Tally
-from bank_node.training.training import TrainedRung, Training
-from bank_node.training.trees import train_rung
 from protocol.algorithms.alignment import BankAlignment
 from protocol.contract import Contract
 from protocol.errors import DataError, UsageError
 from protocol.files import own_folder
 from protocol.he.streams import derive, digest
-from protocol.job import BoostingModel, Job, linear_params
+from protocol.job import Job
 from protocol.job.ladder import Rung, rungs
 from protocol.messages import encoded_size
 from protocol.role import Exchange, Replies, Requests, drive
@@ -53,7 +49,7 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
         steps = steps_within(job, sessions.contracts)
         alignments = sessions.align(partners)
     for partner, alignment in alignments.items():
-        _require_overlap(partner, alignment, sessions.contracts[partner], bool(job.boosting_models))
+        _require_overlap(partner, alignment, sessions.contracts[partner], job)
     training = Training(job, table, parts, sessions, alignments, steps)
     if job.split.folds:
         training.folds = assign_folds(job.split, table, parts == "train", job.task)
@@ -63,9 +59,9 @@ def train(config: BankConfig, job: Job, table: Table, exchange: Exchange, progre
     return training
 
 
-def _require_overlap(partner: str, alignment: BankAlignment, contract: Contract, trees: bool) -> None:
+def _require_overlap(partner: str, alignment: BankAlignment, contract: Contract, job: Job) -> None:
     """Raises: DataError: so few rows are held that the contract admits no split of them."""
-    needed = 2 * max(contract.min_rows_per_bin, contract.min_rows_per_node if trees else 0)
+    needed = max(model.fewest_matches(contract) for model in job.models)
     if alignment.matches < needed:
         held = f"{alignment.matches:,} of {len(alignment.positions):,} rows are held; at least {needed} are needed"
         remedy = "`bank-node doctor` compares how ids are written; or leave the partner out"
@@ -88,24 +84,15 @@ def _grow_ladder(
         if job.report.bin_tables:
             training.bin_tables = drive(bin_tables(training), journal)
         for number, name in enumerate(job.model_names):
-            opened = drive(open_model(training, number), journal)
-            train_one = _trainer(Under(training, number, name, journal, tally, opened, progress), clock)
+            opened, family = drive(open_model(training, number), journal), family_of(job.models[number].kind)
+            under = Under(training, number, name, journal, tally.take, opened, progress)
+            family.prepare(under, clock)
             for rung in ladder if number == 0 else [r for r in ladder if not r.placebo]:
-                training.rungs.append(train_one(rung, clock))
+                training.rungs.append(family.train(under, rung, clock))
                 clock = Stopwatch()
         _keep_known(training)
     finally:
         journal.close()
-
-
-def _trainer(under: Under, clock: Stopwatch) -> Callable[[Rung, Stopwatch], TrainedRung]:
-    """What trains a rung of the model; the columns of a linear one are encoded first, for all of its rungs."""
-    model, linear = under.job_model, linear_params(under.job_model)
-    if linear is not None:
-        encoded = under.training.encoded[under.model] = encode(under, linear, clock)
-        return partial(fit_rung, under, linear, encoded)
-    assert isinstance(model, BoostingModel)
-    return partial(train_rung, under, model.params)
 
 
 def _keep_known(training: Training) -> None:

@@ -53,7 +53,10 @@ def refit(task: Task, pools: Mapping[str, tuple[Split, ...]], kept: Mapping[str,
     base, known = _base(task), Known(splits={partner: frozenset(splits) for partner, splits in pools.items()})
     ensemble = drive(fit_local(task, base, known, HandleBook(pools)), nobody)
     model = _model(task, base, ensemble.book, ensemble.trees)
-    return Boosted(model, ensemble.margin, 0, pools, kept, tuple(ensemble.leaking))
+    return Boosted(
+        model=model, margin=ensemble.margin, queries=0, handles=pools, kept=kept,
+        leaking_columns=tuple(ensemble.leaking),
+    )  # fmt: skip
 
 
 def nobody(requests: Requests) -> Replies:
@@ -101,8 +104,11 @@ def _finished(task: Task, base: Base, ensemble: Ensemble, found: Known) -> Scrip
         handles[partner.name] = (*used, *in_order(others))
     kept = yield from _leave_handles(task, handles)
     out = tuple(view.name for view in task.partners if view.known.spent and not view.known.sides)
-    leaking = (*found.leaking, *ensemble.leaking)
-    return Boosted(model, ensemble.margin, found.queries, handles, kept, leaking, found.trees, found.rounds, out)
+    return Boosted(
+        model=model, margin=ensemble.margin, queries=found.queries, handles=handles, kept=kept,
+        leaking_columns=(*found.leaking, *ensemble.leaking), encrypted_trees=found.trees, rounds=found.rounds,
+        kept_out=out,
+    )  # fmt: skip
 
 
 def _base(task: Task) -> Base:

@@ -6,27 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.family.scorer import Told as Told
+from bank_node.family.scorer import ToldOf
+from bank_node.models.folder import ModelFolder
 from bank_node.models.trees import BankSplit, TreeModel, TreeNode
 from bank_node.partners.partner_view import LEFT, RIGHT, SPECIAL, Sides
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.boosting import SplitBits
 from protocol.algorithms.scoring import ScoringBits, ScoringQuery
 from protocol.algorithms.sealing import SplitPads, open_bits
-from protocol.errors import IntegrityError
+from protocol.errors import IntegrityError, UsageError
 from protocol.messages import F64, I64
 from protocol.role import Script, ask
 from protocol.table import Column
-
-
-@dataclass(frozen=True)
-class Told:
-    """Where each row to be scored goes at each handle of one partner, shape (handles, n)."""
-
-    sides: npt.NDArray[np.int8]
-
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Told":
-        """Of some of the rows."""
-        return Told(self.sides[:, chosen])
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,29 @@ class Answers:
             left, missing = (bits.left[byte] >> shift) & 1, (bits.missing[byte] >> shift) & 1
             out[k, held] = np.where(missing, SPECIAL, np.where(left, LEFT, RIGHT))
         return Told(out)
+
+
+@dataclass(frozen=True)
+class TreeScorer:
+    """Trees over the handles of several parties."""
+
+    model: TreeModel
+
+    def needs(self, party: str) -> bool:
+        return handles_of(self.model, party) > 0
+
+    def ask(
+        self, pools: Mapping[str, str], alignments: Mapping[str, BankAlignment], masked: bool
+    ) -> Script[Mapping[str, Answers]]:
+        return (yield from ask_for_bits(self.model, pools, alignments))
+
+    def absent(self, party: str, rows: int) -> Told:
+        """All its splits take the default direction that they have learnt."""
+        return absent(self.model, party, rows)
+
+    def margins(self, bank: str, columns: Mapping[str, Column], told: ToldOf, rows: int) -> F64:
+        sides = {party: part for party, part in told.items() if isinstance(part, Told)}
+        return margins(self.model, bank, columns, sides, rows)
 
 
 def ask_for_bits(
@@ -134,3 +149,10 @@ def _answers(party: str, reply: ScoringBits, alignment: BankAlignment, pool: str
     for handle, answer in zip(handles, reply.bits, strict=True):
         bits[handle] = open_bits(party, pads, alignment.rows, answer)
     return Answers(tuple(bits))
+
+
+def trees_of(folder: ModelFolder) -> TreeModel:
+    """The model, where it is trees. Raises: UsageError: it is not."""
+    if not isinstance(folder.model, TreeModel):
+        raise UsageError("model", f"it is a {folder.about.kind}, which has no trees", "give one of boosted trees")
+    return folder.model

@@ -20,24 +20,10 @@ from math import factorial
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.family.contributions import Contributions
 from bank_node.models.trees import TreeModel, TreeNode
 from bank_node.partners.partner_view import LEFT, SPECIAL, Sides
 from protocol.messages import F64, I64
-
-Feature = tuple[str, str]
-"""(party, column)."""
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """Shares of the margin. shares: shape (n, features), in the model's margin: log-odds of a 0/1 label. base: of all.
-
-    base + the sum of a row's shares = its margin.
-    """
-
-    features: tuple[Feature, ...]
-    shares: F64
-    base: float
 
 
 @dataclass(frozen=True)

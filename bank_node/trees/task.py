@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bank_node.family.bank_columns import BankColumns
+from bank_node.family.fitted import Fitted
 from bank_node.family.objective import Objective
 from bank_node.models.trees import TreeModel
 from bank_node.partners.partner_view import PartnerView
 from bank_node.settings.timing import Stopwatch
 from bank_node.trees.target_leakage import LeakingColumn
-from protocol.algorithms.boosting import Kept, Split
+from protocol.algorithms.boosting import Split
 from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
-from protocol.messages import F64
 
 Progress = Callable[[int, int], None]
 
@@ -51,21 +51,17 @@ class Task:
         return self.params.rounds("node" if by_node else "all")
 
 
-@dataclass(frozen=True)
-class Boosted:
+@dataclass(frozen=True, kw_only=True)
+class Boosted(Fitted):
     """What a training ends with.
 
-    margin: of every row, shape (n,), or (n, classes). queries: vectors sent to each partner.
     handles: of the trees that were kept. Numbered by first use, those of the trees left out come last.
     leaking_columns: that rank the rows as their label does. encrypted_trees: those by sums of the partners, in
     so many rounds of discovery. kept_out: partners whose information budget admitted no split.
     """
 
     model: TreeModel
-    margin: F64
-    queries: int
     handles: Mapping[str, tuple[Split, ...]]
-    kept: Mapping[str, Kept]
     leaking_columns: tuple[LeakingColumn, ...] = ()
     encrypted_trees: int = 0
     rounds: int = 0

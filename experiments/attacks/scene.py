@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import duckdb
 import tomli_w
 
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import BankConfig

@@ -28,6 +28,7 @@ from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.parameters import BoostingParams
 from protocol.draws import draw
 from protocol.job import Job, load_job
+from protocol.job.boosting import boosting_models
 from protocol.job.ladder import Rung, rungs
 from protocol.messages import F64, I64
 from protocol.table import Column, Table
@@ -113,7 +114,7 @@ def _fold(trees: int, rung: Rung, fold: int) -> Metrics:
     job, table, columns, positions = _loaded()
     assert table.label is not None
     fitted = draw(job.run.seed, "folds").permutation(table.rows) % _FOLDS != fold
-    params = job.boosting_models[0].params.model_copy(
+    params = boosting_models(job)[0].params.model_copy(
         update={"n_estimators": trees, "learning_rate": 0.2, "discovery": "all"}
     )
     partners = {p: columns[p] for p in rung.partners}

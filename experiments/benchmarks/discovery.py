@@ -21,6 +21,7 @@ from experiments.data.own import SCENARIOS
 from experiments.laboratory import Laboratory
 from protocol.contract import Contract
 from protocol.job import load_job
+from protocol.job.boosting import boosting_models
 from protocol.job.ladder import rungs
 
 TABLES: Final = ("german", "taiwan", "sba", "kazakh")
@@ -66,7 +67,7 @@ def _one_split(name: str, rows: int, trees: int, split: int) -> tuple[float, flo
     fitted = assign_parts(job.split.model_copy(update={"seed": seed}), dealt.table) == "train"
     rung = rungs(job.bank, job.partners, "auto", False)[-1]
     partners = {p: dealt.columns[p] for p in rung.partners}
-    usual, aucs = job.boosting_models[0].params.model_copy(update={"n_estimators": trees}), []
+    usual, aucs = boosting_models(job)[0].params.model_copy(update={"n_estimators": trees}), []
     for discovery in ("auto", "all"):
         with tempfile.TemporaryDirectory() as folder:
             lab = Laboratory(label, dealt.columns[job.bank], partners, dealt.positions, Path(folder), _contract(rows))

@@ -11,7 +11,7 @@ from typing import Any, Final
 import duckdb
 
 from bank_node.data.rows import open_rows
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.settings.config import load_config as load_bank
 from experiments.benchmarks.jobs import random_job

@@ -18,6 +18,7 @@ from experiments.attacks.known_labels import Overheard, known_labels
 from experiments.benchmarks.accuracy import metrics_of, positions_of
 from experiments.benchmarks.tree import CSX, scenario_columns
 from protocol.job import load_job
+from protocol.job.boosting import boosting_models
 
 DEFAULT: Final = 0.2
 WAYS: Final = (
@@ -38,7 +39,7 @@ def benchmark_sharing(trees: int = 100) -> dict[str, Any]:
     assert table.label is not None
     fitted = assign_parts(job.split, table) == "train"
     positions = {p: positions_of(job, p, table.rows) for p in job.partners}
-    usual = job.boosting_models[0].params
+    usual = boosting_models(job)[0].params
     every = usual.model_copy(update={"n_estimators": trees, "learning_rate": 0.2, "discovery": "all"})
     began, rows = time.perf_counter(), []
     found: dict[tuple[str, str, float], float] = {}

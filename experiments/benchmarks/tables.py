@@ -22,6 +22,7 @@ from experiments.benchmarks.tree import joined, scenario_columns, xgboost_model
 from experiments.data.own import SCENARIOS
 from experiments.laboratory import OPEN, Laboratory
 from protocol.job import Job, load_job
+from protocol.job.boosting import boosting_models
 from protocol.job.ladder import Rung, rungs
 from protocol.messages import F64, I64
 from protocol.table import Column, Table
@@ -98,7 +99,7 @@ def _one_split(dealt: _Dealt, rung: Rung, seed: int) -> tuple[float, float]:
     partners = {p: dealt.columns[p] for p in rung.partners}
     with tempfile.TemporaryDirectory() as folder:
         lab = Laboratory(y, dealt.columns[job.bank], partners, dealt.positions, Path(folder), OPEN)
-        params = job.boosting_models[0].params.model_copy(update={"discovery": "all"})
+        params = boosting_models(job)[0].params.model_copy(update={"discovery": "all"})
         margin = lab.train(params, seed, fitted, rung.number).margin
     return _auc(y, margin, ~fitted), _auc(y, _xgboost(dealt, rung, y, fitted, seed), ~fitted)
 
@@ -107,7 +108,7 @@ def _xgboost(dealt: _Dealt, rung: Rung, y: F64, fitted: npt.NDArray[np.bool_], s
     gaps = [with_gaps(c, dealt.positions[p] >= 0) for p in rung.partners for c in dealt.columns[p]]
     columns = [*dealt.columns[dealt.job.bank], *gaps]
     kinds = ["c" if c.kind == "category" else "q" for c in columns]
-    model = xgboost_model(dealt.job.boosting_models[0].params)
+    model = xgboost_model(boosting_models(dealt.job)[0].params)
     model.set_params(random_state=seed, nthread=os.cpu_count(), enable_categorical=True, feature_types=kinds)
     x = joined(columns)
     score: F64 = model.fit(x[fitted], y[fitted]).predict_proba(x)[:, 1].astype(np.float64)

@@ -7,15 +7,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.linear.columns import Picking, design_of, encode_bank
 from bank_node.linear.fit import fit_glm
+from bank_node.linear.preparing import Preparing
 from bank_node.linear.task import FittedGlm, GlmTask
 from bank_node.linear.view import DesignView, OwnDesign
 from bank_node.linear.woe import count_partners
 from bank_node.models.offset import Offset
 from bank_node.partners.masks import agree_on_masks
 from bank_node.partners.partner_view import PartnerView
-from bank_node.training.linear_columns import Picking, design_of, encode_bank
-from bank_node.training.preparing import Preparing
 from experiments.laboratory import JOB, Laboratory, layout_of, over_the_wire
 from partner_node.algorithms.glm import GlmAnswerer, require_columns, terms_of, values_of
 from partner_node.algorithms.masks import Masks

@@ -163,16 +163,16 @@ class Laboratory:
         pads = SplitPads(keys_of_bank, Splits.KIND, layout_of(name)) if keys_of_bank else None
         known = KnownSplits(rows)
         return PartnerView(
-            name,
-            layout_of(name),
-            table.shapes,
-            positions,
-            kit,
-            known,
-            self.split_rows,
-            run,
-            pads,
-            self.contract.max_thresholds_a_column,
+            name=name,
+            layout=layout_of(name),
+            columns=table.shapes,
+            positions=positions,
+            kit=kit,
+            known=known,
+            split_rows=self.split_rows,
+            run=run,
+            pads=pads,
+            most_thresholds=self.contract.max_thresholds_a_column,
         )
 
     def _row_keys(self, rows: int, positions: I64) -> tuple[RowKeys | None, RowKeys | None]:

@@ -1,10 +1,9 @@
 """`fedwarn run`: a scenario from its table to its report."""
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bank_node.record.facts import PartyFacts, RunFacts, Text, read_facts, write_facts
+from bank_node.record.facts import OfColumn, PartyFacts, RunFacts, read_facts, write_facts
 from bank_node.record.messages import say
 from bank_node.report.document import Report
 from bank_node.report.report import write_report
@@ -98,7 +97,10 @@ def _parties(job: Job, scenario: Path, out: Path, fresh: bool, progress: Progres
 
 def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, Place]) -> RunFacts:
     """The facts with what only the one who dealt the table knows."""
-    warnings = [_named(w, dealt) for w in facts.warnings]
+    warnings = [
+        warning.named(dealt.features(warning.party)[warning.number]) if isinstance(warning, OfColumn) else warning
+        for warning in facts.warnings
+    ]
     for name, party in dealt.parties.items():
         if name != facts.label_party:  # the bank's own are there already
             warnings += [say("run_mostly_unique", party=name, column=repr(c)) for c in party.described.mostly_unique]
@@ -109,15 +111,6 @@ def completed(facts: RunFacts, dealt: Dealt, peaks: Peaks, places: Mapping[str, 
     measured = facts.measured.model_copy(update={"peak_rss_mib": peaks, "nodes": nodes})
     data = facts.data.model_copy(update=update)
     return facts.model_copy(update={"data": data, "measured": measured, "warnings": warnings})
-
-
-def _named(warning: Text, dealt: Dealt) -> Text:
-    """A warning on "column 3" of a partner, with the column's name."""
-    found = re.fullmatch(r"(.*?): column (\d+) .*", warning.en, re.DOTALL)
-    if not found or found[1] not in dealt.parties:
-        return warning
-    handle, name = f"column {found[2]}", repr(dealt.features(found[1])[int(found[2]) - 1])
-    return Text(en=warning.en.replace(handle, name, 1), zh=warning.zh.replace(handle, name, 1))
 
 
 def _completed_party(party: PartyFacts, dealt: Dealt, name: str) -> PartyFacts:

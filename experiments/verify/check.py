@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 
 from bank_node.data.parts import assign_parts
+from bank_node.family.bin_names import name_of
 from bank_node.linear.coarse_classing import joined_bins
 from bank_node.record.facts import BinTable, read_facts
 from bank_node.settings.config import BankConfig
 from bank_node.settings.config import load_config as load_bank
-from bank_node.training.outcome.bin_tables import name_of
 from bank_node.training.own_table import read_own_table
 from experiments.run.launch import train_in_process
 from experiments.run.nodes import Nodes, approve_at
@@ -26,10 +26,10 @@ from experiments.verify.joined import rows_behind
 from partner_node.algorithms.binning import bin_table
 from partner_node.config import PartnerConfig
 from partner_node.config import load_config as load_partner
-from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.woe import Evidence
 from protocol.errors import UsageError
-from protocol.job import BoostingModel, Job, load_job
+from protocol.job import Job, load_job
+from protocol.job.boosting import BoostingModel, boosting_models
 from protocol.settings import parse_toml
 from protocol.table import Table, read_table
 
@@ -86,8 +86,8 @@ def _repeated(job: Job, configs: dict[str, Path], place: Path, progress: Progres
     for party, path in configs.items():
         copies[party] = place / path.parent.name / path.name
         shutil.copytree(path.parent, copies[party].parent, ignore=shutil.ignore_patterns("state"))
-    usual = job.boosting_models[0].params if job.boosting_models else BoostingParams()
-    params = usual.model_copy(update={"n_estimators": 1})
+    usual, *_ = *boosting_models(job), BoostingModel()
+    params = usual.params.model_copy(update={"n_estimators": 1})
     update = {
         "models": (BoostingModel(params=params),),
         "report": job.report.model_copy(update={"bin_tables": True, "placebo": False}),

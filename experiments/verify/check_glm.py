@@ -18,8 +18,9 @@ import tomli_w
 from msgspec import UnsetType
 
 from bank_node.data.parts import assign_parts
+from bank_node.families.catalogue import load_model
 from bank_node.linear.glm_families import Family
-from bank_node.models.folder import load_model
+from bank_node.linear.scorer import linear_of
 from bank_node.models.linear import LinearModel, PartnerTerm
 from bank_node.record.facts import Linear, RungFacts, read_facts
 from bank_node.settings.config import load_config as load_bank
@@ -35,8 +36,9 @@ from protocol.algorithms.glm import VALUE, DesignColumn
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import UsageError
 from protocol.files import write_whole
-from protocol.job import BoostingModel, GlmModel, Job, JobModel, linear_params
+from protocol.job import Job
 from protocol.job.ladder import folder_of
+from protocol.job.linear import GlmModel, LinearJobModel, linear_models
 from protocol.messages import F64
 from protocol.settings import parse_toml
 from protocol.table import Table, read_table
@@ -75,7 +77,7 @@ def check_models(job: Job, configs: dict[str, Path], progress: Progress) -> dict
 
 def _repeated(job: Job, configs: dict[str, Path], place: Path) -> tuple[Job, Nodes]:
     """The job's linear models, or one of all defaults, and its nodes from fresh state, rounding nothing."""
-    models = tuple(model for model in job.models if not isinstance(model, BoostingModel)) or (_usual(job),)
+    models = linear_models(job) or (_usual(job),)
     copies = {}
     for party, path in configs.items():
         copies[party] = place / "nodes" / path.parent.name / path.name
@@ -112,11 +114,9 @@ class _Joined:
     def compare(self, rung: RungFacts, place: Path) -> _Found:
         """One rung's coefficients and p-values against those of the joined table."""
         assert rung.linear is not None
-        model = load_model(place / "models" / folder_of(rung.name) / rung.model).model
-        assert isinstance(model, LinearModel)
-        asked = self._job.model(rung.model)
-        params = linear_params(asked)
-        assert params is not None
+        model = linear_of(load_model(place / "models" / folder_of(rung.name) / rung.model))
+        asked = dict(zip(self._job.model_names, linear_models(self._job), strict=True))[rung.model]
+        params = asked.glm
         kept = np.array([not term.collinear and term.left_out in ("", "lasso") for term in rung.linear.terms])
         x = self._columns(model, asked)[self._train][:, kept]
         coefficients, p = self._fit(x, params, model.scale, self._offset(model))
@@ -125,7 +125,7 @@ class _Joined:
         told = rung.linear.joint and not params.reg_alpha
         return _Found(worst, _worst_p(rung.linear, kept, p) if told else None, rung.linear.steps)
 
-    def _columns(self, model: LinearModel, asked: JobModel) -> F64:
+    def _columns(self, model: LinearModel, asked: LinearJobModel) -> F64:
         """A one, and every term over all rows of the bank, shape (n, p)."""
         own = {column.name: column for column in self._own.columns}
         parts = [np.ones(self._own.rows), *(term.encode(own[term.column]) / VALUE for term in model.own)]
@@ -133,7 +133,7 @@ class _Joined:
             parts += list(self._of_partner(party, model.of(party), asked))
         return np.stack(parts, axis=1)
 
-    def _of_partner(self, party: str, terms: tuple[PartnerTerm, ...], asked: JobModel) -> F64:
+    def _of_partner(self, party: str, terms: tuple[PartnerTerm, ...], asked: LinearJobModel) -> F64:
         """The terms of a partner, shape (d, n)."""
         config = load_partner(self._configs[party])
         if party not in self._tables:
@@ -141,7 +141,7 @@ class _Joined:
         table = self._tables[party]
         bank = load_bank(self._configs[self._job.bank])
         contract = bank.contract.stricter(config.contract)
-        cutting = self._job.cutting_of(asked)
+        cutting = asked.cutting(self._job)
         cut = bin_table(party, table.columns, cutting, contract.smallest_bin(table.rows), config.data.monotone)
         binned = as_told(config, cut)
         places = {shape.number: place for place, shape in enumerate(binned.shapes)}

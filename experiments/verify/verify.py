@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from bank_node.models.folder import LINEAR, TREES
+from bank_node.families.catalogue import FAMILIES
 from bank_node.report.report import read_report
 from experiments.verify.figures import absences, document, folds, points, segments
 from experiments.verify.maps import bands, calibrations
@@ -117,7 +117,8 @@ def _models(run: RunFolder) -> Iterator[str]:
         return
     for rung in run.report.rungs:
         place = run.path / "models" / folder_of(rung.name) / rung.model
-        path = next((place / name for name in (TREES, LINEAR) if (place / name).is_file()), place / TREES)
+        names = [family.stored.FILE for family in FAMILIES.values()]
+        path = next((place / name for name in names if (place / name).is_file()), place / names[0])
         name = f"the model {rung.model!r} of rung {rung.name!r}"
         if not path.is_file():
             yield f"{name} is missing from models/"

@@ -18,7 +18,8 @@ from partner_node.policy.policy import APPROVALS, Approval, Approvals, Listed, d
 from protocol.errors import DataError, UsageError, nearest
 from protocol.files import own_folder
 from protocol.job import Job, load_job
-from protocol.job.workload import PlannedModel, workload
+from protocol.job.plan import PlannedModel
+from protocol.job.workload import workload
 from protocol.table import describe
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")

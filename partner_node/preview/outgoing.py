@@ -18,7 +18,8 @@ from protocol.algorithms.declared import CATALOGUE
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.algorithms.group import POINT_BYTES, TAG_BYTES
 from protocol.he.engines import about, answer_bytes, hint_bytes, hint_parts, integer_bytes, integer_hint_bytes
-from protocol.job.workload import PlannedModel, Workload
+from protocol.job.plan import PlannedModel
+from protocol.job.workload import Workload
 from protocol.messages import encoded_size
 
 _HEAD: Final = 64

@@ -1,12 +1,10 @@
 """Whose columns are whose: what a job says of columns, held against what the parties have."""
 
-import re
-
 from protocol.algorithms.binning import wrong_names
 from protocol.errors import nearest
 from protocol.job.data import ALL_COLUMNS
+from protocol.job.family import require_own
 from protocol.job.fields import JobFields
-from protocol.job.models import BoostingModel, GlmModel
 from protocol.settings.preparation import MOST_FREQUENT, REST, Preparation
 
 
@@ -65,17 +63,14 @@ def require_directions(job: JobFields) -> None:
         for column in party.monotone:
             if name == job.bank:
                 raise ValueError("the bank's directions stand in monotone_constraints, under a model's params")
-            _require_own(job, name, column, "monotone")
-    for model in job.boosting_models:
-        for column in model.params.monotone_constraints:
-            _require_own(job, job.bank, column, "monotone_constraints")
+            require_own(job, name, column, "monotone")
 
 
 def require_names(job: JobFields) -> None:
     """Each party names its own columns, each by another name."""
     for name, party in job.parties.items():
         for column in party.names:
-            _require_own(job, name, column, "names")
+            require_own(job, name, column, "names")
         if wrong_names(party.names):
             raise ValueError(f"names of {name} {wrong_names(party.names)}")
         if party.tell_bins and name == job.bank:
@@ -85,36 +80,11 @@ def require_names(job: JobFields) -> None:
                 raise ValueError(f"tell_bins of {name} has {column!r}, which its names give no name")
 
 
-def require_interactions(job: JobFields) -> None:
-    """Groups name columns of the bank, or parties."""
-    for model in job.boosting_models:
-        for name in (name for group in model.params.interaction_constraints for name in group):
-            if name in job.parties and name in job.parties[job.bank].columns:
-                raise ValueError(f"{name!r} in interaction_constraints is both a party and a column; rename one")
-            if name not in job.parties:
-                _require_own(job, job.bank, name, "interaction_constraints")
-
-
-def require_glm_columns(job: JobFields) -> None:
-    """The bank's columns by name, a partner's by number or the name that it tells: only it knows its own."""
-    known = {name: set(party.names.values()) for name, party in job.parties.items()}
-    for model in (m for m in job.models if not isinstance(m, BoostingModel)):
-        for party, columns in model.params.columns.items():
-            if party not in job.parties:
-                raise ValueError(f"{party!r} in a model's columns is no party{nearest(party, list(job.parties))}")
-            for name in columns:
-                if party == job.bank:
-                    _require_own(job, party, name, "a model's columns")
-                elif not re.fullmatch("column [1-9][0-9]*", name) and name not in known[party]:
-                    what = 'a partner\'s are numbered, as "column 3", or go by a name that it tells'
-                    raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
-
-
 def require_preparation(job: JobFields) -> None:
     """What is declared is of columns there are, and of a model that takes columns as numbers."""
     prepares = [name for name, party in job.parties.items() if party.prepare]
     said = job.preparation != Preparation()
-    numeric = any(isinstance(model, GlmModel) and not model.params.by_woe for model in job.models)
+    numeric = any(model.takes_numbers for model in job.models)
     if (prepares or said) and not numeric:
         where = "[preparation]" if said else f"prepare of {prepares[0]}"
         raise ValueError(f'{where} is of models of kind "glm" with encoding "numeric", and there is none')
@@ -122,7 +92,7 @@ def require_preparation(job: JobFields) -> None:
         raise ValueError(f'preparation.reference is "{MOST_FREQUENT}" or "{REST}"; a category is of one column')
     for name in prepares:
         for column in job.parties[name].prepare:
-            _require_own(job, name, column, "prepare")
+            require_own(job, name, column, "prepare")
 
 
 def require_stakes(job: JobFields) -> None:
@@ -133,13 +103,6 @@ def require_stakes(job: JobFields) -> None:
     for party, families in job.value.families.items():
         columns = [column for family in families.values() for column in family]
         for column in columns:
-            _require_own(job, party, column, "value.families")
+            require_own(job, party, column, "value.families")
         if len(set(columns)) < len(columns):
             raise ValueError(f"value.families of {party} name a column twice")
-
-
-def _require_own(job: JobFields, party: str, column: str, key: str) -> None:
-    """A column of the party, or a part of a date that it has."""
-    columns = job.parties[party].columns
-    if column not in columns and column.rpartition(".")[0] not in columns:
-        raise ValueError(f"{key} names {column!r}, which is no column of {party}{nearest(column, list(columns))}")

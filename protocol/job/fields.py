@@ -9,12 +9,15 @@ from pydantic import Field
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.parameters import Task
 from protocol.contract import Contract
+from protocol.job.boosting import BoostingModel
 from protocol.job.data import JobData, JobParty, Split, Title
-from protocol.job.models import Binning, BoostingModel, GlmModel, JobModel, ScorecardModel, Selection
+from protocol.job.families import AnyModel
+from protocol.job.family import JobModel
+from protocol.job.models import Binning, Selection
 from protocol.job.report import Bands, EarlyWarning, ReportSettings
 from protocol.job.stakes import Stakes
 from protocol.settings.added_keys import Section
-from protocol.settings.preparation import USUAL, Preparation
+from protocol.settings.preparation import Preparation
 
 
 class Run(Section):
@@ -41,7 +44,7 @@ class JobFields(Section):
     data: JobData
     parties: dict[str, JobParty] = Field(min_length=1)
     split: Split = Split()
-    models: tuple[JobModel, ...] = Field((BoostingModel(),), min_length=1)
+    models: tuple[AnyModel, ...] = Field((BoostingModel(),), min_length=1)
     binning: Binning = Binning()
     preparation: Preparation = Preparation()
     selection: Selection | None = None
@@ -61,9 +64,8 @@ class JobFields(Section):
 
     @property
     def offsets(self) -> tuple[str, ...]:
-        """Columns of the bank that linear models take without a coefficient."""
-        named = [model.params.offset_column for model in self.models if isinstance(model, GlmModel)]
-        return tuple(dict.fromkeys(name for name in named if name))
+        """Columns of the bank that models take without a coefficient."""
+        return tuple(dict.fromkeys(name for model in self.models for name in model.offsets))
 
     @property
     def bank(self) -> str:
@@ -102,11 +104,6 @@ class JobFields(Section):
         return self.models[self.model_names.index(name)]
 
     @property
-    def boosting_models(self) -> tuple[BoostingModel, ...]:
-        """The models that are boosted trees."""
-        return tuple(model for model in self.models if isinstance(model, BoostingModel))
-
-    @property
     def task(self) -> Task:
         """What the label is, to all models alike."""
         return self.models[0].params.task
@@ -115,18 +112,8 @@ class JobFields(Section):
     def cutting(self) -> Cutting:
         """The fine bins of bin tables and scorecards."""
         binning = self.binning
-        usual = next((model.params.max_bin for model in self.boosting_models), 16)
+        usual = next((model.thresholds_of for model in self.models if model.thresholds_of), 16)
         return Cutting(binning.max_bin or usual, binning.kind, binning.special)
-
-    def cutting_of(self, model: BoostingModel | GlmModel | ScorecardModel) -> Cutting:
-        """The bins that a model asks for; a linear model's as [binning] says."""
-        if isinstance(model, BoostingModel):
-            return model.params.cutting
-        if isinstance(model, ScorecardModel):
-            return self.cutting
-        treatment = self.preparation.treatment()
-        told = None if model.params.by_woe or treatment == USUAL else treatment
-        return Cutting(model.params.max_bin, self.binning.kind, self.binning.special, told)
 
     @property
     def sha256(self) -> str:

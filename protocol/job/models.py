@@ -1,63 +1,11 @@
-"""What is fitted: models of three kinds, the bins of their columns, and which columns linear models keep."""
+"""What models have in common: the bins of their columns, and which columns linear models keep."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from protocol.algorithms.binning import MAX_BIN, Kind
-from protocol.algorithms.glm_parameters import GlmParams
-from protocol.algorithms.parameters import BoostingParams
-from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.settings.added_keys import Section
-
-
-class BoostingModel(Section):
-    """[[models]] of kind boosting: parameters under XGBoost's names where XGBoost has them."""
-
-    kind: Literal["boosting"] = "boosting"
-    params: BoostingParams = BoostingParams()
-
-
-class GlmModel(Section):
-    """[[models]] of kind glm: a generalised linear model."""
-
-    kind: Literal["glm"]
-    params: GlmParams = GlmParams()
-
-
-class ScorecardModel(Section):
-    """[[models]] of kind scorecard: a logistic regression on weights of evidence, told in points."""
-
-    kind: Literal["scorecard"]
-    params: ScorecardParams = ScorecardParams()
-
-
-KINDS: Final = ("boosting", "glm", "scorecard")
-
-
-def _kind(model: Any) -> str:
-    kind = model.get("kind", "boosting") if isinstance(model, dict) else getattr(model, "kind", "")
-    return f"kind={kind}"
-
-
-JobModel = Annotated[
-    Annotated[BoostingModel, Tag("kind=boosting")]
-    | Annotated[GlmModel, Tag("kind=glm")]
-    | Annotated[ScorecardModel, Tag("kind=scorecard")],
-    Discriminator(
-        _kind,
-        custom_error_type="model_kind",
-        custom_error_message=f"kind is one of {', '.join(KINDS)}",
-    ),
-]
-"""[[models]]: kind and parameters."""
-
-
-def linear_params(model: JobModel) -> GlmParams | None:
-    """What a linear model is fitted by; None of trees."""
-    if isinstance(model, BoostingModel):
-        return None
-    return model.params.glm if isinstance(model, ScorecardModel) else model.params
 
 
 class Binning(Section):

@@ -34,14 +34,10 @@ def require_dates(job: JobFields) -> None:
         raise ValueError("a job with data.as_of and tables of the parties' own needs data.first and data.last")
 
 
-def require_stopping(job: JobFields) -> None:
-    """Early stopping judges on validation rows; those of a split column are known at the node alone."""
-    stopping = any(model.params.early_stopping_rounds for model in job.boosting_models)
-    if stopping and job.split.kind != "column" and not job.split.validation:
-        raise ValueError(
-            "early_stopping_rounds judges on validation rows, and there are none: set split.validation, or leave "
-            "early_stopping_rounds at 0"
-        )
+def require_models(job: JobFields) -> None:
+    """Each model's parameters fit the rest of the job, as its family says."""
+    for model in job.models:
+        model.require(job)
 
 
 def require_objectives(job: JobFields) -> None:
@@ -94,7 +90,7 @@ def require_split(job: JobFields) -> None:
         raise ValueError("split.folds is 0, or 2 and more")
     if split.repeats > 1 and not split.folds:
         raise ValueError("split.repeats is how often the training rows are cut into split.folds: set both")
-    if split.folds and not job.boosting_models:
+    if split.folds and not any(model.FOLDS for model in job.models):
         raise ValueError('split.folds are of models of kind "boosting", and there is none')
     if split.kind == "time" and not dated:
         raise ValueError('split.kind "time" needs data.time, or data.as_of')

@@ -10,7 +10,7 @@ from protocol.node.findings import Finding, checked
 from protocol.node.footprint import Footprint, disk_free_mib, memory_available_mib
 from protocol.node.settings import NodeSettings
 from protocol.table import Table, read_table
-from protocol.table.notes import DOUBTFUL, Note
+from protocol.table.notes import Note
 
 DAYS_LEFT: Final = 30
 """Of a certificate; a doctor warns below."""
@@ -33,9 +33,7 @@ def check_own(settings: NodeSettings) -> tuple[list[Finding], Table | None]:
 
 def _reading(party: str, note: Note) -> Finding:
     """How a column was read; ids that were likely shortened are a warning."""
-    thing, _, remedy = note.text.partition(": export ")
-    doubtful = note.rule in DOUBTFUL
-    return Finding(party, "reading", thing, f"export {remedy}" if doubtful else "", warning=doubtful)
+    return Finding(party, "reading", note.fact, note.remedy, warning=bool(note.remedy))
 
 
 def check_clock(party: str, us: str, skew_s: float) -> Finding:

@@ -45,14 +45,14 @@ def resolve(path: Path, beside: Path) -> Path:
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails, name: str) -> UsageError:
-    place = [str(part) for part in detail["loc"] if not str(part).startswith("kind=")]  # the option tried, no key
+    place = [str(part) for part in detail["loc"]]
     key = ".".join(place)
     if detail["type"] == "extra_forbidden":
         hint = nearest(place[-1], _keys_at(model, place[:-1]))
         return UsageError("settings", f"{name} has the unknown key {key!r}{hint}", "correct or remove it")
     if detail["type"] == "missing":
         return UsageError("settings", f"{name} lacks the key {key!r}", "add it")
-    if detail["type"] in ("value_error", "model_kind"):
+    if detail["type"] == "value_error":
         where = f" at {key!r}" if key else ""
         return UsageError("settings", f"{name}{where}: {detail['msg'].removeprefix('Value error, ')}", "correct it")
     given = type(detail["input"]).__name__
@@ -81,9 +81,10 @@ def _below(annotation: Any, part: str) -> Any:
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union; of anything else, itself."""
+    """The types of a union, or of a catalogue that an annotation names; of anything else, itself."""
     if get_origin(annotation) is Annotated:
-        return _options(get_args(annotation)[0])
+        named = [tuple(one.values()) for one in get_args(annotation)[1:] if isinstance(one, dict)]
+        return named[0] if named else _options(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return tuple(option for one in get_args(annotation) for option in _options(one))
     return (annotation,)

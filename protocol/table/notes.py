@@ -23,20 +23,22 @@ SENTENCES: Final[dict[Rule, str]] = {
     "empty": "{column}: dropped, since it has no value in any of {rows} rows",
     "constant": "{column}: dropped, since it has one value in all of {rows} rows",
     "id_exponent": (
-        "{column}: {rows} of {others} ids ({share}), at {places}, look like a spreadsheet's exponent (1.23457E+11): "
-        "export the column as text"
+        "{column}: {rows} of {others} ids ({share}), at {places}, look like a spreadsheet's exponent (1.23457E+11)"
     ),
     "id_rounded": (
         "{column}: all {rows} ids of more than 15 digits are numbers that a float can hold, as if they had been "
-        "through one and lost their last digits: export the column as text, if they have"
+        "through one and lost their last digits"
     ),
     "id_folded": "{column}: {rows} ids differ from what is written by letter case, width or blanks (id_case)",
     "id_padded": "{column}: zeros were written before {rows} ids (id_pad)",
 }
 
 
-DOUBTFUL: Final[tuple[Rule, ...]] = ("id_exponent", "id_rounded")
-"""Rules of notes that say that something is likely wrong."""
+REMEDIES: Final[dict[Rule, str]] = {
+    "id_exponent": "export the column as text",
+    "id_rounded": "export the column as text, if they have",
+}
+"""What to do about what is likely wrong, by its rule."""
 _MOST_LINES: Final = 40
 
 
@@ -57,9 +59,19 @@ class Note(msgspec.Struct, frozen=True):
         return {"column": self.column, "rows": f"{self.rows:,}", "s": "" if self.rows == 1 else "s", **self.about}
 
     @property
+    def fact(self) -> str:
+        """In English, without the remedy."""
+        return SENTENCES[self.rule].format(**self.values)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; "" where nothing is likely wrong."""
+        return REMEDIES.get(self.rule, "")
+
+    @property
     def text(self) -> str:
         """In English."""
-        return SENTENCES[self.rule].format(**self.values)
+        return f"{self.fact}: {self.remedy}" if self.remedy else self.fact
 
 
 def lines_of(party: str, notes: Sequence[Note], more: str) -> list[str]:

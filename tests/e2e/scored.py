@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bank_node.data.rows import open_rows
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.settings.config import load_config as load_bank
 from partner_node.config import load_config as load_partner

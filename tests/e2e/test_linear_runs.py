@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from bank_node.families.catalogue import load_model
+from bank_node.families.export import exported
 from bank_node.linear.steps import Steps
-from bank_node.models.export import exported
-from bank_node.models.folder import load_model
 from experiments.run.run import run as run_here
 from experiments.verify.check import CHECKS, check_glm
 from experiments.verify.verify import verify

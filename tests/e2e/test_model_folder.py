@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from bank_node.cli import export, show
-from bank_node.models.folder import ABOUT, TREES, ModelFolder, load_model
+from bank_node.families.catalogue import load_model
+from bank_node.models.folder import ABOUT, ModelFolder
+from bank_node.models.trees import TreeModel
 from bank_node.node.node import BankNode
 from bank_node.partners.sessions import PartnerSessions
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import load_config as load_bank
-from bank_node.trees.scorer import ask_for_bits
+from bank_node.trees.scorer import ask_for_bits, trees_of
 from experiments.run.run import run
 from partner_node.config import load_config as load_partner
 from partner_node.node.service import PartnerService
@@ -86,12 +88,12 @@ def test_the_folder_says_what_it_is(trained):
     model = load_model(model_of(trained))
     report = json.loads((trained / "report.json").read_text())
     rung = next(rung for rung in report["rungs"] if rung["name"] == "all")
-    assert model.about.sha256 == rung["model_sha256"] == model.trees.sha256
+    assert model.about.sha256 == rung["model_sha256"] == model.model.sha256
     assert model.about.metrics["auc"] == pytest.approx(rung["metrics"]["auc"]["value"], abs=1e-12)
     assert set(model.about.contract) == set(model.about.alignment) == {"telecom", "bureau"}
     assert set(model.about.bins) == set(model.about.data_sha256) == {"bank", "telecom", "bureau"}
     assert model.about.calibration is None
-    inner = [node for tree in model.trees.trees for node in tree if node.left >= 0]
+    inner = [node for tree in trees_of(model).trees for node in tree if node.left >= 0]
     assert inner
     assert all(node.party and node.gain > 0 and node.cover > 0 for node in inner)
 
@@ -112,7 +114,7 @@ def test_a_changed_or_foreign_folder_is_refused(out, change, error: type[Fedwarn
 
 
 def test_changed_trees_are_refused(out):
-    trees = model_of(out) / TREES
+    trees = model_of(out) / TreeModel.FILE
     trees.write_text(trees.read_text().replace('"default_left":true', '"default_left":false', 1))
     with pytest.raises(IntegrityError, match="was changed"):
         load_model(model_of(out))
@@ -135,7 +137,7 @@ def test_a_model_of_another_alignment_setting_is_refused(out):
 
 def test_a_model_of_another_bank_is_refused(out):
     model = load_model(model_of(out))
-    ModelFolder(msgspec.structs.replace(model.about, bank="another"), model.trees).write(model_of(out))
+    ModelFolder(msgspec.structs.replace(model.about, bank="another"), model.model).write(model_of(out))
     with pytest.raises(UsageError, match="the model is of 'another'"):
         score(out)
 
@@ -143,10 +145,10 @@ def test_a_model_of_another_bank_is_refused(out):
 def test_a_model_of_another_pool_or_state_is_refused(out):
     model = load_model(model_of(out))
     changed = msgspec.structs.replace(model.about, pool={**model.about.pool, "telecom": "0" * 64})
-    ModelFolder(changed, model.trees).write(model_of(out))
+    ModelFolder(changed, model.model).write(model_of(out))
     with pytest.raises(PeerError, match="has no thresholds of this model"):
         score(out)
-    ModelFolder(model.about, model.trees).write(model_of(out))
+    ModelFolder(model.about, model.model).write(model_of(out))
     shutil.rmtree(out / "nodes/telecom/state/pools")
     with pytest.raises(PeerError, match="has no thresholds of this model"):
         score(out)
@@ -285,7 +287,7 @@ def test_a_second_implementation_scores_the_export_alike(out, tmp_path):
         sessions = PartnerSessions(config, table, node._session.exchange)
         sessions.agree(list(config.partners), load_job(out / "job.toml").sha256)
         alignments = sessions.align(list(config.partners))
-        opened = drive(ask_for_bits(model.trees, model.about.pool, alignments), sessions.exchange)
+        opened = drive(ask_for_bits(trees_of(model), model.about.pool, alignments), sessions.exchange)
     for service in services.values():
         service.__exit__()
     answers = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bank_node.models.export import exported
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
+from bank_node.families.export import exported
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import load_config as load_bank
 from experiments.run.run import run as run_here

@@ -8,8 +8,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from bank_node.models.export import exported
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
+from bank_node.families.export import exported
 from experiments.run.run import run as run_here
 from experiments.verify.check import check_glm
 from partner_node.config import load_config as load_partner

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from msgspec import structs
 
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from protocol.ledger import read_ledger
 from tests.e2e.commands import ByHand, Ended, call, edit, end, refused, start, wait_for
 from tests.e2e.test_bad_input import small

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bank_node.families.catalogue import load_model
 from bank_node.family.bank_columns import BankColumns
-from bank_node.models.folder import load_model
+from bank_node.linear.scorecards import Counted, scorecard_of
 from bank_node.models.linear import LinearModel
 from bank_node.record.scorecard import Scale, Scorecard
-from bank_node.training.outcome.scorecards import Counted, scorecard_of
 from protocol.algorithms.scorecard_parameters import ScorecardParams
 from protocol.job import Binning
 from tests.e2e.commands import call, edit

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.scoring.scoring import Scored, parties_absent, read_rows
 from bank_node.settings.config import load_config as load_bank
@@ -90,8 +90,8 @@ def test_what_is_wrong_is_said(finished, tmp_path):
         load_model(tmp_path)
     model = load_model(finished / "models/all/boosting")
     with pytest.raises(UsageError, match="is not PARTNER=missing"):
-        parties_absent(["nobody=missing"], model.trees)
-    assert parties_absent(["telecom=missing", "bureau=fail"], model.trees) == {"telecom"}
+        parties_absent(["nobody=missing"], model.model)
+    assert parties_absent(["telecom=missing", "bureau=fail"], model.model) == {"telecom"}
     changed = tmp_path / "model"
     changed.mkdir()
     for name in ("trees.json", "model.json"):

@@ -15,11 +15,13 @@ from msgspec import UNSET, structs
 from bank_node.data.rows import open_rows
 from bank_node.decisions.explaining import explain
 from bank_node.decisions.watch_list import HEADER, WatchList
+from bank_node.families.catalogue import load_model
 from bank_node.models.calibration import log_odds, pd_of
-from bank_node.models.folder import ModelFolder, load_model
-from bank_node.models.show import summary
+from bank_node.models.folder import ModelFolder
 from bank_node.node.node import BankNode
 from bank_node.settings.config import load_config as load_bank
+from bank_node.trees.scorer import trees_of
+from bank_node.trees.show import summary
 from experiments.run.run import run
 from experiments.verify.verify import verify
 from partner_node.config import load_config as load_partner
@@ -197,7 +199,7 @@ def test_segments_are_of_any_column_of_the_bank_and_no_features(finished):
     assert sum(g["rows"] for g in found["own a"]) == report["data"]["test"]
     assert "region" not in report["data"]["unused"]
     assert report["data"]["parties"]["bank"]["columns"] == 2
-    assert not any(split.column == "region" for split in model_of(finished).trees.bank_splits)
+    assert not any(split.column == "region" for split in trees_of(model_of(finished)).bank_splits)
 
 
 def test_the_model_keeps_the_cut_offs_of_the_report(finished):

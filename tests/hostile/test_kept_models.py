@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.scoring.scoring import read_rows
 from experiments.laboratory.glm import GlmLaboratory
 from partner_node.algorithms.scoring import ScoringAnswerer

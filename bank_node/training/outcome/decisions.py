@@ -5,20 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from bank_node.decisions.banding import find_cuts
-from bank_node.decisions.explaining import ToldOf
 from bank_node.decisions.watch_list import WatchList
-from bank_node.families.scorers import Part
-from bank_node.linear.task import FittedGlm
+from bank_node.families.catalogue import family_in
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.metrics.calibration_fits import calibrate
 from bank_node.models.bands import BandCuts
 from bank_node.models.calibration import Calibration, pd_of
 from bank_node.models.folder import ModelFolder
-from bank_node.training.absences import told_of
-from bank_node.training.training import TrainedRung, Training
-from bank_node.trees.scorer import handles_of
 
 
-def calibration_of(training: Training, trained: TrainedRung) -> Calibration | None:
+def calibration_of(training: Training, trained: TrainedRung[Fitted]) -> Calibration | None:
     """Fitted on the validation part; none where there is none, or too few of a class, or the label is not 0 or 1."""
     table, rows = training.table, training.parts == "validation"
     assert table.label is not None
@@ -28,7 +25,7 @@ def calibration_of(training: Training, trained: TrainedRung) -> Calibration | No
     return found.chosen if found else None
 
 
-def bands_of(training: Training, trained: TrainedRung, calibration: Calibration | None) -> BandCuts | None:
+def bands_of(training: Training, trained: TrainedRung[Fitted], calibration: Calibration | None) -> BandCuts | None:
     """Cut-offs on the validation part; none without [bands], and none of the placebo."""
     table, rows, settings = training.table, training.parts == "validation", training.job.bands
     assert table.label is not None
@@ -37,31 +34,6 @@ def bands_of(training: Training, trained: TrainedRung, calibration: Calibration 
     score = trained.score[rows]
     amount, weight = (None if each is None else each[rows] for each in (table.amount, table.weight))
     return find_cuts(settings, table.label[rows], score, pd_of(calibration, score), amount, weight)
-
-
-def columns_of(training: Training, trained: TrainedRung) -> dict[str, tuple[str, ...]]:
-    """By party, the column of each handle, or of the bank's own terms: its name, or its number where it is not told."""
-    bank, fitted = training.table.party, trained.fitted
-    called = training.job.parties[bank].names
-    if isinstance(fitted, FittedGlm):
-        return {bank: tuple(called.get(term.column, term.column) for term in fitted.model.own)}
-    found = {bank: tuple(called.get(split.column, split.column) for split in fitted.model.bank_splits)}
-    for partner in trained.rung.partners:
-        names = [shape.name or f"column {shape.number + 1}" for shape in training.view(trained, partner).columns]
-        used = fitted.handles[partner][: handles_of(fitted.model, partner)]
-        found[partner] = tuple(names[split.column] for split in used)
-    return found
-
-
-def baseline_of(training: Training, trained: TrainedRung) -> dict[str, tuple[float, ...]]:
-    """Of a linear model, by party: the mean of each own term, and of each partner's part, over the rows trained on."""
-    fitted, train = trained.fitted, training.parts == "train"
-    if not isinstance(fitted, FittedGlm):
-        return {}
-    columns = {column.name: column.rows(train) for column in training.table.columns}
-    own = tuple(float(t.encode(columns[t.column]).mean()) * t.coefficient for t in fitted.model.own)
-    parts = {p: (float(part[train].mean()),) for p, part in fitted.told.items()}
-    return {training.table.party: own, **parts}
 
 
 def write_watch_list(training: Training, models: list[ModelFolder], path: Path) -> None:
@@ -77,15 +49,6 @@ def write_watch_list(training: Training, models: list[ModelFolder], path: Path) 
         full.score[test],
         amount,
         columns,
-        _told(training, full),
+        family_in(training, full.model).told(training, full, np.flatnonzero(test)),
     )
     watch.write(path)
-
-
-def _told(training: Training, trained: TrainedRung) -> ToldOf:
-    """What the training was told of the test rows."""
-    fitted, test = trained.fitted, training.parts == "test"
-    if isinstance(fitted, FittedGlm):
-        return {p: Part(part[test]) for p, part in fitted.told.items()}
-    views = {p: training.view(trained, p) for p in trained.rung.partners}
-    return {p: told_of(view, fitted.handles[p], np.flatnonzero(test)) for p, view in views.items()}

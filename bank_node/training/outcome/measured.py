@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 import numpy as np
 
+from bank_node.families.catalogue import family_in
+from bank_node.family.training import Training
 from bank_node.record.facts import Measured
-from bank_node.training.training import Training
-from bank_node.trees.task import Boosted
 
 _LIBRARIES = ("fedwarn", "numpy", "numba", "duckdb", "grpcio", "cryptography", "rbcl", "msgspec")
 
@@ -22,9 +22,9 @@ def measured_of(training: Training) -> Measured:
     seconds = {name: {**t.seconds, "total": sum(t.seconds.values())} for name, t in named.items()}
     apart = ("align", "hint", "folds")
     per_tree = {
-        name: sum(s for phase, s in t.seconds.items() if phase not in apart) / max(1, len(t.fitted.model.trees))
+        name: sum(s for phase, s in t.seconds.items() if phase not in apart) / max(1, trees.kept)
         for name, t in named.items()
-        if isinstance(t.fitted, Boosted)
+        if (trees := family_in(training, t.model).trees(t.fitted))
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * (1024 if sys.platform == "darwin" else 1))
     return Measured(

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bank_node.linear.inference import reasons_of
+from bank_node.families.catalogue import family_in, family_of
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
 from bank_node.record.facts import ReadingFacts, Text
 from bank_node.record.messages import say
-from bank_node.training.training import TrainedRung, Training
-from bank_node.trees.target_leakage import together
-from bank_node.trees.task import Boosted
 from protocol.contract import Contract
-from protocol.job import linear_params
 from protocol.table.notes import Note
 
 SMALL_SAMPLE: Final = 10_000
@@ -20,31 +18,20 @@ SMALL_SAMPLE: Final = 10_000
 def warnings(training: Training) -> list[Text]:
     """What opens the page."""
     noise = max((c.histogram_noise for c in training.sessions.contracts.values()), default=0.0)
-    noise = noise if training.job.boosting_models else 0.0  # no other sums carry any
+    noise = noise if any(model.NOISY for model in training.job.models) else 0.0
     rows = int((training.parts == "train").sum())
     small = [say("run_small_sample", rows=f"{rows:,}", noise=f"{noise:g}")] if noise and rows < SMALL_SAMPLE else []
     table = training.table
     unique = [say("run_mostly_unique", party=table.party, column=repr(c)) for c in table.mostly_unique]
-    return [*_kept_out(training), *_disguised(training), *unique, *small, *_half_spents(training)]
-
-
-def kept_out(training: Training, trained: TrainedRung) -> dict[str, str]:
-    """The partners of whom a model has nothing because a clause admitted nothing, and the clause."""
-    if isinstance(trained.fitted, Boosted):
-        return dict.fromkeys(trained.fitted.kept_out, "max_information_share")
-    params = linear_params(training.job.model(trained.model))
-    assert params is not None
-    owners = ["", *(training.table.party for _ in trained.fitted.model.own)]
-    owners += [party for party in trained.fitted.model.parties[1:] for _ in trained.fitted.model.of(party)]
-    few = [p for p, why in zip(owners, reasons_of(trained.fitted, params), strict=True) if why == "few"]
-    return dict.fromkeys(few, "min_glm_columns")
+    return [*_kept_out(training), *_of_families(training), *unique, *small, *_half_spents(training)]
 
 
 def _kept_out(training: Training) -> list[Text]:
     """One warning a partner, model and clause, for all rungs."""
     found: dict[tuple[str, str, str], None] = {}
     for trained in (t for t in training.rungs if not t.rung.placebo):
-        found |= {(p, trained.model, clause): None for p, clause in kept_out(training, trained).items()}
+        kept_out = family_in(training, trained.model).kept_out(training, trained)
+        found |= {(p, trained.model, clause): None for p, clause in kept_out.items()}
     contracts = training.sessions.contracts
     return [
         say(f"run_kept_out_by_{clause}", party=party, model=model, value=f"{contracts[party].clauses[clause]:g}")
@@ -60,16 +47,14 @@ def reading_facts(reading: Sequence[Note]) -> list[ReadingFacts]:
     ]
 
 
-def _disguised(training: Training) -> list[Text]:
-    """Columns that may be the label; a partner's by its number, since the bank does not know its name."""
-    trees = [t.fitted for t in training.rungs if isinstance(t.fitted, Boosted) and not t.rung.placebo]
-    bank, found = training.table.party, together([fitted.leaking_columns for fitted in trees])
-    names = [c.name for c in training.table.columns if c.name not in training.dropped.get(bank, ())]
-    out = []
-    for s in found:
-        column = repr(names[s.number]) if s.party == bank else f"column {s.number + 1}"
-        out.append(say("run_disguised_label", party=s.party, column=column, auc=f"{s.auc:.3f}"))
-    return out
+def _of_families(training: Training) -> list[Text]:
+    """What each family says of its rungs."""
+    real = [trained for trained in training.rungs if not trained.rung.placebo]
+    found = []
+    for kind in dict.fromkeys(model.kind for model in training.job.models):
+        rungs = [trained for trained in real if training.job.model(trained.model).kind == kind]
+        found += family_of(kind).warnings(training, rungs)
+    return found
 
 
 def _half_spents(training: Training) -> list[Text]:
@@ -87,7 +72,7 @@ def notes(training: Training) -> list[Text]:
     return out
 
 
-def _rungs_of(training: Training, partner: str) -> list[TrainedRung]:
+def _rungs_of(training: Training, partner: str) -> list[TrainedRung[Fitted]]:
     return [trained for trained in training.rungs if partner in trained.rung.partners]
 
 
@@ -106,11 +91,12 @@ def _would_refuse(training: Training, partner: str) -> Text:
     """After how many trees a real partner, at the default contract, would have refused."""
     fitted, rungs = training.fitted_rows(partner), _rungs_of(training, partner)
     share = Contract().max_equations_share
-    if not all(isinstance(trained.fitted, Boosted) for trained in rungs):
+    grown = [family_in(training, trained.model).trees(trained.fitted) for trained in rungs]
+    if None in grown:
         spent, limit = rungs[-1].spent[partner].equations, int(share * fitted)
         key = "run_would_answer_all" if spent <= limit else "run_would_refuse_all"
         return say(key, party=partner, share=f"{share:g}", spent=f"{spent:,}", limit=f"{limit:,}")
-    trees = sum(trained.fitted.encrypted_trees for trained in rungs if isinstance(trained.fitted, Boosted))
+    trees = sum(one.encrypted for one in grown if one)
     equations_a_tree = rungs[-1].spent[partner].equations / max(1, trees)
     fit = int(share * fitted / equations_a_tree) if equations_a_tree else trees
     if fit >= trees:

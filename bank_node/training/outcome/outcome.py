@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bank_node.decisions.watch_list import WATCH_LIST_FILE
+from bank_node.family.training import Training
 from bank_node.metrics.scores import ABSENCES_FILE, EVALUATED, FOLDS_FILE, SEGMENTS_FILE
 from bank_node.record.facts import RunFacts, write_facts
 from bank_node.report.early_warning.watched import WATCHED_FILE
@@ -11,7 +12,6 @@ from bank_node.training.outcome.model_files import model_of
 from bank_node.training.outcome.run_facts import facts_of
 from bank_node.training.outcome.score_files import absences_file, folds_file, scores_file, segments_file
 from bank_node.training.outcome.watched_rows import watched_rows
-from bank_node.training.training import Training
 from protocol.files import write_whole
 from protocol.job.ladder import folder_of
 

@@ -2,18 +2,14 @@
 
 from typing import Final
 
-from bank_node.linear.task import FittedGlm
-from bank_node.record.facts import DataFacts, Discovery, PartyFacts, Refit, RunFacts, RungFacts, Text
+from bank_node.families.catalogue import family_in
+from bank_node.family.fitted import Fitted
+from bank_node.family.training import TrainedRung, Training
+from bank_node.record.facts import DataFacts, PartyFacts, RunFacts, RungFacts, Text
 from bank_node.training.outcome import notes
-from bank_node.training.outcome.linear_facts import linear_facts
 from bank_node.training.outcome.measured import measured_of
-from bank_node.training.outcome.model_files import card_of, variance_power
-from bank_node.training.outcome.rows_released import with_releases
 from bank_node.training.outcome.security import security_of
-from bank_node.training.outcome.selection_facts import selection_facts
 from bank_node.training.outcome.spent import budgets, leakage
-from bank_node.training.training import TrainedRung, Training
-from bank_node.trees.task import Boosted
 from protocol.algorithms.agreement import Welcome
 
 
@@ -103,41 +99,18 @@ def _partner_facts(training: Training, partner: str) -> PartyFacts:
     )
 
 
-def _rung_facts(training: Training, trained: TrainedRung) -> RungFacts:
+def _rung_facts(training: Training, trained: TrainedRung[Fitted]) -> RungFacts:
+    family = family_in(training, trained.model)
     return RungFacts(
         name=trained.rung.name,
         parties=[training.sessions.config.party, *trained.rung.partners],
         model=trained.model,
         placebo=trained.rung.placebo,
         model_sha256=trained.fitted.model.sha256,
-        variance_power=variance_power(training, trained),
-        importance=_importance(trained),
-        scorecard=card_of(training, trained),
-        considered=selection_facts(training, trained),
+        variance_power=training.job.model(trained.model).variance_power,
+        importance=family.importance(trained.fitted),
         disclosure=trained.disclosure,
-        leakage={p: with_releases(training, trained, p, leakage(training, trained, p)) for p in trained.rung.partners},
-        linear=linear_facts(training, trained),
-        **_phases(trained),
-        kept_out=notes.kept_out(training, trained),
+        leakage={p: leakage(training, trained, p) for p in trained.rung.partners},
+        kept_out=family.kept_out(training, trained),
+        **family.facts(training, trained),
     )
-
-
-def _phases(trained: TrainedRung) -> dict[str, Discovery | Refit]:
-    """Discovery and refit of boosted trees."""
-    fitted = trained.fitted
-    if not isinstance(fitted, Boosted):
-        return {}
-    found = Discovery(rounds=fitted.rounds, trees=fitted.encrypted_trees, queries=fitted.queries)
-    if fitted.encrypted_trees and not fitted.rounds:
-        return {"discovery": found}
-    return {"discovery": found, "refit": Refit(trees=len(fitted.model.trees))}
-
-
-def _importance(trained: TrainedRung) -> dict[str, float]:
-    """By party, its share of the gain; in a linear model, of the spread of its part of the score, partners together
-    where the bank knows their sum alone."""
-    if not isinstance(trained.fitted, FittedGlm):
-        return trained.fitted.model.importance()
-    parties, spread = [trained.fitted.model.parties[0], *trained.fitted.told], trained.fitted.parts.std(axis=1)
-    total = float(spread.sum())
-    return {p: float(s) / total if total else 0.0 for p, s in zip(parties, spread, strict=True)}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.family.training import Training
 from bank_node.training.outcome.segments import groups_of
-from bank_node.training.training import Training
 from protocol.messages import F64
 
 

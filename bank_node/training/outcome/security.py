@@ -2,13 +2,9 @@
 
 from math import log2
 
-import numpy as np
-
-from bank_node.linear.task import FittedGlm
+from bank_node.families.catalogue import family_in
+from bank_node.family.training import Training
 from bank_node.record.facts import Security
-from bank_node.training.training import Training
-from protocol.he.base import MAX_PRODUCT, MAX_VALUE
-from protocol.he.blind.wide_flooding import flood_cost
 from protocol.he.engines import about
 from protocol.he.parameters import FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
 
@@ -27,18 +23,9 @@ def security_of(training: Training, engine: str) -> Security:
 
 
 def _linear_strength(training: Training) -> Security | None:
-    """The same of the ring of whole numbers; None if it is not used.
-
-    An answer is from all rows of the largest matrix that there may be: the bank does not know the partners' numbers.
-    """
-    costs = []
-    for trained in training.rungs:
-        if isinstance(trained.fitted, FittedGlm):
-            for partner in trained.rung.partners:
-                columns = sum(term.party == partner for term in trained.fitted.model.theirs)
-                n, products = training.alignments[partner].rows, columns * (columns + 1) // 2
-                largest = np.repeat([n * float(MAX_VALUE) ** 2, n * float(MAX_PRODUCT) ** 2], [columns, products])
-                costs.append(flood_cost(largest))
+    """The same of the ring of whole numbers; None if it is not used."""
+    each = [family_in(training, t.model).costs_of_exact_sums(training, t) for t in training.rungs]
+    costs = [cost for some in each for cost in some]
     return _strength(INTEGERS, max(costs), None) if costs else None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bank_node.families.catalogue import family_of
 from experiments.pages.render import frontier_page
 from experiments.studies.sweep.document import Rung, SweepResult
 from experiments.studies.sweep.knobs import KNOBS
@@ -21,7 +22,8 @@ from experiments.studies.sweep.point import Point
 from experiments.studies.sweep.sweep import PAGE_FILE, Manner, sweep
 from protocol.errors import UsageError
 from protocol.files import write_whole
-from protocol.job import BoostingModel, Job, Title, load_job
+from protocol.job import Job, Title, load_job
+from protocol.job.boosting import boosting_models
 
 _PARAMS: Final = ("models", "0", "params")
 
@@ -43,9 +45,9 @@ def frontier(scenario: Path, out: Path, knobs: Sequence[str], trees: int, engine
     unknown = [knob for knob in knobs if knob not in KNOBS]
     if unknown:
         raise UsageError("frontier", f"there is no knob {unknown[0]!r}", f"choose of {', '.join(KNOBS)}")
-    if not isinstance(job.models[0], BoostingModel) or job.task != "binary":
+    if "frontier" not in family_of(job.models[0].kind).capabilities or job.task != "binary":
         raise UsageError("frontier", "its first model is no boosting of a 0/1 label", "give another scenario")
-    trees = trees or job.models[0].params.n_estimators
+    trees = trees or boosting_models(job)[0].params.n_estimators
     turned = _turned(job, trees, knobs or list(KNOBS))
     distinct = {json.dumps(_named(one)): one for *_, one in turned}
     title = Title(en=f"{job.titles.en}: uplift against information", zh=f"{job.titles.zh}：提升幅度与信息披露")
@@ -91,12 +93,12 @@ def _turned(job: Job, trees: int, knobs: Sequence[str]) -> list[tuple[str, Any, 
 
 def _of(job: Job, trees: int, knob: str, value: Any) -> Any:
     """What a knob is turned to, of the scenario; None: as the scenario has it."""
-    assert isinstance(job.models[0], BoostingModel)
+    params = boosting_models(job)[0].params
     base = {
         "budget": job.contract.max_information_share,
         "trees": trees,
-        "depth": job.models[0].params.max_depth,
-        "bins": job.models[0].params.max_bin,
+        "depth": params.max_depth,
+        "bins": params.max_bin,
         "columns": 1.0,
         "noise": job.contract.histogram_noise,
         "split_rows": job.run.split_rows,

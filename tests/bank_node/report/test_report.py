@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from bank_node.metrics.ranking import metric_names
-from bank_node.record.facts import RunFacts, write_facts
+from bank_node.record.facts import OfColumn, RunFacts, Text, read_facts, write_facts
 from bank_node.report.document import SCHEMA_FILE, Report, json_schema
 from bank_node.report.headline import headline_table
 from bank_node.report.report import read_report, write_report
@@ -53,6 +53,18 @@ def test_it_holds_what_outsiders_rely_on(run: Path) -> None:
         assert set(rung["swap_set"]["0.05"]) == {"in", "out", "bads_in", "bads_out"}
     assert {"metric", "rung", "value", "uplift", "low", "high", "relative", "sentence"} <= set(document["headline"])
     assert document["seeds"]["bootstrap"] == 7
+
+
+def test_a_partners_column_is_named_by_whoever_knows_its_name_and_else_stays_a_number(tmp_path: Path) -> None:
+    said = OfColumn(en="p: column 3 may be the label.", zh="p:column 3 或为标签。", party="p", number=2)
+    plain = Text(en="q: column 3 is dropped.", zh="q:column 3 已剔除。")
+    simulate_run(tmp_path)
+    write_facts(tmp_path, read_facts(tmp_path).model_copy(update={"warnings": [said, plain]}))
+    assert read_facts(tmp_path).warnings == [said, plain]
+    assert said.named("it's") == Text(en='p: "it\'s" may be the label.', zh='p:"it\'s" 或为标签。')
+    assert write_report(tmp_path).warnings[:2] == [said, plain]
+    assert _json(tmp_path)["warnings"][:2] == [{"en": said.en, "zh": said.zh}, plain.model_dump()]
+    jsonschema.validate(_json(tmp_path), json_schema())
 
 
 def test_absences_are_held_against_the_rung_itself(run: Path, report: Report) -> None:

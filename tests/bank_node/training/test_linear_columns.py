@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bank_node.training.columns import bin_own
-from bank_node.training.linear_columns import encode_bank
+from bank_node.family.columns import bin_own
+from bank_node.linear.columns import encode_bank
 from protocol.algorithms.binning import Cutting
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.errors import UsageError

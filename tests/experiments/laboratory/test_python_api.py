@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from bank_node import FederatedBooster, Federation, NotFitted
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.scoring.scoring import read_rows
 from experiments import InProcessFederation, example_loans, federation_of
 from protocol.algorithms.parameters import BoostingParams
@@ -197,7 +197,7 @@ def test_labels_may_be_numbers_or_classes(tables, objective):
 def test_a_saved_model_is_a_model_folder_and_comes_back(model, federation, test, tmp_path):
     folder = tmp_path / "saved" / "model"
     model.save(folder)
-    assert load_model(folder).trees.sha256 == model.model_.sha256
+    assert load_model(folder).model.sha256 == model.model_.sha256
     for back in (FederatedBooster.load(folder, federation), _unpickled(model, federation)):
         assert back.get_params() == model.get_params()
         np.testing.assert_array_equal(back.predict_proba(test), model.predict_proba(test))

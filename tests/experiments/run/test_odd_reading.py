@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 
 from bank_node.data.rows import open_rows
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.settings.config import load_config as load_bank
 from experiments.run.run import run

@@ -13,7 +13,7 @@ import tomli_w
 
 from bank_node.data import rows as bank_rows
 from bank_node.data.rows import open_rows
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.partners import sessions as sessions
 from bank_node.scoring import streaming

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bank_node.models.folder import load_model
+from bank_node.families.catalogue import load_model
 from bank_node.node.node import BankNode
 from bank_node.scoring.scoring import read_rows
 from bank_node.settings.config import load_config as load_bank

@@ -14,7 +14,8 @@ from protocol.algorithms.glm import bits_of_sums, most_sum_log2, product_rows
 from protocol.algorithms.woe import bits_of_counts
 from protocol.contract import Contract
 from protocol.he.plan import WHOLE_BITS, FieldBounds
-from protocol.job.workload import PlannedModel, Workload
+from protocol.job.plan import PlannedModel
+from protocol.job.workload import Workload
 
 TREES = PlannedModel("trees", 1, 10, 3, Cutting(16))
 TABLES = PlannedModel("bins", 0, 0, 1, Cutting(16), bin_tables=True)

@@ -18,7 +18,6 @@ from protocol.errors import UsageError
 from protocol.job import (
     Bands,
     Binning,
-    BoostingModel,
     EarlyWarning,
     Job,
     JobData,
@@ -31,6 +30,7 @@ from protocol.job import (
     load_job,
     names_budgets,
 )
+from protocol.job.boosting import BoostingModel
 from protocol.job.stakes import Stakes
 from protocol.job.workload import workload
 from protocol.settings.preparation import Preparation
@@ -325,7 +325,7 @@ def test_bins_that_cannot_be_are_refused(tmp_path, binning, said):
 def test_keys_added_later_leave_the_digest_of_a_job_that_does_not_use_them():
     """The main job's as it was before there were points in time, directions, other labels and bin tables."""
     main_job = load_job(Path(experiments.__file__).parent / "scenarios" / "csx.toml")
-    then = main_job.boosting_models[0].params.model_copy(update={"n_estimators": 100, "learning_rate": 0.2})
+    then = main_job.models[0].params.model_copy(update={"n_estimators": 100, "learning_rate": 0.2})
     contract = main_job.contract.model_copy(update={"max_information_share": 0.35})
     before = main_job.model_copy(update={"models": (BoostingModel(params=then),), "contract": contract})
     assert before.sha256 == "e4da352a8f2f95477868ad6a522eca6f6b33dc6d7f82ae0cd96a00a2f8687a7c"

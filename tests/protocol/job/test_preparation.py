@@ -63,7 +63,7 @@ def test_what_is_said_is_in_the_digest_and_what_is_usual_is_not(tmp_path):
 def test_a_partner_is_asked_for_what_the_job_says_of_columns_as_numbers_alone(tmp_path):
     both = [*NUMERIC, {"kind": "glm", "params": {}}]
     job = load(tmp_path, values() | {"models": both, "preparation": {"impute": "median", "indicator": True}})
-    numeric, by_evidence = (job.cutting_of(model) for model in job.models)
+    numeric, by_evidence = (model.cutting(job) for model in job.models)
     assert numeric.preparation == Treatment(impute="median", indicator=True)
     assert by_evidence.preparation is None
     assert workload(job, "telecom").cuttings == (numeric, by_evidence)

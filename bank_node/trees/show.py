@@ -1,4 +1,4 @@
-"""A model folder for the eye: what it is, what each party brings to it, and its trees."""
+"""A model of trees for the eye, and in the exported file: what it is, what each party brings to it, and its trees."""
 
 from typing import Any
 
@@ -8,19 +8,16 @@ from rich.table import Table
 from rich.tree import Tree
 
 from bank_node.models.folder import ModelFolder
-from bank_node.models.linear import LinearModel
-from bank_node.models.show_linear import linear_summary, linear_table
-from bank_node.models.trees import BankSplit, TreeNode
+from bank_node.models.trees import BankSplit, TreeModel, TreeNode
+from bank_node.trees.scorer import trees_of
 
 _SHOWN = 3
 """Categories named a split."""
 
 
 def summary(model: ModelFolder) -> dict[str, Any]:
-    """What `--json` prints: facts of the model, and by party its splits, nodes and share of the gain; or its terms."""
-    if isinstance(model.model, LinearModel):
-        return linear_summary(model, model.model)
-    about, trees = model.about, model.trees
+    """What `--json` prints: facts of the model, and by party its splits, nodes and share of the gain."""
+    about, trees = model.about, trees_of(model)
     nodes = [node for tree in trees.trees for node in tree if node.left >= 0]
     importance = trees.importance()
     parties = {
@@ -35,20 +32,18 @@ def summary(model: ModelFolder) -> dict[str, Any]:
     }
     return {
         "kind": about.kind, "model": about.model, "rung": about.rung, "placebo": about.placebo,
-        "objective": trees.objective, "trees": len(trees.trees), "leaves": _leaves(model), "sha256": about.sha256,
+        "objective": trees.objective, "trees": len(trees.trees), "leaves": _leaves(trees), "sha256": about.sha256,
         "job_sha256": about.job_sha256, "metrics": about.metrics, "parties": parties,
         "calibration": msgspec.to_builtins(about.calibration),
     }  # fmt: skip
 
 
-def _leaves(model: ModelFolder) -> int:
-    return sum(node.left < 0 for tree in model.trees.trees for node in tree)
+def _leaves(trees: TreeModel) -> int:
+    return sum(node.left < 0 for tree in trees.trees for node in tree)
 
 
 def as_table(model: ModelFolder) -> Table:
-    """One line a party; of a linear model, a term."""
-    if isinstance(model.model, LinearModel):
-        return linear_table(model, model.model)
+    """One line a party."""
     facts = summary(model)
     title = f"{facts['model']} of rung {facts['rung']}: {facts['trees']} trees, {facts['leaves']} leaves"
     if "auc" in facts["metrics"]:
@@ -69,7 +64,7 @@ def as_table(model: ModelFolder) -> Table:
 
 def as_tree(model: ModelFolder, number: int) -> Tree:
     """One tree, from its root; a node says whose split it is, its gain and its cover."""
-    nodes = model.trees.trees[number]
+    nodes = trees_of(model).trees[number]
     shown = Tree(f"tree {number}")
     waiting = [(shown, 0, "")]
     while waiting:
@@ -86,7 +81,7 @@ def _label(model: ModelFolder, node: TreeNode) -> str:
     if node.left < 0:
         return f"{node.value:+.5f}  ({size})"
     own = node.party == model.about.bank
-    what = _of_bank(model.trees.bank_splits[node.handle]) if own else f"split {node.handle}"
+    what = _of_bank(trees_of(model).bank_splits[node.handle]) if own else f"split {node.handle}"
     missing = "yes" if node.default_left else "no"
     return f"{node.party}: {what}?  (gain {node.gain:.4g}, {size}, missing: {missing})"
 
@@ -96,3 +91,26 @@ def _of_bank(split: BankSplit) -> str:
         more = f" and {len(split.among) - _SHOWN} more" if len(split.among) > _SHOWN else ""
         return f"{split.column} is one of {', '.join(split.among[:_SHOWN])}{more}"
     return f"{split.column} {'is there' if split.below is None else f'< {split.below:g}'}"
+
+
+def exported_trees(trees: TreeModel) -> dict[str, Any]:
+    """Of the exported file. A partner's splits are handles: what a row's sides at them are only it can answer."""
+    return {
+        "base_margin": trees.base,
+        "bank_splits": [_split(split) for split in trees.bank_splits],
+        "trees": [[_node(node) for node in tree] for tree in trees.trees],
+    }
+
+
+def _split(split: BankSplit) -> dict[str, Any]:
+    if split.among or split.others:
+        return {"column": split.column, "left": list(split.among), "right": list(split.others)}
+    return {"column": split.column, "below": split.below}
+
+
+def _node(node: TreeNode) -> dict[str, Any]:
+    found = {"cover": node.cover, "rows": node.rows}
+    if node.left < 0:
+        return {"value": node.value, **found}
+    names = ("party", "handle", "default_left", "left", "right", "gain")
+    return {**{name: getattr(node, name) for name in names}, **found}

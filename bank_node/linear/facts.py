@@ -4,29 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bank_node.family.bin_names import NOT_HELD, name_of, names_of_rule, names_of_shape
+from bank_node.family.training import TrainedRung, Training
 from bank_node.linear.inference import above, figures_of
+from bank_node.linear.preparation_facts import prepared_columns
 from bank_node.linear.task import FittedGlm
 from bank_node.record.facts import Linear, PartyTest, Term
-from bank_node.training.outcome.bin_tables import NOT_HELD, name_of, names_of_rule, names_of_shape
-from bank_node.training.outcome.preparation_facts import prepared_columns
-from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
-from protocol.job import linear_params
 
 
-def params_of(training: Training, trained: TrainedRung) -> GlmParams:
-    """The parameters of a linear model."""
-    params = linear_params(training.job.model(trained.model))
-    assert params is not None
-    return params
-
-
-def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
-    """Of a rung under a linear model; None of trees."""
+def linear_facts(training: Training, trained: TrainedRung[FittedGlm], params: GlmParams) -> Linear:
+    """Of a rung under a linear model."""
     fitted = trained.fitted
-    if not isinstance(fitted, FittedGlm):
-        return None
-    params = params_of(training, trained)
     return Linear(
         family=params.family,
         encoding="woe" if params.by_woe else "numeric",
@@ -44,7 +33,7 @@ def linear_facts(training: Training, trained: TrainedRung) -> Linear | None:
     )
 
 
-def _terms(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[Term]:
+def _terms(training: Training, trained: TrainedRung[FittedGlm], fitted: FittedGlm, params: GlmParams) -> list[Term]:
     """Every coefficient, under the name that a reader knows its column by."""
     names = ["", *_own_names(training, fitted, params), *_their_names(training, trained, fitted, params)]
     found = figures_of(fitted, params)
@@ -60,7 +49,9 @@ def _own_names(training: Training, fitted: FittedGlm, params: GlmParams) -> list
     return out
 
 
-def _their_names(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[str]:
+def _their_names(
+    training: Training, trained: TrainedRung[FittedGlm], fitted: FittedGlm, params: GlmParams
+) -> list[str]:
     shapes = {p: {s.number: s for s in training.view(trained, p).columns} for p in trained.rung.partners}
     out = []
     for term in fitted.model.theirs:
@@ -75,7 +66,9 @@ def _with_bins(name: str, values: Sequence[int], bins: Sequence[str]) -> str:
     return f"{name}: {', '.join(told for told, value in zip(bins, values, strict=True) if value)}" if bins else name
 
 
-def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: GlmParams) -> list[PartyTest]:
+def _tests(
+    training: Training, trained: TrainedRung[FittedGlm], fitted: FittedGlm, params: GlmParams
+) -> list[PartyTest]:
     """Of every partner whose absence is a rung of its own; none under a penalty, or in the placebo."""
     if params.penalised or trained.rung.placebo:
         return []
@@ -84,7 +77,7 @@ def _tests(training: Training, trained: TrainedRung, fitted: FittedGlm, params: 
         others = tuple(p for p in trained.rung.partners if p != partner)
         for rung in training.rungs:
             alike = (rung.model, rung.rung.partners, rung.rung.placebo) == (trained.model, others, False)
-            if alike and isinstance(rung.fitted, FittedGlm):
+            if alike:
                 statistic = max(0.0, (rung.fitted.deviance - fitted.deviance) / fitted.dispersion)
                 degrees = int(fitted.active.sum() - rung.fitted.active.sum())
                 if degrees > 0:

@@ -10,26 +10,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bank_node.family.training import TrainedRung, Training
 from bank_node.linear.release_leakage import Columns, told_rows
 from bank_node.linear.task import FittedGlm, Released
 from bank_node.record.facts import Leakage
-from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.glm import MOST_DECIMALS
 from protocol.messages import F64, I64
 
 Values = Mapping[str, Sequence[Sequence[int]]]
 
 
-def with_releases(training: Training, trained: TrainedRung, partner: str, leakage: Leakage) -> Leakage:
+def with_releases(training: Training, trained: TrainedRung[FittedGlm], partner: str, leakage: Leakage) -> Leakage:
     """The same with what the partial scores told, of all rungs of the model so far: their columns are the same."""
-    if not isinstance(trained.fitted, FittedGlm):
-        return leakage
     place = next(k for k, rung in enumerate(training.rungs) if rung is trained)
-    fits = [
-        one.fitted
-        for one in training.rungs[: place + 1]
-        if one.model == trained.model and isinstance(one.fitted, FittedGlm)
-    ]
+    fits: list[FittedGlm] = [one.fitted for one in training.rungs[: place + 1] if one.model == trained.model]
     values = {p: [term.values for term in fit.model.of(p)] for fit in fits for p in fit.model.parties[1:]}
     positions = {p: training.alignments[p].positions for p in values}
     releases = list({_named(r): r for fit in fits for r in fit.released}.values())

@@ -22,11 +22,8 @@ from protocol.errors import UsageError
 NAMESPACE = "http://www.dmg.org/PMML-4_4"
 
 
-def pmml_of(folder: ModelFolder) -> bytes:
-    """The document. Raises: UsageError: the model is no scorecard, or an empty one."""
-    card, model = folder.scorecard, folder.model
-    if card is None or not isinstance(model, LinearModel):
-        raise UsageError("model", f"it is a {folder.about.kind}, and PMML is for scorecards", "export it as JSON")
+def pmml_of(folder: ModelFolder, model: LinearModel, card: Scorecard) -> bytes:
+    """The document. Raises: UsageError: the scorecard is empty."""
     if not card.characteristics:
         raise UsageError("model", "its scorecard has no characteristic", "train one that keeps some")
     return _Writer(folder, model, card).document()

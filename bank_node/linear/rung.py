@@ -4,20 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import msgspec
 import numpy as np
 
 from bank_node.family.bank_columns import BankColumns
+from bank_node.family.columns import in_rung, own_columns
 from bank_node.family.objective import RESPONSES
-from bank_node.linear.fit import fit_glm
-from bank_node.linear.selection import Columns, choose
-from bank_node.linear.task import GlmTask
-from bank_node.partners.masks import agree_on_masks
-from bank_node.settings.timing import Stopwatch
-from bank_node.training.absences import absences_of_glm
-from bank_node.training.columns import in_rung, own_columns
-from bank_node.training.counting import counts_of
-from bank_node.training.linear_columns import (
+from bank_node.family.training import TrainedRung, Under
+from bank_node.linear.columns import (
     Encoded,
     Picking,
     Weighed,
@@ -27,27 +20,31 @@ from bank_node.training.linear_columns import (
     weigh_bank,
     weigh_partner,
 )
-from bank_node.training.model import Under
-from bank_node.training.own_table import offset_of
-from bank_node.training.preparing import Preparing
-from bank_node.training.training import TrainedRung
+from bank_node.linear.fit import fit_glm
+from bank_node.linear.preparing import Preparing
+from bank_node.linear.selection import Columns, choose
+from bank_node.linear.task import FittedGlm, Flags, GlmTask
+from bank_node.linear.woe import counts_of
+from bank_node.models.offset import Offset
+from bank_node.partners.masks import agree_on_masks
+from bank_node.settings.timing import Stopwatch
 from protocol.algorithms.glm import Design
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.masks import FEWEST
-from protocol.he.streams import digest
-from protocol.job import ScorecardModel
+from protocol.job import Binning
 from protocol.job.ladder import Rung
-from protocol.messages import I64
+from protocol.messages import F64, I64
 from protocol.role import drive
+from protocol.table import Table
 
 
-def encode(under: Under, params: GlmParams, clock: Stopwatch) -> Encoded:
-    """The columns of a linear model, and the partners' hints."""
+def encode(under: Under, params: GlmParams, clock: Stopwatch, joined: Binning | None) -> Encoded:
+    """The columns of a linear model, and the partners' hints. joined: how fine bins are joined; None: they are not."""
     training, train = under.training, under.training.parts == "train"
     counts: Mapping[str, I64] = {}
     if params.task == "binary":
-        counts = drive(counts_of(training, under.cutting), under.journal)
-    mine, picking = own_columns(training, under.cutting), _picking(under)
+        counts = drive(counts_of(training, under.cutting), under.exchange)
+    mine, picking = own_columns(training, under.cutting), _picking(under, joined)
     own = encode_bank(training.table, mine, params, train, picking)
     views = {}
     with clock("hint"):
@@ -62,10 +59,9 @@ def encode(under: Under, params: GlmParams, clock: Stopwatch) -> Encoded:
     return Encoded(own, views, mine.names, _checks(under, params, mine, counts, picking))
 
 
-def _picking(under: Under) -> Picking:
+def _picking(under: Under, joined: Binning | None) -> Picking:
     """How the columns of a linear model are picked."""
     job, parts = under.training.job, under.training.parts
-    joined = job.binning if isinstance(under.job_model, ScorecardModel) else None
     counted = job.selection is not None and bool((parts == "test").any())
     preparing = Preparing.of_job(job, under.training.table.party)
     return Picking(joined, job.selection, parts == "test" if counted else None, preparing)
@@ -86,22 +82,17 @@ def _checks(
     return {party: one for party, one in found.items() if one is not None}
 
 
-def fit_rung(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> TrainedRung:
+def fit_rung(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> TrainedRung[FittedGlm]:
     """One rung under a linear model."""
-    training, task = under.training, _task(under, params, encoded, rung, clock)
-    fitted = drive(fit_glm(task), under.journal)
+    training, task = under.training, task_of(under, params, encoded, rung, clock)
+    fitted = drive(fit_glm(task), under.exchange)
     with clock("score"):
         score = RESPONSES[params.objective](fitted.margin)
-        absent = {} if rung.placebo else absences_of_glm(fitted, training.parts == "test")
-    return TrainedRung(
-        rung, under.model, fitted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **fitted.kept},
-        {p: training.views[p, under.cutting].known.information_share for p in rung.partners},
-        digest(msgspec.json.encode(encoded.own.terms)).hex(),
-        absent,
-    )  # fmt: skip
+        absent = {} if rung.placebo else _absences(fitted, training.parts == "test")
+    return under.trained(rung, fitted, score, absent, encoded.own.terms, clock)
 
 
-def _task(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> GlmTask:
+def task_of(under: Under, params: GlmParams, encoded: Encoded, rung: Rung, clock: Stopwatch) -> GlmTask:
     """What is fitted; which columns are kept is chosen on the way, if the job selects."""
     training, table = under.training, under.training.table
     assert table.label is not None
@@ -138,5 +129,27 @@ def _masks(under: Under, rung: Rung) -> str:
     if partners not in training.masks:
         alignments = {p: training.alignments[p].alignment for p in partners}
         script = agree_on_masks(training.table.party, training.subject, alignments)
-        training.masks[partners] = drive(script, under.journal)
+        training.masks[partners] = drive(script, under.exchange)
     return training.masks[partners]
+
+
+def offset_of(params: GlmParams, table: Table) -> tuple[Offset, F64] | None:
+    """What a linear model takes without a coefficient, with its numbers, shape (n,)."""
+    if not params.offset_column:
+        return None
+    return Offset(params.offset_column, bool(params.exposure)), table.numbers[params.offset_column]
+
+
+def _absences(fitted: FittedGlm, test: Flags) -> dict[str, F64]:
+    """Scores of the test rows of a linear model by the partner that is absent: as if it held no row.
+
+    None where masks hide what each partner adds: rows are then scored with all of them, or by another rung's model.
+    """
+    if fitted.summed:
+        return {}
+    model, whole = fitted.model, fitted.parts[:, test].sum(axis=0)
+    return {
+        partner: RESPONSES[model.objective](model.margin(whole - fitted.parts[k, test] + model.not_held(partner)))
+        for k, partner in enumerate(model.parties)
+        if k
+    }

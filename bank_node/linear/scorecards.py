@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bank_node.family.bank_columns import BankColumns
+from bank_node.family.bin_names import name_of, names_of_rule, names_of_shape
 from bank_node.linear.coarse_classing import joined_bins
 from bank_node.linear.woe import Flags, evidence_of_bank, evidence_of_partner
 from bank_node.models.linear import LinearModel
 from bank_node.partners.partner_view import PartnerView
 from bank_node.record.scorecard import Attribute, Characteristic, Scale, Scorecard
-from bank_node.training.outcome.bin_tables import name_of, names_of_rule, names_of_shape
 from protocol.algorithms.binning import ColumnShape, shape_of
 from protocol.algorithms.glm import VALUE
 from protocol.algorithms.scorecard_parameters import ScorecardParams

@@ -7,13 +7,11 @@ of a node's rows alone; where a row comes to a split without its bit, it takes t
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from bank_node.data.parts import Parts
-from bank_node.family.objective import RESPONSES
-from bank_node.linear.task import FittedGlm
+from bank_node.family.scorer import Told
 from bank_node.partners.partner_view import SPECIAL, UNTOLD, PartnerView
-from bank_node.trees.scorer import Told, absent, margins
+from bank_node.trees.scorer import absent, margins
 from bank_node.trees.task import Boosted, Task
 from protocol.algorithms.boosting import Split
 from protocol.messages import F64, I64
@@ -46,18 +44,3 @@ def told_of(view: PartnerView, handles: tuple[Split, ...], rows: I64) -> Told:
     sides = np.array([view.sides(split, rows) for split in handles], dtype=np.int8).reshape(len(handles), len(rows))
     sides[sides == UNTOLD] = SPECIAL
     return Told(sides)
-
-
-def absences_of_glm(fitted: FittedGlm, test: npt.NDArray[np.bool_]) -> dict[str, F64]:
-    """Scores of the test rows of a linear model by the partner that is absent: as if it held no row.
-
-    None where masks hide what each partner adds: rows are then scored with all of them, or by another rung's model.
-    """
-    if fitted.summed:
-        return {}
-    model, whole = fitted.model, fitted.parts[:, test].sum(axis=0)
-    return {
-        partner: RESPONSES[model.objective](model.margin(whole - fitted.parts[k, test] + model.not_held(partner)))
-        for k, partner in enumerate(model.parties)
-        if k
-    }

@@ -5,14 +5,15 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
+from bank_node.family.columns import in_rung, own_columns
+from bank_node.family.fitted import KnownModel
 from bank_node.family.objective import objective_of
+from bank_node.family.training import TrainedRung, Training, Under
 from bank_node.settings.timing import Stopwatch
-from bank_node.training.absences import absence_scores
-from bank_node.training.columns import in_rung, own_columns
-from bank_node.training.model import Under
-from bank_node.training.training import TrainedRung, Training
-from bank_node.trees.boosting import boost
-from bank_node.trees.task import Progress, Task
+from bank_node.trees.absence import absence_scores
+from bank_node.trees.boosting import boost, refit
+from bank_node.trees.task import Boosted, Progress, Task
+from protocol.algorithms.boosting import Split
 from protocol.algorithms.parameters import BoostingParams
 from protocol.he.streams import digest
 from protocol.job.ladder import Rung
@@ -20,11 +21,11 @@ from protocol.messages import F64
 from protocol.role import drive
 
 
-def train_rung(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) -> TrainedRung:
+def train_rung(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatch) -> TrainedRung[Boosted]:
     """One rung of boosted trees, and its folds if the job has some."""
     training = under.training
     task = task_of(training, under.number, params, rung, clock, under.progress(rung))
-    boosted = drive(boost(task), under.journal)
+    boosted = drive(boost(task), under.exchange)
     if not rung.placebo:
         training.found |= {(p, params.cutting): frozenset(splits) for p, splits in boosted.handles.items()}
     folds = None
@@ -34,13 +35,7 @@ def train_rung(under: Under, params: BoostingParams, rung: Rung, clock: Stopwatc
     with clock("score"):
         score = task.objective.predict(boosted.margin)
         absent = {} if rung.placebo else absence_scores(task, boosted, training.table, training.parts)
-    return TrainedRung(
-        rung, under.model, boosted, score, dict(clock.seconds), under.tally.take(), {**under.opened, **boosted.kept},
-        {v.name: v.known.information_share for v in task.partners},
-        digest(msgspec.json.encode(task.columns.rules)).hex(),
-        absent,
-        folds,
-    )  # fmt: skip
+    return under.trained(rung, boosted, score, absent, task.columns.rules, clock, folds)
 
 
 def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:
@@ -53,7 +48,7 @@ def _train_folds(under: Under, params: BoostingParams, task: Task) -> F64:
         fitted = task.train & ~inside.any(axis=0)
         label, columns = msgspec.structs.replace(task.label, fold=fold), own_columns(training, params.cutting, fold)
         apart = replace(task, label=label, train=fitted, columns=columns, found={}, clock=Stopwatch())
-        boosted = drive(boost(apart), under.journal)
+        boosted = drive(boost(apart), under.exchange)
         predicted = task.objective.predict(boosted.margin)
         found = np.full((len(inside), *predicted.shape), np.nan) if found is None else found
         cut = int(inside.any(axis=1).argmax())
@@ -85,7 +80,29 @@ def task_of(
         histogram_noise=max((c.histogram_noise for c in contracts), default=0.0),
         columns=own_columns(training, params.cutting),
         partners=tuple(in_rung(training, rung, training.views[p, params.cutting]) for p in rung.partners),
-        found={} if rung.placebo else {p: training.found_by(p, params) for p in rung.partners},
+        found={} if rung.placebo else {p: _found_by(training, p, params) for p in rung.partners},
         progress=progress,
         clock=clock,
     )
+
+
+def _found_by(training: Training, partner: str, params: BoostingParams) -> frozenset[Split]:
+    """The splits of a partner that a fit begins with; all that are known, if it starts warm."""
+    known = training.views[partner, params.cutting].known.sides if params.warm_start else ()
+    return training.found.get((partner, params.cutting), frozenset()) | frozenset(known)
+
+
+def refit_rung(
+    training: Training, number: int, params: BoostingParams, rung: Rung, known: KnownModel, told: Progress
+) -> TrainedRung[Boosted]:
+    """One rung fitted again on the splits that a run left."""
+    clock = Stopwatch()
+    task = task_of(training, number, params, rung, clock, told)
+    boosted = refit(task, known.splits, known.kept)
+    with clock("score"):
+        score = task.objective.predict(boosted.margin)
+        absent = absence_scores(task, boosted, training.table, training.parts)
+    return TrainedRung(
+        rung, training.job.model_names[number], boosted, score, dict(clock.seconds), [], dict(known.kept),
+        dict(known.information), digest(msgspec.json.encode(task.columns.rules)).hex(), absent,
+    )  # fmt: skip

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bank_node.family.bin_names import name_of
+from bank_node.family.training import TrainedRung, Training
+from bank_node.linear.columns import Encoded, failed
 from bank_node.linear.inference import reasons_of
 from bank_node.linear.selection import Choice
 from bank_node.linear.task import FittedGlm
 from bank_node.record.facts import Considered
-from bank_node.training.linear_columns import Encoded, failed
-from bank_node.training.outcome.bin_tables import name_of
-from bank_node.training.outcome.linear_facts import params_of
-from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.glm_parameters import GlmParams
 
 
@@ -26,14 +25,13 @@ class _Column:
     terms: list[int]
 
 
-def selection_facts(training: Training, trained: TrainedRung) -> list[Considered]:
-    """Every column of every party in the rung; none unless the job selects, or of trees."""
-    fitted, encoded = trained.fitted, training.encoded.get(trained.model)
-    if not isinstance(fitted, FittedGlm) or fitted.choice is None or encoded is None:
+def selection_facts(training: Training, trained: TrainedRung[FittedGlm], params: GlmParams) -> list[Considered]:
+    """Every column of every party in the rung; none unless the job selects."""
+    fitted, encoded = trained.fitted, training.prepared[trained.model]
+    if fitted.choice is None:
         return []
     columns = [*_own(training, fitted, encoded), *_theirs(training, trained, fitted)]
     named = {term: f"{c.party}: {c.name}" for c in columns for term in c.terms}
-    params = params_of(training, trained)
     reasons = reasons_of(fitted, params)[1:]
     return [_considered(training, encoded, params, fitted.choice, reasons, column, named) for column in columns]
 
@@ -45,7 +43,7 @@ def _own(training: Training, fitted: FittedGlm, encoded: Encoded) -> Iterator[_C
         yield _Column(bank, place, names.get(column, column), [j for j, c in enumerate(terms) if c == column])
 
 
-def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[_Column]:
+def _theirs(training: Training, trained: TrainedRung[FittedGlm], fitted: FittedGlm) -> Iterator[_Column]:
     first = len(fitted.model.own)
     for party in fitted.model.parties[1:]:
         for place, shape in enumerate(training.view(trained, party).columns):

@@ -12,14 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.family.bank_columns import BankColumns
+from bank_node.family.bin_names import name_of
 from bank_node.linear.coarse_classing import joined_bins
-from bank_node.linear.view import DesignView, OwnDesign
-from bank_node.linear.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
-from bank_node.metrics.stability import index_of_counts
-from bank_node.partners.partner_view import PartnerView
-from bank_node.partners.sessions import PartnerSessions
-from bank_node.training.outcome.bin_tables import name_of
-from bank_node.training.preparing import (
+from bank_node.linear.preparing import (
     AS_USUAL,
     Preparing,
     Values,
@@ -28,6 +23,11 @@ from bank_node.training.preparing import (
     own_term,
     told_apart,
 )
+from bank_node.linear.view import DesignView, OwnDesign
+from bank_node.linear.woe import evidence_of_bank, evidence_of_partner, tested_at_bank, tested_at_partner
+from bank_node.metrics.stability import index_of_counts
+from bank_node.partners.partner_view import PartnerView
+from bank_node.partners.sessions import PartnerSessions
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.binning import ColumnShape, shape_of
 from protocol.algorithms.glm import LARGEST_VALUE, VALUE, Design, DesignColumn

@@ -5,10 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from bank_node.families.catalogue import family_of
 from bank_node.models.folder import ModelFolder
-from bank_node.models.linear import LinearModel
-from bank_node.models.show_linear import exported_terms
-from bank_node.models.trees import BankSplit, TreeModel, TreeNode
 
 FORMAT: Final = "fedwarn-model"
 VERSION: Final = 1
@@ -29,7 +27,7 @@ def exported_text(model: ModelFolder) -> bytes:
 
 
 def exported(model: ModelFolder) -> dict[str, Any]:
-    """The document. A partner's splits are handles: what a row's sides at them are only the partner can answer."""
+    """The document: what all families have alike, and the family's own keys."""
     about, kept = model.about, model.model
     return {
         "format": FORMAT,
@@ -40,29 +38,7 @@ def exported(model: ModelFolder) -> dict[str, Any]:
         "link": LINKS[kept.objective],
         "bank": about.bank,
         "handles": about.handles,
-        **(exported_terms(kept) if isinstance(kept, LinearModel) else _exported_trees(kept)),
+        **family_of(about.kind).export(kept),
         "calibration": msgspec.to_builtins(about.calibration),
         **({} if about.scorecard is msgspec.UNSET else {"scorecard": about.scorecard}),
     }
-
-
-def _exported_trees(trees: TreeModel) -> dict[str, Any]:
-    return {
-        "base_margin": trees.base,
-        "bank_splits": [_split(split) for split in trees.bank_splits],
-        "trees": [[_node(node) for node in tree] for tree in trees.trees],
-    }
-
-
-def _split(split: BankSplit) -> dict[str, Any]:
-    if split.among or split.others:
-        return {"column": split.column, "left": list(split.among), "right": list(split.others)}
-    return {"column": split.column, "below": split.below}
-
-
-def _node(node: TreeNode) -> dict[str, Any]:
-    found = {"cover": node.cover, "rows": node.rows}
-    if node.left < 0:
-        return {"value": node.value, **found}
-    names = ("party", "handle", "default_left", "left", "right", "gain")
-    return {**{name: getattr(node, name) for name in names}, **found}

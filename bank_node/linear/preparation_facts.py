@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
+from bank_node.family.bin_names import name_of, names_of_rule
+from bank_node.family.training import TrainedRung, Training
+from bank_node.linear.preparing import Preparing, treatment_of
 from bank_node.linear.task import FittedGlm
 from bank_node.models.linear import OwnTerm, PartnerTerm
 from bank_node.record.facts import PreparedColumn
-from bank_node.training.outcome.bin_tables import name_of, names_of_rule
-from bank_node.training.preparing import Preparing, treatment_of
-from bank_node.training.training import TrainedRung, Training
 from protocol.algorithms.binning import CategoryRule
 from protocol.algorithms.glm import LARGEST_VALUE
 from protocol.algorithms.preparing import Prepared
@@ -18,7 +18,7 @@ from protocol.settings.preparation import Treatment, kinds_of
 from protocol.table import Column
 
 
-def prepared_columns(training: Training, trained: TrainedRung, fitted: FittedGlm) -> list[PreparedColumn]:
+def prepared_columns(training: Training, trained: TrainedRung[FittedGlm], fitted: FittedGlm) -> list[PreparedColumn]:
     """Every column of the model, in its order."""
     return [*_own(training, fitted), *_theirs(training, trained, fitted)]
 
@@ -37,7 +37,7 @@ def _own(training: Training, fitted: FittedGlm) -> Iterator[PreparedColumn]:
         yield told.model_copy(update={"limits": limits, "missing": _missing(columns[name])} | figures)
 
 
-def _theirs(training: Training, trained: TrainedRung, fitted: FittedGlm) -> Iterator[PreparedColumn]:
+def _theirs(training: Training, trained: TrainedRung[FittedGlm], fitted: FittedGlm) -> Iterator[PreparedColumn]:
     for party in trained.rung.partners:
         terms = [term for term in fitted.model.of(party) if not term.values or any(term.values)]
         shapes = {shape.number: shape for shape in training.view(trained, party).columns}

@@ -9,12 +9,13 @@ Source: Jamieson and Talwalkar, AISTATS 2016 (successive halving).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from bank_node.family.model_family import Trial
 from bank_node.trees.boosting import refit
 from bank_node.trees.early_stopping import EarlyStopping
 from bank_node.trees.task import Task
@@ -37,15 +38,6 @@ CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "colsample_bytree": (0.5, 0.8, 1.0),
     "min_child_weight": (1.0, 5.0, 20.0),
 }
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One candidate. changes: of the run's parameters. loss: on the rows judged on. share: of the rows fitted on."""
-
-    changes: dict[str, Any]
-    loss: float
-    share: float
 
 
 def candidates(params: BoostingParams, fixed: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:

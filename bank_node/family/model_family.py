@@ -70,7 +70,7 @@ class ModelFamily(ABC, Generic[Asked, Fit, Stored]):
     def validate(self, asked: Asked, table: Table) -> None:
         """Raises: DataError: the bank's table holds labels, or other values, that the model cannot be fitted to."""
         assert table.label is not None
-        require_labels(asked.params, table.label, table.party)
+        require_labels(asked, table.label, table.party)
 
     def prepare(self, under: Under, clock: Stopwatch) -> None:
         """Do what all rungs of a model share, and leave it in `training.prepared`."""

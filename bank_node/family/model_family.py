@@ -175,4 +175,3 @@ class ModelFamily(ABC, Generic[Asked, Fit, Stored]):
     ) -> list[Trial]:  # fmt: skip
         """Try parameters of a refit; the best first. changes: those that are fixed."""
         raise NotImplementedError
-

@@ -1,34 +1,22 @@
 """The bank's verbs."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from bank_node.data.rows import open_rows
-from bank_node.decisions.watch_list import WatchList
-from bank_node.doctor import examine
-from bank_node.families.catalogue import family_of, load_model
-from bank_node.families.export import exported_text
-from bank_node.models.folder import ModelFolder
-from bank_node.node.connect import connected
-from bank_node.record.facts import read_facts
-from bank_node.report.headline import headline_table
-from bank_node.report.report import write_report
-from bank_node.scoring.met import STRICT, Met
-from bank_node.scoring.scoring import parties_absent, read_rows
-from bank_node.settings.config import BankConfig, load_config
-from bank_node.training.outcome.outcome import write_outcome
-from bank_node.training.recovery import recover
-from bank_node.training.refit import read_changes, refit
-from bank_node.training.refit_record import read_record, write_record
 from protocol.errors import UsageError
-from protocol.files import folder_name, write_whole
-from protocol.job import Job, load_job
 from protocol.node.command import TALK, app
-from protocol.node.findings import as_dict, as_table
 from protocol.node.key_verb import keys
+
+if TYPE_CHECKING:
+    from bank_node.decisions.watch_list import WatchList
+    from bank_node.models.folder import ModelFolder
+    from bank_node.scoring.met import Met
+    from bank_node.settings.config import BankConfig
 
 verbs = app(
     "The label holder's node: align with partners, train early-warning models with them under encryption, and report "
@@ -57,6 +45,11 @@ def doctor(
     ] = 0,
 ) -> dict[str, Any]:
     """Check table, certificates, and of every partner: settings, clock, link, how its ids are written, overlap."""
+    from bank_node.doctor import examine
+    from bank_node.settings.config import load_config
+    from protocol.job import load_job
+    from protocol.node.findings import as_dict, as_table
+
     findings = examine(load_config(config), load_job(job) if job else None, sample)
     TALK.show(as_table(findings))
     return as_dict(findings)
@@ -69,6 +62,10 @@ def align(
     anew: Annotated[bool, typer.Option("--anew", help="Also where an alignment is kept already.")] = False,
 ) -> dict[str, Any]:
     """Find the rows that the bank and each partner both hold; the alignment is kept and serves every later run."""
+    from bank_node.node.connect import connected
+    from bank_node.settings.config import load_config
+    from protocol.job import load_job
+
     node_config, work = load_config(config), load_job(job)
     with TALK.progress() as progress, connected(node_config, progress) as node:
         aligned = node.align(work, anew)
@@ -85,6 +82,10 @@ def train(
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
 ) -> dict[str, Any]:
     """Train the job's ladder with its partners. An interrupted run goes on where it stopped."""
+    from bank_node.node.connect import connected
+    from bank_node.settings.config import load_config
+    from protocol.job import load_job
+
     node_config, work = load_config(config), load_job(job)
     with TALK.progress() as progress, connected(node_config, progress) as node:
         node.train(work, job.read_text(encoding="utf-8"), out, TALK.say)
@@ -124,6 +125,13 @@ def refit_(
     ] = False,
 ) -> dict[str, Any]:
     """Train a run's boosted trees again on what the bank knows: no partner is asked, no budget is touched."""
+    from bank_node.record.facts import read_facts
+    from bank_node.settings.config import load_config
+    from bank_node.training.outcome.outcome import write_outcome
+    from bank_node.training.refit import read_changes, refit
+    from bank_node.training.refit_record import read_record, write_record
+    from protocol.job import Job
+
     record = read_record(run, "bank")
     settings = load_config(config or _own_settings(run, Job.model_validate(record.job).bank))
     with TALK.progress() as progress:
@@ -138,6 +146,8 @@ def refit_(
 
 def _own_settings(run: Path, bank: str) -> Path:
     """node.toml of the bank that a run left, or the one here."""
+    from protocol.files import folder_name
+
     left = run / "nodes" / folder_name(bank) / "node.toml"
     return left if left.is_file() else HERE
 
@@ -147,6 +157,8 @@ class _StrictByDefault(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give a bare `--strict` its share."""
+        from bank_node.scoring.met import STRICT
+
         given = []
         for option, following in zip(args, [*args[1:], "--"], strict=True):
             bare = option == "--strict" and following.startswith("-")
@@ -177,6 +189,11 @@ def score(
     ] = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score rows: aligns them, and asks only the partners whose splits the model uses."""
+    from bank_node.decisions.watch_list import WatchList
+    from bank_node.families.catalogue import load_model
+    from bank_node.scoring.scoring import parties_absent
+    from bank_node.settings.config import load_config
+
     settings, folder = load_config(config), load_model(model)
     _require_apart(settings.party, data, out, watchlist)
     without = parties_absent(absent or [], folder.model)
@@ -221,6 +238,9 @@ def _score_parts(
     strict: float | None,
 ) -> Met:  # fmt: skip
     """Score a file of any length; what was met in its rows."""
+    from bank_node.data.rows import open_rows
+    from bank_node.node.connect import connected
+
     with (
         open_rows(config, folder, data, out.parent) as rows,
         TALK.progress() as progress,
@@ -233,6 +253,9 @@ def _score_at_once(
     config: BankConfig, folder: ModelFolder, data: Path, out: Path, without: set[str], strict: float | None
 ) -> Met:
     """Score rows whose dates are sent to the partners, which takes them all in memory; what was met in them."""
+    from bank_node.node.connect import connected
+    from bank_node.scoring.scoring import read_rows
+
     table = read_rows(config, folder, data)
     with TALK.progress() as progress, connected(config, progress) as node:
         scored = node.score(folder, table, without)
@@ -249,6 +272,8 @@ def show(
     trees: Annotated[int, typer.Option(help="How many trees to draw, from the first.", min=0)] = 1,
 ) -> dict[str, Any]:
     """What the model is, what each party brings to it, and its first trees."""
+    from bank_node.families.catalogue import family_of, load_model
+
     model = load_model(folder)
     family = family_of(model.about.kind)
     for part in family.shown(model, trees):
@@ -262,6 +287,10 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="The file to write; .pmml: of a scorecard, as PMML.")],
 ) -> dict[str, Any]:
     """Write the bank's part as one file that other software can score: JSON (docs/model-folder.md), or PMML."""
+    from bank_node.families.catalogue import family_of, load_model
+    from bank_node.families.export import exported_text
+    from protocol.files import write_whole
+
     model = load_model(folder)
     write_whole(out, family_of(model.about.kind).pmml(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
     TALK.out.print(str(out), soft_wrap=True)
@@ -276,6 +305,9 @@ def recover_(
     ] = None,
 ) -> dict[str, Any]:
     """Resume work after the state folder was lost or restored from a copy: close all runs, and erase their keys."""
+    from bank_node.settings.config import load_config
+    from bank_node.training.recovery import recover
+
     found = recover(load_config(config), receipt or [])
     TALK.out.print(f"{found['runs_closed']} runs are closed, and their keys are erased")
     for partner, count in found["forgotten"].items():
@@ -290,6 +322,9 @@ def report_(out: Annotated[Path, typer.Argument(help="The folder of a finished t
 
 
 def _reported(out: Path) -> dict[str, Any]:
+    from bank_node.report.headline import headline_table
+    from bank_node.report.report import write_report
+
     made = write_report(out)
     TALK.out.print(headline_table(made))
     TALK.out.print(f"{out / 'report.html'}")

@@ -1,26 +1,13 @@
 """The laboratory's verbs."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from bank_node.report.headline import headline_table
-from bank_node.report.report import read_report
 from experiments import lab_verbs
 from experiments.benchmarks import BENCHMARKS
-from experiments.data.new_scenario import new_scenario
-from experiments.laboratory.warm import warm_kernels
-from experiments.pages.render import compare_page
-from experiments.results.compare import compare as compare_runs
-from experiments.run.prepare import prepare, write_demo
-from experiments.run.run import run as run_scenario
-from experiments.run.scenario import concrete
-from experiments.verify.check import CHECKS
-from experiments.verify.verify import receipts_held, require_verified
 from protocol.errors import UsageError
-from protocol.files import write_whole
-from protocol.job import load_job
 from protocol.node.command import TALK, app
 
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
@@ -45,6 +32,9 @@ def run(
 
     The same line goes on with a run that was not finished.
     """
+    from bank_node.report.headline import headline_table
+    from experiments.run.run import run as run_scenario
+
     chosen = {name: value for name, value in (("engine", engine), ("transport", transport)) if value}
     with TALK.progress() as progress:
         report = run_scenario(scenario, out, fresh=fresh, progress=progress, overrides=chosen, partner_env=partner_env)
@@ -62,6 +52,10 @@ def nodes(
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")] = False,
 ) -> dict[str, Any]:
     """Deal a scenario's table out and write every party's node folder, to run its nodes by hand."""
+    from experiments.run.prepare import prepare, write_demo
+    from experiments.run.scenario import concrete
+    from protocol.job import load_job
+
     scenario = concrete(scenario)
     job = load_job(scenario)
     prepare(out, fresh)
@@ -80,6 +74,8 @@ def scenario(
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; TABLE.toml if not given.")] = None,
 ) -> dict[str, Any]:
     """Write a commented scenario for a table, guessed from its columns, for you to edit; it runs as it is."""
+    from experiments.data.new_scenario import new_scenario
+
     path = out or Path(f"{table.name.split('.')[0]}.toml")
     found = new_scenario(table, path)
     parties = {party: len(columns) for party, columns in found.parties.items()}
@@ -90,6 +86,8 @@ def scenario(
 @verbs.command()
 def verify(folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> dict[str, Any]:
     """Recompute every figure of a run from its scores, and hold the receipts of both sides together (exit 7)."""
+    from experiments.verify.verify import receipts_held, require_verified
+
     require_verified(folder)
     held = receipts_held(folder)
     TALK.out.print(f"every figure follows from scores.csv; {held}")
@@ -102,6 +100,11 @@ def compare(
     page: Annotated[Path | None, typer.Option(help="Also write this HTML page.")] = None,
 ) -> dict[str, Any]:
     """Put runs side by side."""
+    from bank_node.report.report import read_report
+    from experiments.pages.render import compare_page
+    from experiments.results.compare import compare as compare_runs
+    from protocol.files import write_whole
+
     table, values = compare_runs(folders)
     if page:
         write_whole(page, compare_page({str(f): read_report(f) for f in folders}).encode(), 0o644)
@@ -111,12 +114,12 @@ def compare(
 
 @verbs.command()
 def check(
-    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(CHECKS)}.")],
+    what: Annotated[Literal["woe", "glm"], typer.Argument(help="What is recomputed.")],
     folder: Annotated[Path, typer.Argument(help="The folder of a finished `fedwarn run`.")],
 ) -> dict[str, Any]:
     """Hold what was computed under encryption against the plain computation over all parties' tables."""
-    if what not in CHECKS:
-        raise UsageError("check", f"there is none called {what!r}", f"choose one of {', '.join(CHECKS)}")
+    from experiments.verify.check import CHECKS
+
     with TALK.progress() as progress:
         found = CHECKS[what](folder, progress)
     for key, value in found.items():
@@ -150,6 +153,8 @@ def benchmark(
 @verbs.command()
 def warm() -> dict[str, Any]:
     """Compile the kernels, so that the first run does not wait for them."""
+    from experiments.laboratory.warm import warm_kernels
+
     warm_kernels()
     return {"warm": True}
 

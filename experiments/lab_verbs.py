@@ -1,26 +1,24 @@
 """The laboratory's verbs that run one scenario many times."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from bank_node.metrics.intervals import Uplift
-from bank_node.report.headline import dimmed
-from experiments.attacks.yields import as_values, yield_table
-from experiments.pages.index import index_page
-from experiments.studies.sweep.document import SweepResult
-from experiments.studies.sweep.frontier import KNOBS, Frontier, frontier
-from experiments.studies.sweep.plan import load_sweep
-from experiments.studies.sweep.sweep import Manner, sweep
-from experiments.studies.value.document import Value
-from experiments.studies.value.value import value
+from experiments.studies.sweep.knobs import KNOBS
 from protocol.errors import IntegrityError, UsageError
-from protocol.files import write_whole
 from protocol.node.command import TALK
+
+if TYPE_CHECKING:
+    from bank_node.metrics.intervals import Uplift
+    from experiments.studies.sweep.document import SweepResult
+    from experiments.studies.sweep.frontier import Frontier
+    from experiments.studies.value.document import Value
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder; what is done stays done.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")]
@@ -39,6 +37,9 @@ def sweep_(
     ray: Ray = "",
 ) -> dict[str, Any]:
     """Run a scenario under many settings, and put the results side by side."""
+    from experiments.studies.sweep.plan import load_sweep
+    from experiments.studies.sweep.sweep import Manner, sweep
+
     result = sweep(load_sweep(file), out, Manner(resume, fresh, retry_failed, workers, ray))
     TALK.out.print(_told(result), highlight=False)
     return {
@@ -63,6 +64,9 @@ def frontier_(
     ray: Ray = "",
 ) -> dict[str, Any]:
     """How much a bank is told for how much gain: uplift against information share, one knob turned at a time."""
+    from experiments.studies.sweep.frontier import frontier
+    from experiments.studies.sweep.sweep import Manner
+
     found = frontier(scenario, out, knob or [], trees, engine, Manner(resume, fresh, False, workers, ray))
     TALK.show(_frontier_table(found))
     return {
@@ -87,6 +91,9 @@ def index_(
     folder: Annotated[Path, typer.Argument(help="A folder with experiments in folders below it.")],
 ) -> dict[str, Any]:
     """Write index.html into a folder: every run, sweep and valuation below it, with links to the pages."""
+    from experiments.pages.index import index_page
+    from protocol.files import write_whole
+
     if not folder.is_dir():
         raise UsageError("index", f"{folder} is no folder", "give the folder that holds the experiments")
     if (folder / "sweep.json").is_file():
@@ -104,6 +111,8 @@ def value_(
     price: Annotated[list[str] | None, typer.Option("--price", help="PARTNER=MONEY, beside the scenario's.")] = None,
 ) -> dict[str, Any]:
     """What each partner's data are worth: its Shapley value over all coalitions, and that against its price."""
+    from experiments.studies.value.value import value
+
     with TALK.progress() as progress:
         found = value(folder, _prices(price or []), sample, families, progress)
     TALK.show(_value_table(found))
@@ -139,6 +148,8 @@ def _value_table(found: Value) -> Table:
 
 
 def _worded(metric: str, change: Uplift) -> Text:
+    from bank_node.report.headline import dimmed
+
     form = "+,.4g" if metric == "money" else "+.4f"
     value, low, high = (format(number, form).replace("-", "−") for number in (change.value, change.low, change.high))
     return dimmed(value, f"{low} to {high}")
@@ -155,6 +166,8 @@ def attack_(
     ] = None,
 ) -> dict[str, Any]:
     """Lie to both sides at every kind of message, and say what each lie gains, its bound, and a control."""
+    from experiments.attacks.yields import as_values, yield_table
+
     rows = yield_table(run.resolve() if run else None)
     told = Table("lies", "message", "attack", "unit", "gained", "bound", "guard off", box=SIMPLE_HEAD)
     for row in rows:

@@ -1,36 +1,25 @@
 """The partner's verbs."""
 
+from __future__ import annotations
+
 import signal
 import threading
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from partner_node.config import load_config
-from partner_node.doctor import examine
-from partner_node.node.service import PartnerService
-from partner_node.policy.approving import DAYS, USES, as_row, headline, job_with, listed_lines, open_approvals
-from partner_node.policy.approving import approve as approve_job
-from partner_node.policy.approving import withdraw as withdraw_job
-from partner_node.policy.opening import open_budgets
-from partner_node.policy.recovery import recover, recovered_lines
-from partner_node.preview.page import sentences, tables
-from partner_node.preview.preview import as_dict as as_dict_of_preview
-from partner_node.preview.preview import preview
+from partner_node.policy.defaults import DAYS, USES
 from protocol.errors import IntegrityError, UsageError
-from protocol.identity import load_identity
-from protocol.ledger import Disclosed, export_receipt, read_ledger
-from protocol.ledger.receipts import reconcile as compare_receipts
 from protocol.node.command import TALK, app
-from protocol.node.findings import as_dict, as_table
 from protocol.node.key_verb import keys
-from protocol.node.warm import warm_kernels
-from protocol.transport.over_grpc import serve_grpc
+
+if TYPE_CHECKING:
+    from protocol.ledger import Disclosed
 
 verbs = app(
     "The feature holder's node: answers one bank within its contract, and keeps a ledger of all that left.\n\n"
@@ -47,6 +36,11 @@ HERE = Path("node.toml")
 @verbs.command()
 def serve(config: Config = HERE) -> dict[str, Any]:
     """Read the table and answer the bank until stopped (Ctrl-C or SIGTERM)."""
+    from partner_node.config import load_config
+    from partner_node.node.service import PartnerService
+    from protocol.identity import load_identity
+    from protocol.transport.over_grpc import serve_grpc
+
     settings = load_config(config)
     identity = load_identity(settings.identity, settings.party, demo=settings.demo)
     stopped = threading.Event()
@@ -71,6 +65,11 @@ def doctor(
     config: Config = HERE,
 ) -> dict[str, Any]:
     """Check settings, table and certificate, and what the bank's doctor has told of its clock and ids."""
+    from partner_node.config import load_config
+    from partner_node.doctor import examine
+    from partner_node.policy.approving import job_with
+    from protocol.node.findings import as_dict, as_table
+
     settings = load_config(config)
     findings = examine(settings, job_with(settings.party, job) if job else None)
     TALK.show(as_table(findings))
@@ -84,6 +83,12 @@ def preview_(
     bank_rows: Annotated[int | None, typer.Option(help="Rows of the bank's table; else of the last alignment.")] = None,
 ) -> dict[str, Any]:
     """All that would leave this node for a job, and what is left of its budgets after it; nothing is sent."""
+    from partner_node.config import load_config
+    from partner_node.policy.approving import job_with
+    from partner_node.preview.page import sentences, tables
+    from partner_node.preview.preview import as_dict as as_dict_of_preview
+    from partner_node.preview.preview import preview
+
     settings = load_config(config)
     found = preview(settings, job_with(settings.party, job), bank_rows)
     for table in tables(found):
@@ -102,6 +107,11 @@ def approve(
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the approval back.")] = False,
 ) -> dict[str, Any]:
     """Approve a job by its file: its columns, bins, models and clauses; `preview` says first what would leave."""
+    from partner_node.config import load_config
+    from partner_node.policy.approving import approve as approve_job
+    from partner_node.policy.approving import as_row, headline, job_with, listed_lines, open_approvals
+    from partner_node.policy.approving import withdraw as withdraw_job
+
     settings = load_config(config)
     if bool(job) == list_:
         raise UsageError(settings.party, "approve needs a job or --list", "give one of the two")
@@ -125,6 +135,8 @@ def _say(lines: Iterable[str]) -> None:
 @verbs.command()
 def contract(config: Config = HERE) -> dict[str, Any]:
     """The clauses that this node enforces, whatever a bank asks."""
+    from partner_node.config import load_config
+
     clauses = load_config(config).contract.clauses
     for clause, value in clauses.items():
         TALK.out.print(f"{clause} = {str(value).lower()}")
@@ -140,6 +152,11 @@ def recover_(
     all_spent: Annotated[bool, typer.Option("--all-spent", help="Count all that was ever approved as spent.")] = False,
 ) -> dict[str, Any]:
     """Resume work after the state folder was lost or restored from a copy: what was answered since counts as spent."""
+    from partner_node.config import load_config
+    from partner_node.policy.approving import open_approvals
+    from partner_node.policy.opening import open_budgets
+    from partner_node.policy.recovery import recover, recovered_lines
+
     settings = load_config(config)
     with closing(open_budgets(settings)) as budgets, closing(open_approvals(settings)) as approvals:
         found = recover(settings, budgets, approvals, receipt or [], all_spent)
@@ -150,6 +167,8 @@ def recover_(
 @verbs.command()
 def warm() -> dict[str, Any]:
     """Compile the kernels, so that the first query does not wait for them."""
+    from protocol.node.warm import warm_kernels
+
     warm_kernels()
     return {"warm": True}
 
@@ -157,6 +176,9 @@ def warm() -> dict[str, Any]:
 @ledger.command()
 def show(config: Config = HERE) -> dict[str, Any]:
     """What was sent and received, added up by kind."""
+    from partner_node.config import load_config
+    from protocol.ledger import read_ledger
+
     reader = read_ledger(load_config(config).state / "ledger.sqlite")
     rows = reader.summary()
     TALK.show(_table(rows))
@@ -166,6 +188,9 @@ def show(config: Config = HERE) -> dict[str, Any]:
 @ledger.command()
 def verify(config: Config = HERE) -> dict[str, Any]:
     """Whether every entry still is what it was; the first that is not is named (exit 7)."""
+    from partner_node.config import load_config
+    from protocol.ledger import read_ledger
+
     settings = load_config(config)
     bad = read_ledger(settings.state / "ledger.sqlite").verify()
     if bad is not None:
@@ -179,6 +204,9 @@ def verify(config: Config = HERE) -> dict[str, Any]:
 @ledger.command()
 def receipt(out: Annotated[Path, typer.Argument(help="The file to write.")], config: Config = HERE) -> dict[str, Any]:
     """Write the ledger as a receipt, for the bank to reconcile with its own."""
+    from partner_node.config import load_config
+    from protocol.ledger import export_receipt
+
     settings = load_config(config)
     export_receipt(settings.state / "ledger.sqlite", out, settings.party)
     return {"receipt": str(out)}
@@ -190,6 +218,8 @@ def reconcile(
     theirs: Annotated[Path, typer.Argument(help="The other party's.")],
 ) -> dict[str, Any]:
     """Whether two receipts tell the same story; the first entry on which they differ is named (exit 7)."""
+    from protocol.ledger.receipts import reconcile as compare_receipts
+
     mismatch = compare_receipts(ours, theirs)
     if mismatch:
         raise mismatch.error()

@@ -17,6 +17,9 @@ from protocol.settings.added_keys import WithAddedKeys
 MOST_THRESHOLDS: Final = 255
 """A column has no more bins, and so this limits nothing."""
 
+NO_LIMIT: Final = 1e9
+"""Bits that no table has."""
+
 
 class Contract(WithAddedKeys):
     """What a partner permits, and a bank keeps to.
@@ -35,13 +38,19 @@ class Contract(WithAddedKeys):
     max_readable_share: share of the entropy of the partner's bins that a bank could read at worst, in (0, 1]. 1 stands
     for an absent clause: the bank may read what the approved job needs, which the job's equations and releases limit.
     max_thresholds_a_column: splits of one column that are revealed at most, for life.
+    trainings: encrypted trainings within the validity of a contract.
+    refreshes: versions of a table on which splits that are known are told again.
+    max_ids: ids evaluated, a row that is approved, in alignments, refreshes and look-ups.
+    lookups_per_day: ids of new customers looked up in a day. max_column_share: as max_information_share, of one column.
+    max_told_anew: bits a row that refreshes tell within a year. max_bits_a_row: bits a row that splits tell at most.
     max_iv_decimals: to which the bank tells the partner what its columns' information values are; 0: not at all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     ADDED: ClassVar = (
         "min_glm_columns", "max_glm_columns", "score_decimals", "max_iv_decimals", "masked_scores", "min_split_side",
-        "max_readable_share", "max_thresholds_a_column",
+        "max_readable_share", "max_thresholds_a_column", "trainings", "refreshes", "max_ids", "lookups_per_day",
+        "max_column_share", "max_told_anew", "max_bits_a_row",
     )  # fmt: skip
 
     min_rows_per_bin: int = Field(20, ge=0)
@@ -58,6 +67,13 @@ class Contract(WithAddedKeys):
     min_split_side: float = Field(0.005, ge=0, le=0.5)
     max_readable_share: float = Field(1.0, gt=0, le=1)
     max_thresholds_a_column: int = Field(MOST_THRESHOLDS, ge=0, le=MOST_THRESHOLDS)
+    trainings: int = Field(2, ge=0)
+    refreshes: int = Field(12, ge=0)
+    max_ids: float = Field(1.5, gt=0)
+    lookups_per_day: int = Field(1000, ge=0)
+    max_column_share: float = Field(0.6, gt=0, le=1)
+    max_told_anew: float = Field(NO_LIMIT, gt=0)
+    max_bits_a_row: float = Field(NO_LIMIT, gt=0)
 
     @property
     def clauses(self) -> dict[str, float]:
@@ -87,4 +103,5 @@ def refuse(party: str, clause: str, thing: str, remedy: str) -> RefusedError:
 
 def _falls(clause: str) -> bool:
     """Whether a lower value of this clause is the stricter one."""
-    return clause.startswith("max_") or clause in ("score_releases", "score_decimals")
+    limits = ("score_releases", "score_decimals", "trainings", "refreshes", "lookups_per_day")
+    return clause.startswith("max_") or clause in limits

@@ -105,10 +105,8 @@ def test_its_extras_are_those_of_the_whole():
         tomllib.loads((ROOT / path).read_text())["project"]["optional-dependencies"]
         for path in ("bundle/pyproject.toml", "pyproject.toml")
     )
-    assert extras.keys() == {"ckks", "paillier", "flower", "xlsx", "postgres"}
+    assert extras.keys() == {"flower", "xlsx", "postgres"}
     assert set(extras["xlsx"]) <= set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
-    assert extras["ckks"] == whole["ckks"]
-    assert extras["paillier"] == whole["paillier"]
     assert extras["postgres"] == whole["postgres"]
     assert extras["flower"] == [asked.replace("[simulation]", "") for asked in whole["flower"]]
 

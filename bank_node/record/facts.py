@@ -71,12 +71,14 @@ class ReadingFacts(Facts):
 class PartyFacts(Facts):
     """What one party brought.
 
+    title: what pages call it; None: as it is named.
     columns: number used as features. held: rows of its table. matched: rows of the label party that it holds.
     dropped: its columns that no model could use, and `reasons`, one a dropped column.
     sentinels: occurrences of declared missing-value codes, by column.
     reading: what was read otherwise than it is written, or dropped, by which rule; a partner's own in a simulation.
     """
 
+    title: Text | None = None
     columns: int
     held: int
     matched: int

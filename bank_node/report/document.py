@@ -46,6 +46,13 @@ class SwapSet(Facts):
     bads_out: int
 
 
+class Exposure(Facts):
+    """Money of the bads that a rung alerts, and how much more that is than of those that the base alerts."""
+
+    caught: float
+    change: float
+
+
 class InTime(Facts):
     """The same model judged on rows drawn from the time that it was trained on: beside it stands `metrics`, later."""
 
@@ -56,7 +63,7 @@ class InTime(Facts):
 class Rung(Facts):
     """One rung under one model. uplift and swap_set: over the base rung, which is its own base (all zeros).
 
-    swap_set: empty where the label is not 0 or 1, since nothing is alerted.
+    swap_set: empty where the label is not 0 or 1, since nothing is alerted. exposure: likewise, and without amounts.
     folds, folds_uplift: means over folds of the training rows, and their differences to the base; empty without folds.
     absence: by partner, what its absence in scoring would cost; none for the placebo.
     bands: red, amber and green, where the job has bands; none for the placebo.
@@ -76,6 +83,7 @@ class Rung(Facts):
     metrics: dict[str, Metric]
     uplift: dict[str, Uplift]
     swap_set: dict[str, SwapSet]
+    exposure: dict[str, Exposure]
     folds: dict[str, Metric]
     folds_uplift: dict[str, Uplift]
     absence: dict[str, Absence]

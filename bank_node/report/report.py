@@ -22,10 +22,11 @@ from bank_node.report.document import REPORT_FILE, Data, Headline, InTime, Place
 from bank_node.report.early_warning.build import WatchedReport, watch
 from bank_node.report.early_warning.watched import Watched, watched_in
 from bank_node.report.fold_tests import fold_tests
+from bank_node.report.names import Names
 from bank_node.report.page.page import render_page
-from bank_node.report.uplift import base_of, full_of, key_of, swap_set
+from bank_node.report.uplift import base_of, exposure, full_of, key_of, swap_set
 from bank_node.report.verdict import verdicts
-from bank_node.report.wording import joined, metric_name, relative_change, signed, uplift_sentence
+from bank_node.report.wording import metric_name, relative_change, signed, uplift_sentence
 from protocol.algorithms.parameters import Task
 from protocol.errors import UsageError
 from protocol.files import write_whole
@@ -94,6 +95,7 @@ def build_report(facts: RunFacts, scored: Scored, watched: Watched | None = None
     )
     rungs = [_rung(facts, rung, scored, judged) for rung in facts.rungs]
     placebos = [_placebo(rung, facts.task) for rung in rungs if rung.placebo]
+    names = Names.of(facts.data, facts.label_party)
     shared = facts.model_dump(by_alias=True, exclude={"rungs", "data", "warnings", "seed", "early_warning"})
     return Report.model_validate(
         shared
@@ -103,7 +105,7 @@ def build_report(facts: RunFacts, scored: Scored, watched: Watched | None = None
             "rungs": rungs,
             "headline": _headline(facts, rungs),
             "placebo": placebos,
-            "verdicts": verdicts(rungs, placebos, facts.task, facts.label_party, facts.worthwhile),
+            "verdicts": verdicts(rungs, placebos, facts.task, names, facts.worthwhile),
             "fold_tests": fold_tests(judged.folds, rungs, facts.task),
             "early_warning": _watched(facts, scored, watched),
             "warnings": [*facts.warnings, *_warnings(placebos)],
@@ -153,11 +155,14 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> 
     uplift = {name: judged.estimates.uplift(key, base_key, name) for name in names}
     main = headline_metric(facts.task, facts.alert_rates)
     folds = judged.folds.get(key, {})
+    exposed = scored.amount is not None and facts.task == "binary"
+    names_in_words = Names.of(facts.data, facts.label_party)
     return Rung(
         **rung.model_dump(),
         metrics=metrics,
         uplift=uplift,
         swap_set={str(r): swap_set(scored, key, base_key, r) for r in facts.alert_rates if facts.task == "binary"},
+        exposure={str(r): exposure(scored, key, base_key, r) for r in facts.alert_rates} if exposed else {},
         folds=fold_metrics(folds),
         folds_uplift=fold_uplifts(folds, judged.folds.get(base_key, {})),
         absence=judged.absences.get(key, {}),
@@ -165,7 +170,9 @@ def _rung(facts: RunFacts, rung: RungFacts, scored: Scored, judged: _Judged) -> 
         bands=judged.bands.get(key),
         segments=judged.segments.get(key, {}),
         in_time=judged.earlier and _in_time(judged.earlier, key, base_key, names),
-        sentence=uplift_sentence(main, _label(rung), _label(base), metrics[main], uplift[main]),
+        sentence=uplift_sentence(
+            main, names_in_words.party_set(rung), names_in_words.party_set(base), metrics[main], uplift[main]
+        ),
     )
 
 
@@ -178,11 +185,6 @@ def _in_time(estimates: Estimates, key: Key, base: Key, names: Sequence[str]) ->
 
 def _of_model(facts: RunFacts, model: str) -> list[RungFacts]:
     return [rung for rung in facts.rungs if rung.model == model]
-
-
-def _label(rung: RungFacts) -> str:
-    """How a sentence calls a rung."""
-    return rung.name if rung.placebo else joined(rung.parties)
 
 
 def _headline(facts: RunFacts, rungs: list[Rung]) -> Headline:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from bank_node.metrics.alerting import alerted_rows
 from bank_node.metrics.scores import Key, Scored
 from bank_node.record.facts import RungFacts
-from bank_node.report.document import Rung, SwapSet
+from bank_node.report.document import Exposure, Rung, SwapSet
 
 R = TypeVar("R", RungFacts, Rung)
 
@@ -34,6 +36,14 @@ def swap_set(scored: Scored, key: Key, base: Key, rate: float) -> SwapSet:
     entered, left = now & ~before, before & ~now
     counts = (int(mask.sum()) for mask in (entered, left, entered & bad, left & bad))
     return SwapSet.model_validate(dict(zip(("in", "out", "bads_in", "bads_out"), counts, strict=True)))
+
+
+def exposure(scored: Scored, key: Key, base: Key, rate: float) -> Exposure:
+    """Money of the bads that are alerted; of rows with an amount."""
+    assert scored.amount is not None
+    money = np.where(scored.label > 0, scored.amount, 0.0)
+    now, before = (float(money[alerted_rows(scored, scored.scores[which], rate)].sum()) for which in (key, base))
+    return Exposure(caught=now, change=now - before)
 
 
 def _ladder(rungs: Sequence[R]) -> Sequence[R]:

@@ -24,8 +24,9 @@ from bank_node.metrics.measures import LOWER_IS_BETTER, sensitive_metric
 from bank_node.record.facts import Text
 from bank_node.record.messages import say
 from bank_node.report.document import Placebo, Rung, Verdict
+from bank_node.report.names import Names
 from bank_node.report.uplift import base_of
-from bank_node.report.wording import figure, joined, metric_name, signed
+from bank_node.report.wording import figure, metric_name, signed
 from protocol.algorithms.parameters import Task
 
 ERROR: Final = 1 - LEVEL
@@ -54,27 +55,35 @@ def detectable(low: float, high: float, comparisons: int) -> float:
 
 
 def verdicts(
-    rungs: Sequence[Rung], placebos: Sequence[Placebo], task: Task, label_party: str, worthwhile: float
+    rungs: Sequence[Rung], placebos: Sequence[Placebo], task: Task, names: Names, worthwhile: float
 ) -> list[Verdict]:
     """One a rung but base and placebo, of all models together: they are all compared.
 
     worthwhile: the smallest uplift worth having; in AUC, or as a share of the base's value for another label.
     """
     name = sensitive_metric(task)
-    judged = [rung for rung in rungs if not rung.placebo and rung.name != _base(rungs, rung, label_party).name]
+    judged = [rung for rung in rungs if not rung.placebo and rung.name != _base(rungs, rung, names.bank).name]
     changes = [_change(rung, name) for rung in judged]
     corrected = holm([change.p for change in changes])
     trust = _trust(placebos)
     found = []
     for rung, change, p in zip(judged, changes, corrected, strict=True):
-        base = _base(rungs, rung, label_party)
+        base = _base(rungs, rung, names.bank)
         wanted = worthwhile if task == "binary" else worthwhile * base.metrics[name].value
-        found.append(_verdict(rung, base, name, change, p, wanted, len(judged), trust))
+        found.append(_verdict(names, rung, base, name, change, p, wanted, len(judged), trust))
     return found
 
 
 def _verdict(
-    rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, comparisons: int, trust: Trust
+    names: Names,
+    rung: Rung,
+    base: Rung,
+    name: str,
+    change: Uplift,
+    p: float,
+    wanted: float,
+    comparisons: int,
+    trust: Trust,
 ) -> Verdict:
     gain, low, high = _as_gain(name, change)
     kind = _kind(gain, low, high, p, wanted)
@@ -99,7 +108,7 @@ def _verdict(
         worthwhile=wanted,
         detectable=needed,
         verdict=kind,
-        sentence=_sentence(said, rung, base, name, change, p, wanted, needed, comparisons),
+        sentence=_sentence(names, said, rung, base, name, change, p, wanted, needed, comparisons),
     )
 
 
@@ -138,12 +147,12 @@ def _trust(placebos: Sequence[Placebo]) -> Trust:
 
 
 def _sentence(
-    said: str, rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, needed: float,
+    names: Names, said: str, rung: Rung, base: Rung, name: str, change: Uplift, p: float, wanted: float, needed: float,
     comparisons: int,
 ) -> Text:  # fmt: skip
     values: dict[str, str | int | Text] = {
-        "rung": joined(rung.parties),
-        "base": joined(base.parties),
+        "rung": names.party_set(rung),
+        "base": names.party_set(base),
         "metric": metric_name(name),
         "change": signed(name, change.value),
         "low": signed(name, change.low),
@@ -152,7 +161,7 @@ def _sentence(
         "needed": figure(name, needed),
         "p": f"< {_SMALLEST_P}" if p < _SMALLEST_P else f"= {p:.2g}",
         "corrected": say("corrected", comparisons=comparisons) if comparisons > 1 else Text(en="", zh=""),
-        "out": joined(list(rung.kept_out)),
+        "out": names.parties(list(rung.kept_out)),
         "clause": ", ".join(dict.fromkeys(rung.kept_out.values())),
         "how": say("over_folds" if rung.folds_uplift else "on_test_rows"),
     }

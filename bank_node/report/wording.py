@@ -1,7 +1,5 @@
 """Figures as words: formats, metric names, and the sentence on an uplift, which never claims more than it shows."""
 
-from collections.abc import Sequence
-
 from bank_node.metrics.intervals import Metric, Uplift
 from bank_node.record.facts import Text
 from bank_node.record.messages import say
@@ -77,11 +75,6 @@ def unit(name: str) -> Text:
     return say("points") if name.partition("@")[0] in _SHARES else Text(en="", zh="")
 
 
-def joined(parties: Sequence[str]) -> str:
-    """Parties of a rung, as one name."""
-    return " + ".join(parties)
-
-
 def relative_change(base: float, uplift: float) -> float | None:
     """The uplift as a share of the base's value; None where that is 0."""
     return uplift / base if base else None
@@ -95,8 +88,11 @@ def relative_text(relative: float | None) -> str:
     return ("+" if relative > 0 and text != percent(0.0) else "") + text
 
 
-def uplift_sentence(name: str, rung: str, base: str, metric: Metric, uplift: Uplift) -> Text:
-    """One plain sentence on a rung: metric, alert rate, absolute and relative change, interval, and what it shows."""
+def uplift_sentence(name: str, rung: Text, base: Text, metric: Metric, uplift: Uplift) -> Text:
+    """One plain sentence on a party set: metric, absolute and relative change, interval, and what it shows.
+
+    A precision is said as bads among 1,000 alerts. rung, base: what the two party sets are called.
+    """
     if rung == base:
         return say(
             "sentence_base",
@@ -107,13 +103,16 @@ def uplift_sentence(name: str, rung: str, base: str, metric: Metric, uplift: Upl
             high=figure(name, metric.high),
         )
     before = metric.value - uplift.value
+    kind = "alerts" if name.startswith("precision@") else "metric"
     return say(
-        "sentence_shown" if uplift.shown else "sentence_not_shown",
+        f"sentence_{kind}_{'shown' if uplift.shown else 'not_shown'}",
         rung=rung,
         base=base,
         metric=metric_name(name),
         value=figure(name, metric.value),
         before=figure(name, before),
+        bads=f"{1000 * metric.value:.0f}",
+        bads_before=f"{1000 * before:.0f}",
         change=signed(name, uplift.value),
         low=signed(name, uplift.low),
         high=signed(name, uplift.high),

@@ -11,6 +11,7 @@ from unittest import mock
 import msgspec
 import numpy as np
 
+import partner_node.algorithms.boosting as partner_boosting
 import partner_node.algorithms.glm as partner_glm
 import partner_node.algorithms.woe as partner_woe
 from experiments.attacks.chosen_query import READ, chosen_query
@@ -23,8 +24,8 @@ from partner_node.algorithms.sealing import SplitSealer
 from partner_node.node.agreement import Agreement
 from partner_node.node.holdings import Holdings
 from partner_node.node.scores import Scores
-from partner_node.policy.approving import USES
 from partner_node.policy.budgets import Budgets
+from partner_node.policy.defaults import USES
 from partner_node.policy.readable import vector_bits
 from protocol.algorithms import agreement, binning, boosting, glm, woe
 from protocol.algorithms.boosting import Split
@@ -38,6 +39,8 @@ from protocol.messages import Message
 TRIES: Final = 10
 """Lies that are told one after another, where one could be told for ever."""
 OTHER: Final = "f" * 64
+MOST_READABLE: Final = 0.1
+"""Agreed on for the attack on `max_readable_share`."""
 _BINS: Final = 16
 M = TypeVar("M", bound=Message)
 Off = Callable[[], AbstractContextManager[Any]]
@@ -180,6 +183,19 @@ def _declared_small(m: Meeting) -> float:
     labels = tuple(msgspec.structs.replace(label, tree=999) for label in m.sent.labels)
     lie = _changed(m.sent, boosting.SumsQuery, labels=labels, g=FieldBounds(0, m.sent.g.bits))
     return m.sent.g.row_log2 * m.answers(lie)
+
+
+def _until_refused(m: Meeting) -> float:
+    """Sums under ever new labels; what share of the bins a bank could have read when no more is answered."""
+    assert isinstance(m.sent, boosting.SumsQuery)
+    answerer, sent = m.node._layouts.answerer(m.sent.layout), m.sent
+    agreed = answerer.contract.model_copy(update={"max_readable_share": MOST_READABLE})
+    with mock.patch.object(answerer, "contract", agreed):
+        for k in range(200):
+            labels = tuple(msgspec.structs.replace(label, tree=1000 + k) for label in sent.labels)
+            if m.ask(_changed(sent, boosting.SumsQuery, labels=labels)) is None:
+                break
+    return answerer.readable.share
 
 
 def _no_splits(m: Meeting) -> float:
@@ -329,6 +345,9 @@ LIES: Final[tuple[Lie, ...]] = (
     Lie("boosting.sums_query", "rows declared as 1 at most, in a sum of all its bits", "bits without noise",
         _declared_small,
         _without(BoostingAnswerer, "_require_tight", lambda self, bounds: None)),
+    Lie("boosting.sums_query", f"all sums that are approved, where a share of {MOST_READABLE:g} may become readable",
+        "share of the bins", _until_refused, _without(partner_boosting, "require_readable", lambda *_: None),
+        MOST_READABLE),
     Lie("boosting.split_query", "splits that do not exist", "splits", _no_splits,
         _without(BoostingAnswerer, "_canonical", lambda self, split: Split(0, (0,)))),
     Lie("boosting.splits", "bits read without the rows' keys, above a coin's", "share", _bits_without_keys,

@@ -18,7 +18,7 @@ from experiments.laboratory.warm import warm_kernels
 from protocol.algorithms.glm import product_rows
 from protocol.algorithms.glm_parameters import GlmParams
 from protocol.algorithms.parameters import BoostingParams
-from protocol.he.engines import ENGINES, hint_bytes, installed, integer_hint_bytes, new_keys
+from protocol.he.engines import about, hint_bytes, installed, integer_hint_bytes, names, new_keys
 from protocol.messages import F64, Message, encoded_size
 from protocol.role import Replies, Requests
 from protocol.table import Column
@@ -52,15 +52,15 @@ def benchmark_engines(rows: int = 2_000, partner_columns: int = 6, bins: int = 8
         if installed(engine):
             figures, margins[engine] = _measured(engine, rows, partner_columns, bins)
             difference = float(np.abs(margins[engine] - margins["plaintext"]).max())
-            bits = ENGINES[engine].classical_bits or None
+            bits = about(engine).classical_bits or None
             found.append(
                 {"engine": engine, **figures, "max_difference": difference, "classical_bits": bits,
-                 "receiver_reads": ENGINES[engine].reads}
+                 "receiver_reads": about(engine).reads}
             )  # fmt: skip
     settings = {"rows": rows, "bank_columns": _BANK_COLUMNS, "partner_columns": partner_columns, "bins": bins}
     return {
         "engines": found,
-        "not_installed": [engine for engine in ENGINES if not installed(engine)],
+        "not_installed": [engine for engine in names() if not installed(engine)],
         "settings": {**settings, "trees": 1, "depth": 3, "newton_steps": 1},
     }
 

@@ -15,7 +15,12 @@ from partner_node.config import load_config
 from partner_node.node.carried import partner_here
 from protocol.files import folder_name
 from protocol.job import load_job
-from protocol.transport.over_flower import DELIVER, PARTY, named, packed, unpacked
+
+if __package__:
+    from experiments.flower.over_flower import DELIVER, PARTY, named, packed, unpacked
+else:  # Flower sends this folder to a partner, who has no other part of the laboratory
+    from over_flower import DELIVER, PARTY, named, packed, unpacked  # type: ignore[import-not-found, no-redef]
+
 
 FindNode = Callable[[Context], Path | None]
 """A node's node.toml; None if there is no party behind it."""

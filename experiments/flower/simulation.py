@@ -15,8 +15,8 @@ from bank_node.node.node import BankNode
 from bank_node.partners.sessions import Progress
 from bank_node.settings.config import load_config
 from experiments.flower.client_app import answering, node_in
+from experiments.flower.over_flower import FlowerTransport
 from protocol.job import load_job
-from protocol.transport.over_flower import FlowerTransport
 
 
 def train_over(

@@ -19,7 +19,7 @@ from experiments.verify.maps import bands, calibrations
 from experiments.verify.run_folder import RunFolder
 from protocol.algorithms.boosting import Sums, SumsQuery
 from protocol.errors import IntegrityError
-from protocol.he.engines import ENCRYPTED
+from protocol.he.engines import about
 from protocol.job.ladder import folder_of
 from protocol.ledger.receipts import broken, read_receipt, reconcile
 
@@ -89,7 +89,7 @@ def _engine(run: RunFolder) -> Iterator[str]:
         if entry.kind in (SumsQuery.KIND, Sums.KIND)
     }
     engine = run.facts.engine
-    if encrypted and encrypted != {ENCRYPTED[engine]}:
+    if encrypted and encrypted != {about(engine).encrypts}:
         yield f"the report says engine {engine}, and the receipts say otherwise"
 
 

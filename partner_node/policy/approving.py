@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from partner_node.config import PartnerConfig
+from partner_node.policy.defaults import DAYS, USES
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import APPROVALS, Approval, Approvals, Listed, digest_of_names
 from protocol.errors import DataError, UsageError, nearest
@@ -21,8 +22,6 @@ from protocol.job.plan import PlannedModel
 from protocol.job.workload import workload
 from protocol.table import describe
 
-DAYS: Final = 90
-USES: Final = 2
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _WIDTH: Final = 80
 

@@ -14,12 +14,13 @@ import msgspec
 from partner_node.algorithms.binning import BinnedTable
 from protocol.algorithms.alignment import PART
 from protocol.algorithms.binning import Cutting, Layout, sizes_of
+from protocol.algorithms.declared import CATALOGUE
 from protocol.algorithms.glm import product_rows, vectors_a_query
 from protocol.algorithms.group import POINT_BYTES, TAG_BYTES
-from protocol.he.engines import ENCRYPTED, answer_bytes, hint_bytes, hint_parts, integer_bytes, integer_hint_bytes
+from protocol.he.engines import about, answer_bytes, hint_bytes, hint_parts, integer_bytes, integer_hint_bytes
 from protocol.job.plan import PlannedModel
 from protocol.job.workload import Workload
-from protocol.messages import CATALOGUE, encoded_size
+from protocol.messages import encoded_size
 
 _HEAD: Final = 64
 """Bytes of keys, lengths and types in a message body, or of one item in a list of it."""
@@ -185,5 +186,5 @@ def _rows_of_matrix(table: BinnedTable) -> int:
 
 def _entry(kind: str, when: When, count: int, size: int, sizes: Sizes) -> Leaving:
     said = CATALOGUE[kind].DISCLOSURE
-    by_engine = kind in ("boosting.sums", "woe.counts", "glm.sums") and not ENCRYPTED[sizes.engine]
+    by_engine = kind in ("boosting.sums", "woe.counts", "glm.sums") and not about(sizes.engine).encrypts
     return Leaving(kind, said.content, said.encrypted and not by_engine, said.purpose, when, count, size)

@@ -222,19 +222,13 @@ class Cleartext(Message, frozen=True, tag="plaintext"):
         require_array(self.values, None, None)
 
 
-class CkksVectors(Message, frozen=True, tag="ckks"):
-    """Vectors under CKKS, one after another, each in blocks of one ciphertext, as SEAL writes them."""
-
-    blocks: tuple[bytes, ...]
-
-
-class PaillierNumbers(Message, frozen=True, tag="paillier"):
-    """Numbers under Paillier, n to a part, as HEU writes them; a number holds the entries of several vectors."""
+class KeyedVectors(Message, frozen=True, tag="keyed"):
+    """Vectors under the bank's key pair, in parts as the library of an engine for comparison writes them."""
 
     parts: tuple[bytes, ...]
 
 
-Body = Ciphertext | Cleartext | CkksVectors | PaillierNumbers
+Body = Ciphertext | Cleartext | KeyedVectors
 
 
 B = TypeVar("B")

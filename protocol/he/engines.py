@@ -1,12 +1,14 @@
-"""Engines by name. A new one is a file beside this, and a line in the table and in each function.
+"""Engines by name: `blind` for use, `plaintext` for tests, and what the laboratory brings for comparison.
 
-`blind` is for use, `plaintext` for tests. `ckks` and `paillier` are for comparison; each needs a library that is
-installed apart, so that their files are imported only where they are asked for, and both nodes have to name it.
+An engine for comparison is an object named by an entry point of the group `fedwarn.engines`. A partner's wheel has no
+such entry point, so that nothing of these engines runs on a partner's machine.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final, Protocol
 
 from protocol.errors import UsageError
 from protocol.he.base import NO_KEYS, Guard, Integers, KeyPair, OneHot, PublicEvaluator, SecretKit
@@ -16,8 +18,7 @@ from protocol.he.blind.stored_hint import StoredHint
 from protocol.he.blind.wide_evaluator import WideEvaluator
 from protocol.he.blind.wide_kit import WideSecretKit
 from protocol.he.integers import IntegerEvaluator, IntegerKit
-from protocol.he.keyed import Cipher, KeyedIntegerKit, KeyedKit
-from protocol.he.parameters import CKKS, CLASSICAL_BITS, INTEGERS, ONE_HOT, PAILLIER_BITS, N
+from protocol.he.parameters import INTEGERS, ONE_HOT, N
 from protocol.he.plaintext import (
     PlaintextEvaluator,
     PlaintextIntegerEvaluator,
@@ -30,55 +31,88 @@ from protocol.messages import U8, U64
 
 @dataclass(frozen=True)
 class Engine:
-    """classical_bits: security of what the bank seals. reads: what the bank can read off a partner's answers.
+    """What is known of an engine.
 
+    classical_bits: security of what the bank seals. reads: what the bank can read off a partner's answers.
+    lattice: log2 of its modulus, and its dimension, if it has one and its parameters are fixed.
     package: what is imported, and what it is called where it is installed from; empty for our own engines.
     """
 
     encrypts: bool
     classical_bits: float
     reads: str
+    lattice: tuple[int, int] | None = None
     package: str = ""
     distribution: str = ""
 
 
-ENGINES: Final = {
+class ComparedEngine(Protocol):
+    """An engine for comparison, with a pair of keys of the bank's."""
+
+    @property
+    def about(self) -> Engine: ...
+
+    def new_keys(self) -> KeyPair: ...
+
+    def secret_kit(self, party: str, n: int, keys: KeyPair) -> SecretKit: ...
+
+    def integer_kit(self, party: str, n: int, keys: KeyPair) -> IntegerKit: ...
+
+    def evaluator(self, bank: str, key: bytes, matrix: OneHot, public: bytes) -> PublicEvaluator: ...
+
+    def integer_evaluator(self, bank: str, key: bytes, matrix: Integers, public: bytes) -> IntegerEvaluator: ...
+
+    def answer_bytes(self, rows: int, vectors: int, answers: int) -> int: ...
+
+
+OWN: Final = {
     "blind": Engine(True, ONE_HOT.classical_bits, "the sums: masks and flooding hide the rest, up to a budget"),
     "plaintext": Engine(False, 0.0, "the sums; and the partner reads the bank's vectors"),
-    "ckks": Engine(
-        True, CLASSICAL_BITS, "the partner's matrix: the error of an answer is a known function of it",
-        "tenseal", "tenseal",
-    ),
-    "paillier": Engine(True, CLASSICAL_BITS, "the sums: answers are fresh ciphertexts", "heu", "sf-heu"),
-}  # fmt: skip
-
-ENCRYPTED: Final = {name: engine.encrypts for name, engine in ENGINES.items()}
-"""The engines there are, and whether they encrypt."""
+}
+"""The engines that need no library of others."""
 
 _WHOLE_HINT_BYTES: Final = 1 << 27
 _ROWS_A_PART: Final = 2048
 """Of a hint that is asked for in parts: 64 MiB, of which each side holds three copies while it passes."""
-_CKKS_BYTES: Final = 2 * (len(CKKS.moduli) - 1) * CKKS.n * 8
-"""Of a ciphertext: two polynomials, modulo every prime but the last."""
-OWN: Final = tuple(name for name, engine in ENGINES.items() if not engine.package)
-"""Those that need no library of others."""
+
+
+@cache
+def _entry_points() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group="fedwarn.engines")}
+
+
+@cache
+def _compared(name: str) -> ComparedEngine:
+    """An engine for comparison. Raises: KeyError: there is none of that name."""
+    engine: ComparedEngine = _entry_points()[name].load()
+    return engine
+
+
+def names() -> tuple[str, ...]:
+    """The engines that this installation knows."""
+    return (*OWN, *sorted(_entry_points()))
+
+
+def about(engine: str) -> Engine:
+    """What is known of an engine. Raises: KeyError: there is none of that name."""
+    return OWN[engine] if engine in OWN else _compared(engine).about
 
 
 def installed(engine: str) -> bool:
-    """Whether an engine's library is there."""
-    package = ENGINES[engine].package
+    """Whether an engine that is known has its library."""
+    package = about(engine).package
     return not package or find_spec(package) is not None
 
 
 def require(engine: str, party: str) -> None:
-    """Raises: UsageError: there is no such engine, or its library is not installed."""
-    if engine not in ENGINES:
-        raise UsageError("engine", f"{engine!r} is not an engine", f"choose one of {', '.join(ENGINES)}")
+    """Raises: UsageError: this installation has no such engine, or the engine's library is not installed."""
+    if engine not in names():
+        raise UsageError(party, f"has no engine {engine!r}", f"choose one of {', '.join(names())}")
     if not installed(engine):
         raise UsageError(
             party,
             f"engine {engine} needs a library that is not installed here",
-            f"install it for this node (pip install {ENGINES[engine].distribution}) or set engine = 'blind'",
+            f"install it for this node (pip install {about(engine).distribution}) or set engine = 'blind'",
         )
 
 
@@ -88,15 +122,7 @@ def new_keys(engine: str, party: str) -> KeyPair:
     Raises: UsageError: as `require`.
     """
     require(engine, party)
-    if engine == "ckks":
-        from protocol.he.ckks import scheme as ckks
-
-        return ckks.new_keys()
-    if engine == "paillier":
-        from protocol.he.paillier import scheme as paillier
-
-        return paillier.new_keys()
-    return NO_KEYS
+    return NO_KEYS if engine in OWN else _compared(engine).new_keys()
 
 
 def secret_kit(
@@ -107,18 +133,7 @@ def secret_kit(
     require(engine, party)
     if engine == "blind":
         return BlindSecretKit(party, master, seed, hint, n)
-    return PlaintextKit(party, n) if engine == "plaintext" else KeyedKit(_cipher(engine, party, n, keys))
-
-
-def _cipher(engine: str, party: str, n: int, keys: KeyPair) -> Cipher:
-    """What the engines with a pair of keys do with vectors and sums."""
-    if engine == "ckks":
-        from protocol.he.ckks.secret_kit import CkksCipher
-
-        return CkksCipher(party, n, keys)
-    from protocol.he.paillier.secret_kit import PaillierCipher
-
-    return PaillierCipher(party, n, keys)
+    return PlaintextKit(party, n) if engine == "plaintext" else _compared(engine).secret_kit(party, n, keys)
 
 
 def evaluator(
@@ -129,15 +144,9 @@ def evaluator(
     if engine == "blind":
         return BlindEvaluator(bank, key, matrix, seed, guard)
     queries = derive(key, "queries", matrix.digest)
-    if engine == "ckks":
-        from protocol.he.ckks.evaluator import CkksEvaluator
-
-        return CkksEvaluator(bank, queries, matrix, public)
-    if engine == "paillier":
-        from protocol.he.paillier.evaluator import PaillierEvaluator
-
-        return PaillierEvaluator(bank, queries, matrix, public)
-    return PlaintextEvaluator(bank, queries, matrix)
+    if engine == "plaintext":
+        return PlaintextEvaluator(bank, queries, matrix)
+    return _compared(engine).evaluator(bank, queries, matrix, public)
 
 
 def integer_kit(
@@ -147,7 +156,7 @@ def integer_kit(
     require(engine, party)
     if engine == "blind":
         return WideSecretKit(party, master, seed, hint, n)
-    return PlaintextIntegerKit(party, n) if engine == "plaintext" else KeyedIntegerKit(_cipher(engine, party, n, keys))
+    return PlaintextIntegerKit(party, n) if engine == "plaintext" else _compared(engine).integer_kit(party, n, keys)
 
 
 def integer_evaluator(
@@ -158,15 +167,9 @@ def integer_evaluator(
     if engine == "blind":
         return WideEvaluator(bank, key, matrix, seed, guard)
     queries = derive(key, "queries", matrix.digest)
-    if engine == "ckks":
-        from protocol.he.ckks.evaluator import CkksIntegerEvaluator
-
-        return CkksIntegerEvaluator(bank, queries, matrix, public)
-    if engine == "paillier":
-        from protocol.he.paillier.evaluator import PaillierIntegerEvaluator
-
-        return PaillierIntegerEvaluator(bank, queries, matrix, public)
-    return PlaintextIntegerEvaluator(bank, queries, matrix)
+    if engine == "plaintext":
+        return PlaintextIntegerEvaluator(bank, queries, matrix)
+    return _compared(engine).integer_evaluator(bank, queries, matrix, public)
 
 
 def hint_bytes(engine: str, rows: int) -> int:
@@ -188,11 +191,7 @@ def integer_hint_bytes(engine: str, rows: int) -> int:
 
 def answer_bytes(engine: str, rows: int, vectors: int, answers: int) -> int:
     """Of the answers to queries of so many vectors in all, on so many rows of a one-hot matrix each, at most."""
-    if engine == "ckks":
-        return vectors * -(-rows // (CKKS.n // 2)) * (_CKKS_BYTES + 4096)
-    if engine == "paillier":  # a number takes 47 sums, and b vectors fill at least half of it
-        return (2 * vectors * rows // 47 + answers) * (2 * PAILLIER_BITS // 8 + 16) + 128 * answers
-    return 8 * rows * vectors
+    return 8 * rows * vectors if engine in OWN else _compared(engine).answer_bytes(rows, vectors, answers)
 
 
 def integer_bytes(engine: str, rows: int, vectors: int, answers: int) -> int:

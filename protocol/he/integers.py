@@ -14,10 +14,9 @@ from protocol.fields import require_array
 from protocol.he.base import (
     MAX_PRODUCT,
     CheckedQuery,
-    CkksVectors,
     Cleartext,
     Integers,
-    PaillierNumbers,
+    KeyedVectors,
     SealedQuery,
 )
 from protocol.messages import I64, U8, Message
@@ -45,7 +44,7 @@ class WideCiphertext(Message, frozen=True, tag="blind-wide"):
         require_array(self.residues, None, None, 26)
 
 
-IntegerBody = WideCiphertext | Cleartext | CkksVectors | PaillierNumbers
+IntegerBody = WideCiphertext | Cleartext | KeyedVectors
 SealedIntegers = SealedQuery[IntegerBody]
 
 

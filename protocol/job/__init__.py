@@ -1,8 +1,8 @@
 """The job, as both sides read it: its sections, its ladder, and what it asks of each partner."""
 
-from protocol.job.data import JobData, JobParty, Split
+from protocol.job.data import JobData, JobParty, Split, Title
 from protocol.job.family import JobModel
-from protocol.job.fields import Run, Title
+from protocol.job.fields import Run
 from protocol.job.job import Job, load_job, names_budgets
 from protocol.job.models import Binning, Selection
 from protocol.job.report import Bands, EarlyWarning, ReportSettings

@@ -14,6 +14,13 @@ ALL_COLUMNS: Final = "*"
 """Among the columns of a party: every feature of the table that it brings."""
 
 
+class Title(Section):
+    """A title in both languages of the report."""
+
+    en: str
+    zh: str
+
+
 class JobData(Section, Periods):
     """[data]: one table that is dealt out; or, without source, what the columns of the parties' own tables mean.
 
@@ -54,6 +61,7 @@ class JobData(Section, Periods):
 class JobParty(Section):
     """[parties.X]: its columns; the bank may have none but ids and labels.
 
+    title: what pages call it, in one language or in both.
     coverage, strangers: what it holds, and holds besides, as shares of the bank's rows.
 
     source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
@@ -62,8 +70,9 @@ class JobParty(Section):
     prepare: what its own columns go through as numbers of a linear model, where it is not what [preparation] says.
     """
 
-    ADDED: ClassVar = ("as_of", "monotone", "names", "tell_bins", "prepare")
+    ADDED: ClassVar = ("title", "as_of", "monotone", "names", "tell_bins", "prepare")
 
+    title: str | Title = ""
     columns: tuple[str, ...] = ()
     coverage: float = Field(default=1.0, gt=0, le=1)
     strangers: float = Field(default=0.0, ge=0, le=10)

@@ -10,7 +10,7 @@ from protocol.algorithms.binning import Cutting
 from protocol.algorithms.parameters import Task
 from protocol.contract import Contract
 from protocol.job.boosting import BoostingModel
-from protocol.job.data import JobData, JobParty, Split
+from protocol.job.data import JobData, JobParty, Split, Title
 from protocol.job.families import AnyModel
 from protocol.job.family import JobModel
 from protocol.job.models import Binning, Selection
@@ -18,13 +18,6 @@ from protocol.job.report import Bands, EarlyWarning, ReportSettings
 from protocol.job.stakes import Stakes
 from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
-
-
-class Title(Section):
-    """The title in both languages of the report."""
-
-    en: str
-    zh: str
 
 
 class Run(Section):
@@ -87,11 +80,12 @@ class JobFields(Section):
     @property
     def titles(self) -> Title:
         """The title in both languages; the name if there is none."""
-        return (
-            self.title
-            if isinstance(self.title, Title)
-            else Title(en=self.title or self.name, zh=self.title or self.name)
-        )
+        return _in_both(self.title or self.name)
+
+    @property
+    def party_titles(self) -> dict[str, Title]:
+        """What pages call each party; its name if it has no title."""
+        return {name: _in_both(party.title or name) for name, party in self.parties.items()}
 
     @property
     def time(self) -> str:
@@ -129,7 +123,14 @@ class JobFields(Section):
         values["run"] = {k: v for k, v in values["run"].items() if k not in ("engine", "transport")}
         if self.split.kind != "time":
             del values["split"]["in_time"]
+        for party in values["parties"].values():
+            party.pop("title", None)  # words of a page, which change no message
         for place in (values["data"], *values["parties"].values()):
             place["source"] = (place["source"] or {}).get("sha256", "")
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(b"fedwarn.v1 job " + text.encode()).hexdigest()
+
+
+def _in_both(title: str | Title) -> Title:
+    """A title in both languages; one that is given once serves for both."""
+    return title if isinstance(title, Title) else Title(en=title, zh=title)

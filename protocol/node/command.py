@@ -1,13 +1,8 @@
 """What the three commands have in common: options that hold everywhere, one sentence an error, and exit codes.
 
-    --json               one JSON object last on stdout
-    --quiet              no progress, no talk
-    --log-format json    log lines as JSON objects
-    --version            of the software and of the protocol
-    --until-stdin-closes end when whoever holds the other end of stdin is gone (protocol/node/lifeline.py)
-
-Data go to stdout, talk goes to stderr. A command returns what `--json` prints; everything else it says through the
-`Talk` it asks for.
+Data go to stdout, talk goes to stderr. A command returns what `--json` prints; everything else it says through
+`TALK`. Options that hold everywhere are added to every verb, and so stand in each `--help`. This module is imported
+before the first word is printed: it imports nothing that takes long.
 """
 
 import json
@@ -19,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -39,7 +34,7 @@ from protocol.fields import as_shown, as_shown_in_json
 from protocol.files import machine_told
 from protocol.node.lifeline import end_with_stdin
 
-EVERYWHERE: Final = "Everywhere: --json (one JSON object last on stdout), --quiet, --log-format text|json, --version."
+_PANEL: Final = "Everywhere"
 USAGE: Final = 2
 LOG: Final = logging.getLogger(__name__)
 _WIDEST: Final = 10_000
@@ -82,6 +77,12 @@ class Talk:
     def __post_init__(self) -> None:
         self.out = PlainConsole(quiet=self.as_json)
         self.err = PlainConsole(stderr=True, quiet=self.quiet, highlight=False)
+
+    def set(self, **changes: Any) -> None:
+        """Talk otherwise from now on. changes: quiet, as_json, log_format."""
+        vars(self).update(changes)
+        self.__post_init__()
+        _log_as(self.log_format, self.quiet)
 
     def show(self, table: Table) -> None:
         """A table on stdout, as wide as it needs where there is no terminal to cut it at."""
@@ -140,7 +141,6 @@ def app(help_text: str) -> typer.Typer:
     return typer.Typer(
         no_args_is_help=True,
         help=help_text,
-        epilog=EVERYWHERE,
         pretty_exceptions_enable=False,
         add_completion=False,
         rich_markup_mode="markdown",
@@ -161,12 +161,11 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 def run(verbs: typer.Typer, name: str, arguments: list[str]) -> int:
     """Run one command line; its exit code."""
+    # A usage error is found before options are read, and is told as JSON if that was asked for.
+    TALK.set(quiet=False, as_json="--json" in arguments, log_format="text")
     try:
-        rest = _everywhere(arguments)
-        if rest is None:
-            return 0
         with machine_told(name):
-            result = typer.main.get_command(verbs).main(args=rest, prog_name=name, standalone_mode=False)
+            result = with_options_everywhere(verbs).main(args=arguments, prog_name=name, standalone_mode=False)
         if TALK.as_json and isinstance(result, dict):
             print(as_shown_in_json(json.dumps(result, ensure_ascii=False, default=str)))
         if isinstance(result, dict):
@@ -193,34 +192,73 @@ def _stopped(name: str) -> Interrupted:
     return Interrupted(name, "it was interrupted", "run it again")
 
 
-def _everywhere(arguments: list[str]) -> list[str] | None:
-    """Take the options that hold everywhere out of the command line; None if there is nothing left to do."""
-    rest, log_format, given = [], "text", iter(arguments)
-    quiet = as_json = version = False
-    for argument in given:
-        if argument == "--":
-            rest += [argument, *given]
-        elif argument == "--json":
-            as_json = True
-        elif argument == "--quiet":
-            quiet = True
-        elif argument == "--version":
-            version = True
-        elif argument == "--until-stdin-closes":
-            end_with_stdin()
-        elif argument.split("=")[0] == "--log-format":
-            log_format = argument.partition("=")[2] or next(given, "")
-        else:
-            rest.append(argument)
-    TALK.__init__(quiet, as_json, log_format, TALK.told_to_stop)  # type: ignore[misc]
-    if log_format not in ("text", "json"):
-        raise UsageError("--log-format", f"{log_format!r} is no format", "give text or json")
-    if version:
+def with_options_everywhere(verbs: typer.Typer) -> Any:
+    """The command of these verbs, in which each verb and group has the options that hold everywhere."""
+    options = typer.Typer(add_completion=False)
+    options.command()(_everywhere)
+    root, shared = typer.main.get_command(verbs), typer.main.get_command(options).params
+    pending = [root]
+    while pending:
+        command = pending.pop()
+        command.params = [*command.params, *shared]
+        pending += getattr(command, "commands", {}).values()
+    return root
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
         about = {"version": __version__, "protocol": PROTOCOL_VERSION}
-        print(json.dumps(about) if as_json else f"fedwarn {__version__}, protocol {PROTOCOL_VERSION}")
-        return None
-    _log_as(log_format, quiet)
-    return rest
+        print(json.dumps(about) if TALK.as_json else f"fedwarn {__version__}, protocol {PROTOCOL_VERSION}")
+        raise typer.Exit
+
+
+def _quiet(asked: bool) -> None:
+    if asked:
+        TALK.set(quiet=True)
+
+
+def _log_format(chosen: str | None) -> None:
+    if chosen not in (None, "text", "json"):
+        raise UsageError("--log-format", f"{chosen!r} is no format", "give text or json")
+    if chosen:
+        TALK.set(log_format=chosen)
+
+
+def _until_stdin_closes(asked: bool) -> None:
+    if asked:
+        end_with_stdin()
+
+
+def _everywhere(
+    _json: Annotated[
+        bool,
+        typer.Option("--json", expose_value=False, rich_help_panel=_PANEL, help="One JSON object last on stdout."),
+    ] = False,
+    _quietly: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", callback=_quiet, expose_value=False, rich_help_panel=_PANEL, help="No progress, no talk."
+        ),
+    ] = False,
+    _format: Annotated[
+        str | None,
+        typer.Option(
+            "--log-format", callback=_log_format, expose_value=False, rich_help_panel=_PANEL,
+            metavar="text|json", help="Log lines as text, or as JSON objects.",
+        ),
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, expose_value=False, is_eager=True, rich_help_panel=_PANEL,
+            help="Of the software and of the protocol.",
+        ),
+    ] = False,
+    _stdin: Annotated[
+        bool, typer.Option("--until-stdin-closes", callback=_until_stdin_closes, expose_value=False, hidden=True)
+    ] = False,
+) -> None:  # fmt: skip
+    """Declare the options that hold everywhere."""
 
 
 def _log_as(log_format: str, quiet: bool) -> None:

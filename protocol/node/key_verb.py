@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from protocol.identity import KEY_FILE, create_key_and_csr
-from protocol.identity.signatures import fingerprint_of_key
 from protocol.node.command import TALK
 
 
@@ -15,6 +13,9 @@ def keys(
     folder: Annotated[Path, typer.Option(help="Where key.pem and request.csr go.")] = Path("identity"),
 ) -> dict[str, Any]:
     """Make this node's key and a certificate request for your authority to sign; the key never leaves."""
+    from protocol.identity import KEY_FILE, create_key_and_csr
+    from protocol.identity.signatures import fingerprint_of_key
+
     request = create_key_and_csr(folder, party)
     TALK.say(f"send {request} to your certificate authority; put its answer beside it as cert.pem, its own as ca.pem")
     told = fingerprint_of_key((folder / KEY_FILE).read_bytes())

@@ -15,7 +15,7 @@ from protocol.algorithms.parameters import BoostingParams
 from protocol.algorithms.runs import Label
 from protocol.errors import IntegrityError, RefusedError, UsageError
 from protocol.he import engines
-from protocol.he.base import CkksVectors, Cleartext, KeyPair, OneHot, PaillierNumbers
+from protocol.he.base import Cleartext, KeyedVectors, KeyPair, OneHot
 from protocol.he.plan import FieldBounds
 from protocol.role import drive
 from tests.conformance.oracle import make
@@ -30,7 +30,7 @@ def engine_params(*names):
         pytest.param(
             name,
             marks=pytest.mark.skipif(
-                not engines.installed(name), reason=f"{engines.ENGINES[name].distribution} is not installed"
+                not engines.installed(name), reason=f"{engines.about(name).distribution} is not installed"
             ),
         )
         for name in names
@@ -124,8 +124,8 @@ class NoBudget:
 
 MATRIX = OneHot(np.zeros((5, 1), dtype=np.uint8), np.array([2]), 5, np.arange(5))
 BODIES = {
-    "ckks": (CkksVectors(blocks=(b"no ciphertext",)), CkksVectors(blocks=())),
-    "paillier": (PaillierNumbers(parts=(b"no ciphertext",)), PaillierNumbers(parts=())),
+    "ckks": (KeyedVectors(parts=(b"no ciphertext",)), KeyedVectors(parts=())),
+    "paillier": (KeyedVectors(parts=(b"no ciphertext",)), KeyedVectors(parts=())),
 }
 
 
@@ -153,8 +153,8 @@ def test_what_is_no_query_is_refused_by_name(engine):
 
 @pytest.mark.skipif(not engines.installed("ckks"), reason="tenseal is not installed")
 def test_a_modulus_too_large_for_its_dimension_is_refused():
-    from protocol.he.ckks.scheme import context
-    from protocol.he.parameters import CKKS
+    from experiments.engines.ckks.scheme import context
+    from experiments.engines.parameters import CKKS
 
     for weaker in (replace(CKKS, n=4096), replace(CKKS, moduli=(60, 60, 60, 60))):
         with pytest.raises(RefusedError, match="less than 128-bit security; use one of at most 180 bits"):
@@ -165,8 +165,8 @@ def test_a_modulus_too_large_for_its_dimension_is_refused():
 def test_a_short_key_is_refused_on_both_sides():
     import heu.numpy as hnp
 
-    from protocol.he.octets import padded
-    from protocol.he.paillier.scheme import new_keys
+    from experiments.engines.octets import padded
+    from experiments.engines.paillier.scheme import new_keys
 
     with pytest.raises(RefusedError, match="has a Paillier key of 2048 bits, of less than 128-bit security"):
         new_keys(2048)

@@ -23,7 +23,7 @@ import experiments
 from tests.e2e.commands import free_port, of_session, wait_for
 
 BIN = Path(sys.executable).parent
-APP = Path(experiments.__file__).parent / "flower_app"
+APP = Path(experiments.__file__).parent / "flower"
 _PEM = serialization.Encoding.PEM
 
 

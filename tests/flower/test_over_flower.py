@@ -13,8 +13,8 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import ServerApp
 from flwr.simulation import run_simulation
 
+from experiments.flower.over_flower import DELIVER, PARTY, FlowerTransport, _opened, named, packed, unpacked
 from protocol.errors import FedwarnError, TransportError
-from protocol.transport.over_flower import DELIVER, PARTY, FlowerTransport, _opened, named, packed, unpacked
 from protocol.wire.envelope import Envelope
 
 MIB = 1 << 20

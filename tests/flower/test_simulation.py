@@ -21,9 +21,10 @@ from experiments.run.nodes import Nodes
 from experiments.run.prepare import prepare, write_parties
 from partner_node.config import load_config
 from partner_node.node.service import PartnerService
-from protocol.he.blind.secret_kit import BlindSecretKit
+from protocol.he.plan import Packing
 from protocol.identity import load_identity
 from protocol.job import Job, load_job
+from protocol.messages import I64
 from protocol.transport.over_grpc import serve_grpc
 from tests.e2e.tables import scenario
 
@@ -50,16 +51,19 @@ def over_grpc(job: Job, nodes: Nodes, out: Path) -> None:
 
 
 def decrypted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each answer is opened from now on, by its digest."""
+    """How often each answer is read from now on, by the digest of its sums, noise included.
+
+    The random bits above a sum are drawn for its hint, which is new in each run.
+    """
     seen: Counter[str] = Counter()
-    opened = BlindSecretKit.open
+    read = Packing.split
 
-    def spy(self: BlindSecretKit, *arguments: Any) -> Any:
-        sums = opened(self, *arguments)
-        seen[hashlib.sha256(np.ascontiguousarray(sums).tobytes()).hexdigest()] += 1
-        return sums
+    def spy(self: Packing, sums: I64) -> I64:
+        values = read(self, sums)
+        seen[hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()] += 1
+        return values
 
-    monkeypatch.setattr(BlindSecretKit, "open", spy)
+    monkeypatch.setattr(Packing, "split", spy)
     return seen
 
 

@@ -17,12 +17,16 @@ from bank_node.metrics.ranking import alerts
 from bank_node.metrics.scores import Scored
 from bank_node.record.facts import DisclosureRow, Text
 from bank_node.record.messages import say
+from bank_node.report.advice import advice
 from bank_node.report.calibrated import FIGURES
 from bank_node.report.document import Report, Rung
+from bank_node.report.names import Names
+from bank_node.report.page.svg import with_names
 from bank_node.report.page.templates import environment
 from bank_node.report.plots.bands import band_plots
 from bank_node.report.plots.bins import STRONGEST, bin_plots
-from bank_node.report.plots.cost import cost_plots, other_seconds, phases_of
+from bank_node.report.plots.cost import cost_plots, information_limit, other_seconds, phases_of
+from bank_node.report.plots.drawing import tick, title
 from bank_node.report.plots.quality import quality_plots
 from bank_node.report.plots.reliability import reliability_plots
 from bank_node.report.plots.time import plots_of_time
@@ -40,7 +44,10 @@ _CURVES = ("roc", "ks", "gain", "lift", "calibration", "scores", "prediction")
 def render_page(report: Report, scored: Scored) -> str:
     """The page's text, the same for the same inputs."""
     rate = report.headline.metric.partition("@")[2]
-    plots = {name: Markup(svg) for name, svg in _plots(report, scored).items()}
+    names = Names.of(report.data, report.label_party)
+    called = {rung.name: names.party_set(rung) for rung in report.rungs}
+    words = {tick(name): title(text) for name, text in (called | dict(names.titles)).items()}
+    plots = {name: Markup(with_names(svg, words)) for name, svg in _plots(report, scored).items()}
     return (
         _environment()
         .get_template("report.html.j2")
@@ -48,6 +55,11 @@ def render_page(report: Report, scored: Scored) -> str:
             report=report,
             plots=plots,
             curves=_CURVES,
+            called=called,
+            title_of=names.party,
+            parts=_parts(report),
+            costs=_costs(report),
+            advice=advice(report, names),
             style=Markup(files(__package__).joinpath("report.css").read_text(encoding="utf-8")),
             models=_by_model(report),
             full=_full(report),
@@ -83,6 +95,7 @@ def _environment() -> Environment:
         "p_value": _p_value,
         "other_seconds": other_seconds,
         "phases_of": phases_of,
+        "limit_of": information_limit,
         "watched": watched,
         "watched_change": watched_change,
     }
@@ -125,6 +138,23 @@ def _leaks(report: Report) -> dict[str, list[Rung]]:
 def _readable(report: Report) -> dict[str, float]:
     """By partner: the share of its bins that a bank which deviates could have read after the last rung."""
     return {party: max(rung.leakage[party].readable_share for rung in rungs) for party, rungs in _leaks(report).items()}
+
+
+def _costs(report: Report) -> dict[str, float]:
+    """By partner: the information share that the bank has been told after the last party set."""
+    return {
+        party: max(rung.leakage[party].information_share for rung in rungs) for party, rungs in _leaks(report).items()
+    }
+
+
+def _parts(report: Report) -> list[str]:
+    """The parts of the annex that this run has, in their order."""
+    has = {
+        "calibration": report.task == "binary",
+        "models": bool(report.bin_tables) or any(rung.linear or rung.considered for rung in report.rungs),
+    }
+    parts = ("quality", "calibration", "models", "disclosure", "protocol", "data", "reproducibility")
+    return [part for part in parts if has.get(part, True)]
 
 
 def _disclosures(report: Report) -> list[DisclosureRow]:

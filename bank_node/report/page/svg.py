@@ -6,7 +6,8 @@ A label written as `@key@` is filled from the catalogue, once a language; the pa
 import io
 import re
 import warnings
-from html import escape
+from collections.abc import Mapping
+from html import escape, unescape
 from typing import Any
 
 import matplotlib
@@ -16,6 +17,8 @@ from bank_node.record.messages import catalogue
 
 matplotlib.use("svg")
 
+NAMED = "\u2063"
+"""Stands before and after the name of a party or party set in a picture: an invisible separator."""
 LANG = {"en": "en", "zh": "zh-Hans"}
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -71,6 +74,16 @@ def to_svg(figure: Any, name: str, title: Text) -> str:
         f"{escape(title.en)} / {escape(title.zh)}</title>"
     )
     return opening + body[body.index(">") + 1 :]
+
+
+def with_names(body: str, words: Mapping[str, Text]) -> str:
+    """A picture in which names have become titles, once a language. words: titles by name as it stands there."""
+
+    def title(found: re.Match[str]) -> str:
+        text = words.get(unescape(found.group(1)).rstrip())
+        return found.group(1).rstrip() if text is None else spans(text, "tspan")
+
+    return re.sub(f"{NAMED}(.*?){NAMED}", title, body)
 
 
 def _own_ids(body: str, name: str) -> str:

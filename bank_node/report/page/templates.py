@@ -9,7 +9,12 @@ from bank_node.record.messages import say
 from bank_node.report.page.svg import spans
 from bank_node.report.wording import figure, metric_name, percent, rate_text, signed
 
+BROWSER_LANGUAGE: Final = (
+    '<script>document.getElementById("lang-zh").checked = navigator.language.startsWith("zh")</script>'
+)
+"""The only script of a page: it opens in the reader's language. Where scripts are off, it opens in English."""
 _GLOBALS: Final = {
+    "browser_language": Markup(BROWSER_LANGUAGE),
     "t": lambda key, **values: Markup(spans(say(key, **values))),
     "both": lambda text: Markup(spans(text)),
     "text": say,

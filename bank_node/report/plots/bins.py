@@ -5,7 +5,7 @@ from typing import Any, Final
 from bank_node.record.facts import BinTable
 from bank_node.record.messages import say
 from bank_node.report.document import Report
-from bank_node.report.plots.drawing import BAD, COLOURS, GOOD, GREY, WIDE, lines_of, picture, tick
+from bank_node.report.plots.drawing import BAD, COLOURS, GOOD, GREY, WIDE, lines_of, named, picture, tick
 
 STRONGEST: Final = 10
 """Columns a party whose bin tables the page shows; report.json has all."""
@@ -35,7 +35,7 @@ def _information_values(report: Report) -> str:
     def draw(axis: Any) -> None:
         for party, colour in hue.items():
             bars = [(place, iv) for place, (iv, of, _) in enumerate(strongest) if of == party]
-            axis.barh([b[0] for b in bars], [b[1] for b in bars], color=colour, height=0.6, label=tick(party))
+            axis.barh([b[0] for b in bars], [b[1] for b in bars], color=colour, height=0.6, label=named(party))
         lines_of(axis, [f"{party}: {column}" for _, party, column in strongest])
         axis.set_xlabel("@axis_iv@")
         axis.legend(loc="lower right")

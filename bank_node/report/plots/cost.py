@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bank_node.record.messages import say
 from bank_node.report.document import Report, Rung
-from bank_node.report.plots.drawing import BAD, COLOURS, INK, SQUARE, WIDE, lines_of, picture, stacked, tick
+from bank_node.report.plots.drawing import BAD, COLOURS, INK, SQUARE, WIDE, beside, lines_of, named, picture, stacked
 
 PHASES: Final = ("align", "hint", "encrypt", "histogram", "network", "decrypt", "score")
 
@@ -49,10 +49,10 @@ def _importance(report: Report, rungs: Sequence[Rung]) -> str:
 
     def draw(axis: Any) -> None:
         parts = [
-            (tick(party), COLOURS[index % len(COLOURS)], [rung.importance.get(party, 0.0) for rung in rungs])
+            (named(party), COLOURS[index % len(COLOURS)], [rung.importance.get(party, 0.0) for rung in rungs])
             for index, party in enumerate(parties)
         ]
-        stacked(axis, [rung.name for rung in rungs], parts, columns)
+        stacked(axis, [beside(rung.name) for rung in rungs], parts, columns)
         axis.set_xlabel("@axis_share@")
         axis.set_xlim(0, 1)
 
@@ -73,7 +73,7 @@ def _bytes(report: Report) -> str:
         bars = axis.barh(range(len(sent)), mib, color=COLOURS[3], height=0.5)
         labels = [f"{size / 2**20:,.1f} MiB · {count:,} @messages@" for size, count in sent.values()]
         axis.bar_label(bars, labels, padding=4, fontsize=8)
-        lines_of(axis, list(sent))
+        lines_of(axis, [beside(party) for party in sent])
         axis.set_xlim(0, 1.9 * max(*mib, 1e-6))
         axis.set_xlabel("@axis_mib@")
 
@@ -95,7 +95,7 @@ def _information(report: Report) -> str:
             if limit is not None:
                 axis.plot([limit, limit], [y - 0.36, y + 0.36], color=BAD, linewidth=2)
             axis.annotate(label, (end, y), (7, 0), textcoords="offset points", va="center", color=INK)
-        lines_of(axis, list(shares))
+        lines_of(axis, [beside(party) for party in shares])
         axis.set_xlim(0, 1)
         axis.set_xlabel("@axis_share@")
 
@@ -109,7 +109,9 @@ def _time(report: Report) -> str:
         lengths = [[line.get(phase, 0.0) for line in seconds.values()] for phase in phases]
         lengths.append([max(0.0, other_seconds(line)) for line in seconds.values()])
         names = [f"@phase_{phase}@" for phase in (*phases, "other")]
-        stacked(axis, list(seconds), list(zip(names, COLOURS[: len(names)], lengths, strict=True)), 4)
+        stacked(
+            axis, [beside(name) for name in seconds], list(zip(names, COLOURS[: len(names)], lengths, strict=True)), 4
+        )
         axis.set_xlabel("@axis_seconds@")
 
     return picture("time", (WIDE, 1.5 + 0.34 * len(seconds)), say("figure_time"), draw)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bank_node.record.facts import Text
 from bank_node.report.document import Rung
-from bank_node.report.page.svg import style, to_svg
+from bank_node.report.page.svg import NAMED, style, to_svg
 
 INK: Final = "#1d2733"
 GREY: Final = "#7b8794"
@@ -31,6 +31,22 @@ def colours(rungs: Sequence[Rung]) -> dict[str, str]:
 def tick(name: str) -> str:
     """A name short enough to stand beside an axis."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def named(name: str) -> str:
+    """A party or party set in a picture: the page puts its title there, once a language."""
+    return f"{NAMED}{tick(name)}{NAMED}"
+
+
+def beside(name: str) -> str:
+    """The same beside an axis, with room for the longest title."""
+    return f"{NAMED}{tick(name):<{_LONGEST_NAME}}{NAMED}"
+
+
+def title(text: Text) -> Text:
+    """A title cut to the room that there is; a Chinese character takes twice as much."""
+    zh, room = text.zh, _LONGEST_NAME if text.zh.isascii() else _LONGEST_NAME // 2 + 1
+    return Text(en=tick(text.en), zh=zh if len(zh) <= room else f"{zh[: room - 1]}…")
 
 
 def picture(
@@ -57,7 +73,7 @@ def picture(
 
 def lines_of(axis: Any, names: Sequence[str]) -> None:
     """Name the horizontal bars at 0, 1, 2, ... from the top down."""
-    axis.set_yticks(range(len(names)), [tick(name) for name in names])
+    axis.set_yticks(range(len(names)), [name if name.startswith(NAMED) else tick(name) for name in names])
     axis.set_ylim(len(names) - 0.45, -0.55)
     axis.grid(axis="y", visible=False)
 

@@ -12,7 +12,7 @@ from bank_node.metrics.measures import shown_metrics
 from bank_node.metrics.scores import Key, Scored
 from bank_node.record.messages import say
 from bank_node.report.document import Report, Rung
-from bank_node.report.plots.drawing import BAD, GOOD, GREY, INK, SQUARE, WIDE, colours, picture, tick
+from bank_node.report.plots.drawing import BAD, GOOD, GREY, INK, SQUARE, WIDE, beside, colours, picture
 from bank_node.report.wording import signed
 
 
@@ -55,7 +55,7 @@ def _forest(report: Report, rungs: Sequence[Rung], narrow: bool) -> str:
                 _interval(axis, y, name, rung.uplift[name], hues[rung.name])
             axis.axvline(0, color=INK, linewidth=1, zorder=1)
             axis.set_ylim(-0.6, len(shown) - 0.3)
-            axis.set_yticks(range(len(shown)), [tick(rung.name) for rung in shown], fontsize=10)
+            axis.set_yticks(range(len(shown)), [beside(rung.name) for rung in shown], fontsize=10)
             axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.grid(axis="y", visible=False)
             axis.spines["left"].set_visible(False)
@@ -118,7 +118,9 @@ def _lift(curves: Sequence[tuple[Rung, Curve]]) -> str:
 def _lines(axis: Any, curves: Sequence[tuple[Rung, Curve]], points: Callable[[Curve], tuple[Any, Any]]) -> None:
     hues = colours([rung for rung, _ in curves])
     for rung, curve in curves:
-        axis.plot(*points(curve), color=hues[rung.name], linestyle="--" if rung.placebo else "-", label=tick(rung.name))
+        axis.plot(
+            *points(curve), color=hues[rung.name], linestyle="--" if rung.placebo else "-", label=beside(rung.name)
+        )
     axis.legend(fontsize=8)
 
 
@@ -152,7 +154,7 @@ def _prediction(scored: Scored, rungs: Sequence[Rung]) -> str:
             predicted, observed = calibration(scored, _key(rung))
             line = "--" if rung.placebo else "-"
             axis.plot(predicted, observed, marker="o", markersize=3.5, linestyle=line, linewidth=1.1,
-                      color=hues[rung.name], label=tick(rung.name))  # fmt: skip
+                      color=hues[rung.name], label=beside(rung.name))  # fmt: skip
             ends += [float(predicted.min()), float(predicted.max())]
         axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color=GREY, linewidth=0.9, linestyle=":")
         axis.set_xlabel("@axis_mean_predicted@")
@@ -176,7 +178,7 @@ def _calibration(scored: Scored, rungs: Sequence[Rung]) -> str:
                 linestyle=line,
                 linewidth=1.1,
                 color=hues[rung.name],
-                label=tick(rung.name),
+                label=beside(rung.name),
             )
             top = max(top, float(predicted.max()), float(observed.max()))
         axis.plot([0, top], [0, top], color=GREY, linewidth=0.9, linestyle=":")

@@ -8,7 +8,7 @@ import numpy as np
 from bank_node.record.messages import say
 from bank_node.report.document import Report
 from bank_node.report.early_warning.build import Month, WatchedReport, WatchedRung
-from bank_node.report.plots.drawing import GREY, SQUARE, colours, picture
+from bank_node.report.plots.drawing import GREY, SQUARE, colours, named, picture
 
 _MOVED, _MUCH = 0.1, 0.25
 """Stability indices from which a distribution has moved, and has moved much (Siddiqi 2006)."""
@@ -43,7 +43,7 @@ def _by_month(
         for rung in rungs:
             values = [value(month) for month in rung.months]
             heights = [np.nan if v is None else v for v in values]
-            axis.plot(range(len(months)), heights, "o-", color=hues[rung.name], markersize=3, label=rung.name)
+            axis.plot(range(len(months)), heights, "o-", color=hues[rung.name], markersize=3, label=named(rung.name))
         for limit in limits:
             axis.axhline(limit, color=GREY, linewidth=0.9, linestyle=":")
         axis.set_xticks(places, [months[place] for place in places], fontsize=8)
@@ -65,7 +65,7 @@ def _lead(report: Report, watch: WatchedReport, rungs: Sequence[WatchedRung], hu
         width = 0.8 / len(shown)
         for place, rung in enumerate(shown):
             bars = [*rung.lead_histogram, rung.never]
-            axis.bar(places + place * width, bars, width, color=hues[rung.name], label=rung.name)
+            axis.bar(places + place * width, bars, width, color=hues[rung.name], label=named(rung.name))
         wanted = [*range(0, months, max(1, months // 6)), months, months + 1]
         axis.set_xticks([places[k] + 0.4 - width / 2 for k in wanted], [names[k] for k in wanted], fontsize=8)
         axis.set_xlabel("@axis_lead@")

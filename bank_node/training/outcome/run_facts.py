@@ -62,6 +62,7 @@ def _own_facts(training: Training) -> PartyFacts:
     table = training.table
     dropped = training.dropped.get(table.party, {})
     return PartyFacts(
+        title=_title(training, table.party),
         columns=len(table.columns) - len(dropped),
         held=table.rows,
         matched=table.rows,
@@ -70,6 +71,12 @@ def _own_facts(training: Training) -> PartyFacts:
         sentinels=table.sentinels,
         reading=notes.reading_facts(table.reading),
     )
+
+
+def _title(training: Training, party: str) -> Text:
+    """What the job calls a party on pages."""
+    title = training.job.party_titles[party]
+    return Text(en=title.en, zh=title.zh)
 
 
 _NOT_TOLD: Final = "left with one bin; the partner's preview says why"
@@ -83,6 +90,7 @@ def _partner_facts(training: Training, partner: str) -> PartyFacts:
     kept = {shape.number for shape in view.columns}
     dropped = [f"column {k + 1}" for k in range(welcome.columns) if k not in kept]
     return PartyFacts(
+        title=_title(training, partner),
         columns=len(view.columns),
         held=welcome.rows,
         matched=training.alignments[partner].matches,

@@ -5,16 +5,16 @@ from math import log2
 from bank_node.families.catalogue import family_in
 from bank_node.family.training import Training
 from bank_node.record.facts import Security
-from protocol.he.engines import ENGINES
-from protocol.he.parameters import CKKS, FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
+from protocol.he.engines import about
+from protocol.he.parameters import FLOOD_BUDGET_LOG2, INTEGERS, ONE_HOT, STATISTICAL_BITS_TOTAL, N, Parameters
 
 
 def security_of(training: Training, engine: str) -> Security:
     """Of the blind product: the lattice row in use, and what flooding leaves of one answer and of a hint's life."""
-    if engine == "ckks":
-        return Security(log2_q=CKKS.log2_q, ring=CKKS.n, classical_bits=ENGINES[engine].classical_bits)
     if engine != "blind":
-        return Security(classical_bits=ENGINES[engine].classical_bits or None)
+        known = about(engine)
+        log2_q, ring = known.lattice or (None, None)
+        return Security(log2_q=log2_q, ring=ring, classical_bits=known.classical_bits or None)
     costs = []
     for (partner, _), view in training.views.items():
         rows = sum(shape.size for shape in view.columns)

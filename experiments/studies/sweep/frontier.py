@@ -16,6 +16,7 @@ from typing import Any, Final
 from bank_node.families.catalogue import family_of
 from experiments.pages.render import frontier_page
 from experiments.studies.sweep.document import Rung, SweepResult
+from experiments.studies.sweep.knobs import KNOBS
 from experiments.studies.sweep.plan import Settings, plan, value_text
 from experiments.studies.sweep.point import Point
 from experiments.studies.sweep.sweep import PAGE_FILE, Manner, sweep
@@ -25,16 +26,6 @@ from protocol.job import Job, Title, load_job
 from protocol.job.boosting import boosting_models
 
 _PARAMS: Final = ("models", "0", "params")
-KNOBS: Final[dict[str, Sequence[Any]]] = {
-    "budget": (0.02, 0.05, 0.1, 0.15, 0.2, 0.35, 0.6, 1.0),
-    "trees": (0.1, 0.25, 0.5, 2.0),
-    "depth": (2, 3, 4, 5),
-    "bins": (4, 8, 16, 32),
-    "columns": (0.25, 0.5),
-    "noise": (0.0, 4.0, 16.0, 64.0),
-    "split_rows": ("all", "node"),
-}
-"""What each knob is turned to; trees and columns as shares of the scenario's."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,7 @@ def frontier(scenario: Path, out: Path, knobs: Sequence[str], trees: int, engine
     trees = trees or boosting_models(job)[0].params.n_estimators
     turned = _turned(job, trees, knobs or list(KNOBS))
     distinct = {json.dumps(_named(one)): one for *_, one in turned}
-    title = Title(en=f"{job.titles.en}: uplift against information", zh=f"{job.titles.zh}：增益与信息披露")
+    title = Title(en=f"{job.titles.en}: uplift against information", zh=f"{job.titles.zh}：提升幅度与信息披露")
     made = plan(f"{job.name} frontier", title, scenario, _fixed(job, trees, engine), {}, list(distinct.values()), False)
     names = dict(zip(distinct, (run.name for run in made.runs), strict=True))
     result = sweep(made, out, manner)

@@ -76,7 +76,7 @@ def test_absences_are_held_against_the_rung_itself(run: Path, report: Report) ->
             assert (absence.metric, absence.without.method, absence.cost.method) == ("auc", "delong", "paired delong")
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "When a partner is absent" in page
-    assert "合作方缺席时" in page
+    assert "合作方不可用时" in page
 
 
 def test_a_run_without_absences_says_nothing_of_them(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_headline_is_precision_at_five_percent_of_the_full_rung(report: Repo
     assert headline.value == full.metrics["precision@0.05"].value
     assert headline.uplift == full.uplift["precision@0.05"].value
     assert headline.relative == pytest.approx(headline.uplift / (headline.value - headline.uplift))
-    for part in ("bank + bureau + telecom", "precision at an alert rate of 5%", "percentage points", "95% interval"):
+    for part in ("all partners", "precision at an alert rate of 5%", "percentage points", "95% interval"):
         assert part in headline.sentence.en
     assert "预警率 5%" in headline.sentence.zh
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bank_node.metrics.intervals import Uplift
 from bank_node.report.document import Placebo, Report, Rung, Verdict
+from bank_node.report.names import Names
 from bank_node.report.report import write_report
 from bank_node.report.verdict import detectable, holm, verdicts
 from tests.bank_node.report.simulated import simulate_run
@@ -47,7 +48,7 @@ def _judged(report: Report, value: float, half: float, p: float, placebo: tuple[
     ]
     low, high = placebo
     placebos = [Placebo(rung="placebo", model="boosting", metric="auc", low=low, high=high, covers_zero=low <= 0)]
-    (found,) = verdicts(rungs, placebos, "binary", "bank", 0.005)
+    (found,) = verdicts(rungs, placebos, "binary", Names({}, "bank"), 0.005)
     return found
 
 

@@ -64,9 +64,10 @@ class _Links(HTMLParser):
         super().__init__()
         self.inside, self.texts = False, list[str]()
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.inside |= tag == "a"
-        self.texts += [""] * (tag == "a")
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        leads_away = tag == "a" and not (dict(attrs).get("href") or "#").startswith("#")
+        self.inside |= leads_away  # a list of contents is not printed
+        self.texts += [""] * leads_away
 
     def handle_endtag(self, tag: str) -> None:
         self.inside &= tag != "a"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.studies.sweep.frontier import KNOBS, frontier
+from experiments.studies.sweep.frontier import frontier
+from experiments.studies.sweep.knobs import KNOBS
 from experiments.studies.sweep.sweep import Manner
 from protocol.errors import UsageError
 from tests.e2e.tables import scenario

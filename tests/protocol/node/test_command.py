@@ -47,6 +47,42 @@ def test_what_fails_without_one_is_a_bug():
     assert "by a bug of its own" in ended.stderr
 
 
+# -- the options that hold everywhere -------------------------------------------------------------------------------
+
+HEAVY = ("numba", "scipy", "grpc", "cryptography", "duckdb.experimental", "jinja2", "statsmodels", "xgboost")
+WITHOUT = """
+import sys
+from {package}.cli import verbs
+from protocol.node.command import run
+code = run(verbs, "it", sys.argv[1:])
+sys.exit(code or [name for name in {heavy} if name in sys.modules] or 0)
+"""
+VERB = {"bank_node": "train", "partner_node": "serve", "experiments": "run"}
+
+
+@pytest.mark.parametrize("package", VERB)
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("VERB", "--help")])
+def test_help_is_printed_without_loading_what_takes_long(package, arguments):
+    code = WITHOUT.format(package=package, heavy=HEAVY)
+    given = [VERB[package] if word == "VERB" else word for word in arguments]
+    ended = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ("--log-format" in ended.stdout) == ("--help" in arguments)
+
+
+@pytest.mark.parametrize("arguments", [("--json", "verify", "nowhere"), ("verify", "nowhere", "--json")])
+def test_an_option_that_holds_everywhere_may_stand_before_or_after_the_verb(arguments):
+    command = [sys.executable, "-m", "experiments", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert json.loads(ended.stdout)["error"]["exit_code"] == ended.returncode == 2
+
+
+def test_a_usage_error_is_json_if_that_was_asked_for():
+    command = [sys.executable, "-m", "experiments", "verify", "--no-such-option", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert json.loads(ended.stdout)["error"]["exit_code"] == ended.returncode == 2
+
+
 # -- what a peer wrote, as it is shown -----------------------------------------------------------------------------
 
 EVIL = "[red]x[/] :smile: [link=http://a]b[/link] \x1b[2J\x1b]0;t\x07\u202e\u2066end[/"

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from protocol.errors import IntegrityError, TransportError
 from protocol.messages import Message, Refusal
-from protocol.transport.faulty import FAULTS, Fault, Faulty
 from protocol.transport.in_process import InProcess
 from protocol.transport.persistent import Patience, Persistent, Retrying, TooSlow
 from protocol.wire.envelope import Envelope
 from protocol.wire.session import BankSession, PartnerSessions
+from tests.protocol.transport.faulty import FAULTS, Fault, Faulty
 from tests.protocol.transport.parties import Ping, Pong
 
 PARTIES = ["telecom", "税务局"]

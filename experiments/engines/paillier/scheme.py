@@ -20,10 +20,10 @@ from typing import Any, Final
 import heu.numpy as hnp
 from heu import phe
 
+from experiments.engines.octets import padded, unpadded
+from experiments.engines.parameters import PAILLIER_BITS
 from protocol.errors import IntegrityError, RefusedError
 from protocol.he.base import KeyPair
-from protocol.he.octets import padded, unpadded
-from protocol.he.parameters import PAILLIER_BITS
 
 SCHEME: Final = phe.SchemaType.ZPaillier
 ENCODER: Final = phe.BigintEncoder(SCHEME)

@@ -20,10 +20,10 @@ from typing import Any, Final
 
 import tenseal.sealapi as seal
 
+from experiments.engines.octets import from_file, padded, through_file, unpadded
+from experiments.engines.parameters import CKKS, CkksParameters
 from protocol.errors import IntegrityError, RefusedError
 from protocol.he.base import KeyPair
-from protocol.he.octets import from_file, padded, through_file, unpadded
-from protocol.he.parameters import CKKS, CkksParameters
 
 SLOTS: Final = CKKS.n // 2
 VECTOR_SCALE: Final = 2.0**CKKS.vector_log2

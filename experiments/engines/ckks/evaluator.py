@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
-from protocol.he.base import Body, CheckedQuery, CkksVectors, Integers, OneHot
-from protocol.he.checks import body_of, require_length
-from protocol.he.ckks.scheme import (
+from experiments.engines.ckks.scheme import (
     INTEGER_MATRIX_SCALE,
     MATRIX_SCALE,
     SLOTS,
@@ -20,8 +18,10 @@ from protocol.he.ckks.scheme import (
     read,
     read_ciphertext,
 )
+from experiments.engines.octets import padded, through_file, to_words
+from protocol.he.base import Body, CheckedQuery, Integers, KeyedVectors, OneHot
+from protocol.he.checks import body_of, require_length
 from protocol.he.integers import IntegerBody
-from protocol.he.octets import padded, through_file, to_words
 from protocol.he.streams import tag
 from protocol.messages import F64, I64, U8, U64
 
@@ -50,7 +50,7 @@ class _Rotating:
 
     def vectors(self, body: Body | IntegerBody, count: int, n: int) -> list[tuple[bytes, ...]]:
         """The ciphertexts as they were sent, by vector and block. Raises: IntegrityError."""
-        sent, blocks = body_of(body, CkksVectors, self.bank).blocks, -(-n // SLOTS)
+        sent, blocks = body_of(body, KeyedVectors, self.bank).parts, -(-n // SLOTS)
         require_length(len(sent) == count * blocks, self.bank)
         return [sent[k * blocks : (k + 1) * blocks] for k in range(count)]
 

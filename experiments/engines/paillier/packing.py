@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from protocol.he.parameters import PAILLIER_BITS
+from experiments.engines.parameters import PAILLIER_BITS
 from protocol.messages import I64
 
 FIELD: Final = 64

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
-from protocol.he.base import MAX_PRODUCT, CkksVectors, PaillierNumbers, Sealed
+from experiments.engines.octets import words_of
+from protocol.he.base import MAX_PRODUCT, KeyedVectors, Sealed
 from protocol.he.integers import SealedIntegers, require_room
-from protocol.he.octets import words_of
 from protocol.he.streams import I8
 from protocol.messages import I64, U8, U64
 
@@ -19,7 +19,7 @@ class Cipher(Protocol):
     @property
     def party(self) -> str: ...
 
-    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> CkksVectors | PaillierNumbers:
+    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> KeyedVectors:
         """B vectors, shape (B, n), encrypted with fresh randomness. whole: for a matrix of whole numbers."""
 
     def opened(self, count: int, rows: int, answer: U64) -> I64:

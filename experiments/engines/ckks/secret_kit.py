@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
-from protocol.he.base import CkksVectors, KeyPair
+from experiments.engines.ckks.scheme import INTEGER_VECTOR_SCALE, SLOTS, VECTOR_SCALE, context, read_ciphertext
+from experiments.engines.octets import from_file, from_words, padded, through_file, unpadded
+from protocol.he.base import KeyedVectors, KeyPair
 from protocol.he.checks import require_sums, require_vectors
-from protocol.he.ckks.scheme import INTEGER_VECTOR_SCALE, SLOTS, VECTOR_SCALE, context, read_ciphertext
-from protocol.he.octets import from_file, from_words, padded, through_file, unpadded
 from protocol.messages import F64, I64, U64
 
 
@@ -33,7 +33,7 @@ class CkksCipher:
         from_file(unpadded(self.keys.secret), lambda path: key.load(self._context, path))
         return key
 
-    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> CkksVectors:
+    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> KeyedVectors:
         """Encrypted under the secret key; SEAL draws fresh randomness for each ciphertext."""
         require_vectors(vectors, labels, self.n)
         scale = INTEGER_VECTOR_SCALE if whole else VECTOR_SCALE
@@ -44,7 +44,7 @@ class CkksCipher:
                 plain = seal.Plaintext()
                 encoder.encode(vector[begin : begin + SLOTS].tolist(), scale, plain)
                 blocks.append(padded(through_file(encryptor.encrypt_symmetric(plain).save)))
-        return CkksVectors(blocks=tuple(blocks))
+        return KeyedVectors(parts=tuple(blocks))
 
     def opened(self, count: int, rows: int, answer: U64) -> I64:
         """Decrypted and rounded to integers."""

@@ -9,13 +9,13 @@ import heu.numpy as hnp
 import numpy as np
 from heu import phe
 
+from experiments.engines.octets import to_words, unpadded
+from experiments.engines.paillier.packing import FIELD, batches, groups_of, joined
+from experiments.engines.paillier.scheme import ENCODER, FAULTS, SCHEME, quiet, read, require_strong, unreadable, write
 from protocol.errors import RefusedError
-from protocol.he.base import Body, CheckedQuery, Integers, OneHot, PaillierNumbers
+from protocol.he.base import Body, CheckedQuery, Integers, KeyedVectors, OneHot
 from protocol.he.checks import body_of, require_length
 from protocol.he.integers import IntegerBody
-from protocol.he.octets import to_words, unpadded
-from protocol.he.paillier.packing import FIELD, batches, groups_of, joined
-from protocol.he.paillier.scheme import ENCODER, FAULTS, SCHEME, quiet, read, require_strong, unreadable, write
 from protocol.he.streams import tag
 from protocol.messages import I64, U8, U64
 
@@ -41,7 +41,7 @@ class _Adding:
         key: bytes,
     ) -> CheckedQuery[list[Any]]:  # fmt: skip
         """The query with HEU's numbers. Its vectors share their numbers, and so a name. Raises: IntegrityError."""
-        sent = body_of(body, PaillierNumbers, self.bank).parts
+        sent = body_of(body, KeyedVectors, self.bank).parts
         parts = [read(part, self.bank) for part in sent]
         count = len(list(batches(np.zeros((len(labels), 0), dtype=np.int64))))
         require_length(len(parts) == count and all(part.size == matrix.n for part in parts), self.bank)

@@ -1,4 +1,4 @@
-"""Faults as data: a transport that does to each delivery what a list says. For tests and `fedwarn faults`.
+"""Faults as data: a transport that does to each delivery what a list says. For tests.
 
 A list that once found a bug can be kept as it is. Put `Retrying` around it to see the faults survived.
 """

@@ -9,11 +9,11 @@ import heu.numpy as hnp
 import numpy as np
 from heu import phe
 
-from protocol.he.base import KeyPair, PaillierNumbers
+from experiments.engines.octets import from_words, unpadded
+from experiments.engines.paillier.packing import batches, groups_of, joined, parted
+from experiments.engines.paillier.scheme import ENCODER, quiet, read, write
+from protocol.he.base import KeyedVectors, KeyPair
 from protocol.he.checks import require_sums, require_vectors
-from protocol.he.octets import from_words, unpadded
-from protocol.he.paillier.packing import batches, groups_of, joined, parted
-from protocol.he.paillier.scheme import ENCODER, quiet, read, write
 from protocol.messages import I64, U64
 
 
@@ -29,12 +29,12 @@ class PaillierCipher:
     def _kit(self) -> Any:
         return _secret_kit(self.keys.public, self.keys.secret)
 
-    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> PaillierNumbers:
+    def sealed(self, vectors: I64, labels: Sequence[str], whole: bool) -> KeyedVectors:
         """The numbers of many vectors side by side; HEU draws fresh randomness for each. whole: makes no difference."""
         require_vectors(vectors, labels, self.n)
         with quiet():
             parts = [self._kit.encryptor().encrypt(hnp.array(joined(batch), ENCODER)) for batch in batches(vectors)]
-        return PaillierNumbers(parts=tuple(write(part) for part in parts))
+        return KeyedVectors(parts=tuple(write(part) for part in parts))
 
     def opened(self, count: int, rows: int, answer: U64) -> I64:
         """Decrypted and parted, exact."""

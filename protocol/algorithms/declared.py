@@ -1,0 +1,19 @@
+"""Imports every module that declares messages, so that the catalogue is whole for whoever reads it by name."""
+
+from protocol.algorithms import (
+    agreement,
+    alignment,
+    binning,
+    boosting,
+    checkup,
+    glm,
+    masks,
+    runs,
+    scoring,
+    woe,
+)
+from protocol.messages import CATALOGUE
+
+__all__ = [
+    "CATALOGUE", "agreement", "alignment", "binning", "boosting", "checkup", "glm", "masks", "runs", "scoring", "woe",
+]  # fmt: skip

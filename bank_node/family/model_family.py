@@ -8,7 +8,7 @@ partner must know of a model, which are its parameters, bins and plan, the job's
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from rich.console import RenderableType
 
@@ -70,7 +70,7 @@ class ModelFamily(ABC, Generic[Asked, Fit, Stored]):
     def validate(self, asked: Asked, table: Table) -> None:
         """Raises: DataError: the bank's table holds labels, or other values, that the model cannot be fitted to."""
         assert table.label is not None
-        require_labels(asked.params, table.label, table.party)
+        require_labels(asked, table.label, table.party)
 
     def prepare(self, under: Under, clock: Stopwatch) -> None:
         """Do what all rungs of a model share, and leave it in `training.prepared`."""
@@ -161,20 +161,17 @@ class ModelFamily(ABC, Generic[Asked, Fit, Stored]):
 
     def changed(self, asked: Asked, changes: Mapping[str, Any], name: str, party: str) -> Asked:
         """The same with other parameters. Raises: UsageError: a refit cannot change them."""
-        self._cannot_refit()
+        raise NotImplementedError
 
     def refit(
         self, training: Training, number: int, rung: Rung, known: KnownModel, told: Callable[[int, int], None]
     ) -> TrainedRung[Fit]:
         """Fit a rung again on what the bank knows, without a message."""
-        self._cannot_refit()
+        raise NotImplementedError
 
     def search(
         self, training: Training, number: int, rung: Rung, known: KnownModel, changes: Mapping[str, Any],
         told: Callable[[int, int], None],
     ) -> list[Trial]:  # fmt: skip
         """Try parameters of a refit; the best first. changes: those that are fixed."""
-        self._cannot_refit()
-
-    def _cannot_refit(self) -> NoReturn:
-        raise AssertionError(f"{self.kind} has no capability refit")
+        raise NotImplementedError

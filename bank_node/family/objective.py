@@ -17,7 +17,7 @@ import numpy as np
 
 from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import DataError
-from protocol.job.family import Params
+from protocol.job import JobModel
 from protocol.messages import F64
 
 Base = float | tuple[float, ...]
@@ -201,12 +201,12 @@ def objective_of(params: BoostingParams, labels: F64, weights: F64) -> Objective
             return Softprob(labels, weights, params.num_class)
 
 
-def require_labels(params: Params, labels: F64, bank: str) -> None:
+def require_labels(model: JobModel, labels: F64, bank: str) -> None:
     """Raises: DataError: labels that the objective has no loss for."""
-    if params.objective in ("count:poisson", "reg:tweedie") and labels.min() < 0:
-        raise DataError(bank, f"its label is negative in some rows, and {params.objective} has none", "correct them")
-    if params.task == "multiclass" and labels.max() >= params.num_class:
-        raise DataError(bank, f"its label has more classes than num_class, {params.num_class}", "raise num_class")
+    if model.objective in ("count:poisson", "reg:tweedie") and labels.min() < 0:
+        raise DataError(bank, f"its label is negative in some rows, and {model.objective} has none", "correct them")
+    if model.task == "multiclass" and labels.max() >= model.num_class:
+        raise DataError(bank, f"its label has more classes than num_class, {model.num_class}", "raise num_class")
 
 
 def _sigmoid(margin: F64) -> F64:

@@ -1,8 +1,8 @@
 """The bank's half of generalised linear models: a script that fits by iteratively reweighted least squares.
 
 Read it from `fit_glm` downwards: a fit is steps; a step is one exchange for gradient and curvature, a system of linear
-equations at the bank, and one exchange for the partners' part of the scores. The first exchange is in glm_sums.py, the
-second in glm_scores.py, the equations in glm_steps.py, and what a fit is given and ends with in glm_task.py.
+equations at the bank, and one exchange for the partners' part of the scores. The first exchange is in sums.py, the
+second in partial_scores.py, the equations in steps.py, and what a fit is given and ends with in task.py.
 
 With one partner the system is the whole Newton step. The block between two partners would be a product of two private
 columns; in its place stands what follows if the two have nothing in common but the bank's columns. The gradient is

@@ -89,7 +89,7 @@ def _histograms(engine: str, matrix: OneHot, vectors: I64, folder: Path) -> Call
         labels = [f"{number}/{k}" for k in range(len(vectors))]
         sealed = kit.seal(vectors, labels)
         query = partner.check(sealed.body, labels, columns)
-        asked = [Asked(label, name, 2) for label, name in zip(labels, query.names, strict=True)]
+        asked = [Asked("sums", label, name, 2) for label, name in zip(labels, query.names, strict=True)]
         with budgets.spending():
             budgets.spend("bank", "data", "alignment", run, asked, allowance)
             budgets.spend_flood(query.hint, query.cost * len(labels))

@@ -181,7 +181,7 @@ class BoostingAnswerer:
         told: bits that the answer to one question tells of each column at worst.
         Raises: RefusedError, IntegrityError (`Budgets`).
         """
-        asked = [Asked(label.text, request, each) for label, request in zip(labels, requests, strict=True)]
+        asked = [Asked(label.kind, label.text, one, each) for label, one in zip(labels, requests, strict=True)]
         with self.budgets.spending():
             new = self.enter(run, asked)
             if new:

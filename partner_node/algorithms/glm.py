@@ -241,7 +241,7 @@ class GlmAnswerer:
         budgets = self.layout.budgets
         vectors = sum(len(one.labels) for one in checked)
         with budgets.spending():
-            if self.layout.enter(run, [Asked(label.text, request, vectors)]):
+            if self.layout.enter(run, [Asked(label.kind, label.text, request, vectors)]):
                 for one in checked:
                     budgets.spend_flood(one.hint, one.cost * len(one.labels))
                 self.layout.tell(Bits(self._bits_of(asked)))
@@ -317,7 +317,7 @@ class GlmAnswerer:
         state, budgets = layout.state, layout.budgets
         request = digest(self.design.encode(), msgspec.json.encode(asked))
         with budgets.spending():
-            if not layout.enter(run, [Asked(label.text, request, 0)]):
+            if not layout.enter(run, [Asked(label.kind, label.text, request, 0)]):
                 return
             budgets.spend_release(state.bank, state.alignment, label.text, layout.contract.score_releases)
             budgets.pinned(state.bank, state.data, released, b"")

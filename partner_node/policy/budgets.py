@@ -87,19 +87,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Asked:
-    """One question: its label, and what answering it spends.
+    """One question: its label with its kind, and what answering it spends.
 
     request: names the question with all that its answer depends on. equations: sums a row.
     """
 
+    kind: str
     label: str
     request: bytes
     equations: int
-
-    @property
-    def kind(self) -> str:
-        """That of the label, which is its first part."""
-        return self.label.partition("/")[0]
 
 
 @dataclass(frozen=True)

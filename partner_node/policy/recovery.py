@@ -37,7 +37,7 @@ _NO_LIMIT: Final = 1 << 62
 """What was released is entered, whatever the limit."""
 _EQUATIONS: Final = 2
 """Of a node's label: its gradients and hessians."""
-_LABEL: Final = re.compile(r"[a-z]+/(?P<job>[0-9a-f]{64})/(?P<run>[0-9]{1,9})(/[0-9]+)*")
+_LABEL: Final = re.compile(r"(?P<kind>[a-z]+)/(?P<job>[0-9a-f]{64})/(?P<run>[0-9]{1,9})(/[0-9]+)*")
 _CUT: Final = re.compile(r"\.\.\. sha256 [0-9a-f]{64}$")
 """The end of a line that was cut (`protocol.messages.cleartext`)."""
 Text = Annotated[str, Meta(max_length=300)]
@@ -73,21 +73,21 @@ class _Passed:
     fields: _Fields
 
     @property
-    def labels(self) -> list[tuple[str, int, str, int]]:
-        """Labels that the message asks under: job, run, label, equations."""
+    def labels(self) -> list[tuple[str, str, int, str, int]]:
+        """Labels that the message asks under: kind, job, run, label, equations."""
         if not self.asked:
             return []
         names = self.fields.labels or (self.fields.label,)
         each = _EQUATIONS if self.fields.labels else self.fields.vectors + (self.fields.weight is not None)
         found = [match for name in names if (match := _LABEL.fullmatch(name))]
-        return [(match["job"], int(match["run"]), match[0], each) for match in found]
+        return [(match["kind"], match["job"], int(match["run"]), match[0], each) for match in found]
 
     @property
     def runs(self) -> set[tuple[str, int]]:
         """Runs that the message opened, or asks in: job, number."""
         if self.kind == RunOpened.KIND:
             return {(self.fields.job, self.fields.run)}
-        return {(job, run) for job, run, _, _ in self.labels}
+        return {(job, run) for _, job, run, _, _ in self.labels}
 
     @property
     def share(self) -> float:
@@ -196,10 +196,11 @@ def _spend(config: PartnerConfig, budgets: Budgets, passed: Sequence[_Passed]) -
     labels = runs = 0
     for one in passed:
         runs += sum(budgets.spend_lost_run(bank, account, *run) for run in one.runs)
-        for job, run, label, equations in one.labels:
+        for kind, job, run, label, equations in one.labels:
             if budgets.spend_lost_label(bank, account, job, run, label, equations):
                 labels += 1
-                _spend_release(config, budgets, label)
+                if kind in ("release", "masked"):
+                    _spend_release(config, budgets, label)
         if one.kind == ScoringQuery.KIND and one.asked:
             budgets.spend_release(bank, one.fields.alignment, one.fields.pool, _NO_LIMIT)
     share, known = max((one.share for one in passed), default=0.0), budgets.other_shares(bank, account, b"")
@@ -210,9 +211,8 @@ def _spend(config: PartnerConfig, budgets: Budgets, passed: Sequence[_Passed]) -
 
 def _spend_release(config: PartnerConfig, budgets: Budgets, label: str) -> None:
     """Enter a release of scores, on every alignment that is kept: the receipt does not say on which it was."""
-    if label.split("/")[0] in ("release", "masked"):
-        for alignment in _alignments(config):
-            budgets.spend_release(config.bank, alignment, label, _NO_LIMIT)
+    for alignment in _alignments(config):
+        budgets.spend_release(config.bank, alignment, label, _NO_LIMIT)
 
 
 def _spend_approved(config: PartnerConfig, budgets: Budgets, approvals: Approvals) -> int:

@@ -58,11 +58,6 @@ class GlmParams(WithAddedKeys):
         return OBJECTIVES[self.objective]
 
     @property
-    def num_class(self) -> int:
-        """A label of classes has no family here."""
-        return 0
-
-    @property
     def penalised(self) -> bool:
         """Whether a penalty gives a fit an end whatever the columns are."""
         return bool(self.reg_lambda or self.reg_alpha)

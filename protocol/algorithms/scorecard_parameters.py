@@ -5,7 +5,6 @@ from typing import ClassVar
 from pydantic import ConfigDict, Field
 
 from protocol.algorithms.glm_parameters import MOST_COLUMNS, GlmParams
-from protocol.algorithms.parameters import Task
 from protocol.settings.added_keys import WithAddedKeys
 
 
@@ -39,18 +38,3 @@ class ScorecardParams(WithAddedKeys):
             family="logistic", encoding="woe", columns=self.columns, max_columns=self.max_columns, min_iv=self.min_iv,
             reg_lambda=self.reg_lambda, reg_alpha=self.reg_alpha, max_iter=self.max_iter, tol=self.tol,
         )  # fmt: skip
-
-    @property
-    def objective(self) -> str:
-        """XGBoost's name of the loss."""
-        return self.glm.objective
-
-    @property
-    def task(self) -> Task:
-        """What the label is."""
-        return self.glm.task
-
-    @property
-    def num_class(self) -> int:
-        """Not of classes."""
-        return 0

@@ -52,12 +52,16 @@ class BoostingModel(JobModel):
         return 2 * max(contract.min_rows_per_bin, contract.min_rows_per_node)
 
     @property
+    def num_class(self) -> int:
+        return self.params.num_class
+
+    @property
     def thresholds_of(self) -> int:
         return self.params.max_bin
 
     @property
     def variance_power(self) -> float | None:
-        by_tweedie = self.params.objective == "reg:tweedie"
+        by_tweedie = self.objective == "reg:tweedie"
         return self.params.tweedie_variance_power if by_tweedie else super().variance_power
 
 

@@ -2,12 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
-
-from pydantic import ConfigDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from protocol.algorithms.binning import Cutting
-from protocol.algorithms.parameters import Task
+from protocol.algorithms.parameters import OBJECTIVES, Task
 from protocol.contract import Contract
 from protocol.errors import nearest
 from protocol.job.ladder import Rung
@@ -18,36 +16,17 @@ if TYPE_CHECKING:
     from protocol.job.fields import JobFields
 
 
-@runtime_checkable
-class Params(Protocol):
-    """The parameters of a model, as far as all families have them alike."""
-
-    @property
-    def objective(self) -> str:
-        """XGBoost's name of the loss."""
-
-    @property
-    def task(self) -> Task:
-        """What the label is."""
-
-    @property
-    def num_class(self) -> int:
-        """Classes of the label; 0 unless it is one of several classes."""
-
-
 class JobModel(Section):
     """[[models]]: what is fitted. A family is a subclass, and a line of the catalogue (protocol/job/families.py).
 
     FOLDS: whether it is also fitted without each of split.folds. NOISY: whether its sums carry the contract's noise.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
     FOLDS: ClassVar[bool] = False
     NOISY: ClassVar[bool] = False
 
     kind: str
-    params: Params
+    params: Any
 
     @abstractmethod
     def cutting(self, job: "JobFields") -> Cutting:
@@ -63,6 +42,21 @@ class JobModel(Section):
     def fewest_matches(self, contract: Contract) -> int:
         """Matched rows of a partner below which the contract admits nothing of what the model asks."""
         return 2 * contract.min_rows_per_bin
+
+    @property
+    def objective(self) -> str:
+        """XGBoost's name of the loss."""
+        return str(self.params.objective)
+
+    @property
+    def task(self) -> Task:
+        """What the label is."""
+        return OBJECTIVES[self.objective]
+
+    @property
+    def num_class(self) -> int:
+        """Classes of the label; 0 unless it is one of several classes."""
+        return 0
 
     @property
     def offsets(self) -> tuple[str, ...]:
@@ -87,9 +81,9 @@ class JobModel(Section):
     @property
     def variance_power(self) -> float | None:
         """Of the deviance by which a regression is judged: 0 squared error, 1 Poisson; None of other labels."""
-        if self.params.task != "regression":
+        if self.task != "regression":
             return None
-        return 1.0 if self.params.objective == "count:poisson" else 0.0
+        return 1.0 if self.objective == "count:poisson" else 0.0
 
 
 def require_own(job: "JobFields", party: str, column: str, key: str) -> None:

@@ -106,7 +106,7 @@ class JobFields(Section):
     @property
     def task(self) -> Task:
         """What the label is, to all models alike."""
-        return self.models[0].params.task
+        return self.models[0].task
 
     @property
     def cutting(self) -> Cutting:

@@ -53,6 +53,10 @@ class LinearJobModel(JobModel):
                     raise ValueError(f"{name!r} in a model's columns of {party}: {what}")
 
     @property
+    def objective(self) -> str:
+        return self.glm.objective
+
+    @property
     def most_steps(self) -> int:
         return self.glm.max_iter
 

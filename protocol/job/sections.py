@@ -5,6 +5,7 @@ from typing import Final
 
 from protocol.algorithms.binning import MAX_BIN
 from protocol.errors import nearest
+from protocol.job.families import FAMILIES
 from protocol.job.fields import JobFields
 
 MOST_PARTNERS: Final = 40
@@ -43,7 +44,7 @@ def require_models(job: JobFields) -> None:
 def require_objectives(job: JobFields) -> None:
     """All models are judged by the same figures."""
     for key, told in (("task", "kind of label"), ("num_class", "num_class")):
-        if len({getattr(model.params, key) for model in job.models}) > 1:
+        if len({getattr(model, key) for model in job.models}) > 1:
             raise ValueError(f"the models have not one {told}; give each its own scenario")
 
 
@@ -91,7 +92,8 @@ def require_split(job: JobFields) -> None:
     if split.repeats > 1 and not split.folds:
         raise ValueError("split.repeats is how often the training rows are cut into split.folds: set both")
     if split.folds and not any(model.FOLDS for model in job.models):
-        raise ValueError('split.folds are of models of kind "boosting", and there is none')
+        able = " or ".join(f'"{kind}"' for kind, family in FAMILIES.items() if family.FOLDS)
+        raise ValueError(f"split.folds are of models of kind {able}, and there is none")
     if split.kind == "time" and not dated:
         raise ValueError('split.kind "time" needs data.time, or data.as_of')
     if split.kind != "time" and split.embargo:

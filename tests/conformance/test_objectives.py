@@ -14,6 +14,7 @@ from bank_node.trees.task import Boosted
 from experiments.laboratory import OPEN, Laboratory
 from protocol.algorithms.parameters import BoostingParams
 from protocol.errors import DataError
+from protocol.job.boosting import BoostingModel
 from protocol.table import Column
 from tests.conformance.oracle import joined_bins, make
 
@@ -173,10 +174,10 @@ def test_parameters_that_do_not_fit_the_objective_are_refused(values, message):
 
 def test_labels_that_the_objective_has_no_loss_for_are_refused():
     with pytest.raises(DataError, match="negative"):
-        require_labels(params_of("reg:tweedie"), np.array([-1.0, 2.0]), "bank")
+        require_labels(BoostingModel(params=params_of("reg:tweedie")), np.array([-1.0, 2.0]), "bank")
     with pytest.raises(DataError, match="more classes than num_class"):
-        require_labels(params_of("multi:softprob"), np.array([0.0, 4.0]), "bank")
-    require_labels(params_of("reg:squarederror"), np.array([-1.0, 2.0]), "bank")
+        require_labels(BoostingModel(params=params_of("multi:softprob")), np.array([0.0, 4.0]), "bank")
+    require_labels(BoostingModel(params=params_of("reg:squarederror")), np.array([-1.0, 2.0]), "bank")
 
 
 def test_sums_of_any_size_fit_the_plan(tmp_path):

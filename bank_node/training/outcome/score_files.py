@@ -91,12 +91,12 @@ def _labels(training: Training) -> list[Any]:
 
 def _classes(training: Training) -> list[str]:
     """Columns of probabilities, a class each; none of other tasks."""
-    return [f"score_{k}" for k in range(training.job.models[0].params.num_class)]
+    return [f"score_{k}" for k in range(training.job.models[0].num_class)]
 
 
 def _columns(training: Training, found: F64) -> tuple[list[Any], list[list[float]]]:
     """The score of every row, and the columns of `_classes`. found: shape (n,), or (n, classes)."""
-    if training.job.models[0].params.num_class:
+    if training.job.models[0].num_class:
         return found.argmax(axis=1).tolist(), found.T.tolist()
     return found.tolist(), []
 

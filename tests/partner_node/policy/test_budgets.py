@@ -27,7 +27,8 @@ def _spend(
     budgets: Budgets, run: Run, labels: list[str], each: int, limit: int | None = None, *, approved: int | None = None,
     request: bytes = b"question", alignment: str = "rows",
 ) -> list[str]:  # fmt: skip
-    asked, planned = [Asked(label, request, each) for label in labels], None if approved is None else {"sums": approved}
+    asked = [Asked(label.partition("/")[0], label, request, each) for label in labels]
+    planned = None if approved is None else {"sums": approved}
     return [one.label for one in budgets.spend(*WHO, alignment, run, asked, Allowance(limit, planned))]
 
 

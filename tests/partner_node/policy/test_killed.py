@@ -73,7 +73,7 @@ def answer(budgets: Budgets, number: int) -> bytes:
     """Answer a question as a node does: its budgets, its flooding, then the answer."""
     run = budgets.open_run(*WHO, JOB, b"n" * 32, b"e" * 32, None)
     with budgets.spending():
-        asked = [Asked(f"sums/{JOB}/{run.number}/{number}", b"question", 2)]
+        asked = [Asked("sums", f"sums/{JOB}/{run.number}/{number}", b"question", 2)]
         budgets.spend(*WHO, "rows", run, asked, Allowance(None, None))
         budgets.spend_flood(b"hint", 1.0)
     return bytes([number])

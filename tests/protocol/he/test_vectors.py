@@ -71,7 +71,7 @@ class Run:
         """Spend what a question costs, as the partner's roles do."""
         run = self.budgets.open_run("bank", "data", "0" * 64, b"n" * 32, b"e" * 32, None)
         with self.budgets.spending():
-            self.budgets.spend("bank", "data", "rows", run, [Asked(label, name, 1)], Allowance(None, None))
+            self.budgets.spend("bank", "data", "rows", run, [Asked("sums", label, name, 1)], Allowance(None, None))
             self.budgets.spend_flood(hint, cost)
 
     def _body(self, sealed: Sealed) -> Ciphertext | Cleartext:

@@ -104,7 +104,7 @@ class BoostedTrees(ModelFamily[BoostingModel, Boosted, TreeModel]):
         names = [c.name for c in training.table.columns if c.name not in training.dropped.get(bank, ())]
         for s in together([trained.fitted.leaking_columns for trained in rungs]):
             column = repr(names[s.number]) if s.party == bank else f"column {s.number + 1}"
-            text = say("run_disguised_label", party=s.party, column=column, auc=f"{s.auc:.3f}")
+            text = say("run_target_leakage", party=s.party, column=column, auc=f"{s.auc:.3f}")
             out.append(text if s.party == bank else OfColumn(en=text.en, zh=text.zh, party=s.party, number=s.number))
         return out
 

@@ -1,4 +1,4 @@
-"""The label in disguise: a column that alone ranks the rows almost as their label does.
+"""Target leakage: a column that alone ranks the rows almost as their label does.
 
 Such a column was mostly written after the outcome. The bank finds it in sums that it has anyway: at the root of a
 first tree every row has the same probability, so that the sums of g and h of a bin tell how many bads it holds.

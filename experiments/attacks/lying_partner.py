@@ -9,8 +9,8 @@ from unittest import mock
 import msgspec
 import numpy as np
 
-import bank_node.families.scorers as bank_scorers
 import bank_node.linear.partial_scores as bank_scores
+import bank_node.linear.scorer as bank_scorers
 import bank_node.linear.sums as bank_sums
 import bank_node.partners.alignment as bank_alignment
 import bank_node.partners.sessions as bank_standing

@@ -124,7 +124,7 @@ def test_directions_hold_in_the_node_and_in_the_model(finished):
     pairs = [(a, b) for group in groups.values() for a in group for b in group if a[0] <= b[0] and a[1] <= b[1]]
     assert len(pairs) > 2000
     assert all(a[2] <= b[2] + 1e-9 for a, b in pairs)
-    assert load_model(out / "models/bank+p/boosting").trees.importance()["p"] > 0.1
+    assert load_model(out / "models/bank+p/boosting").model.importance()["p"] > 0.1
 
 
 def _scores(path: Path) -> list[dict[str, str]]:

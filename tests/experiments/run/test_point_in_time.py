@@ -199,7 +199,7 @@ def test_a_split_by_time_judges_out_of_time_and_in_it_from_one_training(folder):
         assert rung["in_time"]["metrics"]["auc"] != rung["metrics"]["auc"]
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert "Out of time, and in it" in page
-    assert "跨时点与同期检验" in page
+    assert "跨时间（OOT）与时间内（INT）检验" in page
 
 
 def test_a_figure_in_time_that_was_changed_is_found(folder):

@@ -60,12 +60,9 @@ def test_both_languages_have_the_same_placeholders() -> None:
 
 
 def test_every_sentence_of_the_catalogue_is_used() -> None:
+    rooms = ("record", "metrics", "report", "trees", "linear", "family")
     sources = [
-        *(
-            path
-            for room in ("record", "metrics", "report", "trees", "linear", "family")
-            for path in (BANK / room).rglob("*")
-        ),
+        *(path for room in rooms for path in (BANK / room).rglob("*")),
         BANK / "training" / "outcome" / "notes.py",
     ]
     text = "".join(path.read_text(encoding="utf-8") for path in sources if path.suffix in (".py", ".j2"))

@@ -204,7 +204,7 @@ def test_target_leakage_and_names_of_rows_open_the_report(tmp_path):
         parties={"bank": {"columns": ["x", "name"]}, "p": {"columns": ["z", "contact", "days late"], "coverage": 0.9}},
     )
     said = [w["en"] for w in report["warnings"]]
-    (X
+    (leaking,) = [text for text in said if "leaks the target" in text]
     assert leaking.startswith("p: 'days late' alone ranks the rows at AUC 0.9") or "AUC 1.000" in leaking
     assert [text.split(" is dropped")[0] for text in said if "occur once" in text] == ["bank: 'name'", "p: 'contact'"]
     parties = report["data"]["parties"]

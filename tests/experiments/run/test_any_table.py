@@ -204,7 +204,7 @@ def test_the_label_in_disguise_and_names_of_rows_open_the_report(tmp_path):
         parties={"bank": {"columns": ["x", "name"]}, "p": {"columns": ["z", "contact", "days late"], "coverage": 0.9}},
     )
     said = [w["en"] for w in report["warnings"]]
-    (disguised,) = [text for text in said if "label in disguise" in text]
+    (disguised,) = [text for text in said if "leaks the target" in text]
     assert disguised.startswith("p: 'days late' alone ranks the rows at AUC 0.9") or "AUC 1.000" in disguised
     assert [text.split(" is dropped")[0] for text in said if "occur once" in text] == ["bank: 'name'", "p: 'contact'"]
     parties = report["data"]["parties"]
@@ -218,4 +218,4 @@ def test_an_honest_table_raises_no_suspicion(tmp_path):
         data={"source": write(tmp_path / "t.csv", select, 400), "id": ["id"], "label": "y"},
         parties={"bank": {"columns": ["z"]}, "p": {"columns": ["x"], "coverage": 0.5}},
     )
-    assert not [w["en"] for w in report["warnings"] if "disguise" in w["en"] or "dropped" in w["en"]]
+    assert not [w["en"] for w in report["warnings"] if "leaks the target" in w["en"] or "dropped" in w["en"]]

@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from protocol.errors import UsageError
 from protocol.node.command import TALK, app
+from protocol.node.contract_verbs import Node, contract_verbs
 from protocol.node.key_verb import keys
 
 if TYPE_CHECKING:
@@ -26,11 +27,68 @@ verbs.command()(keys)
 model_verbs = app("Look into a model folder, or hand its bank's part on.")
 verbs.add_typer(model_verbs, name="model")
 
+
+def _install(config: Any, file: Path) -> Any:
+    from bank_node.partners.contracts import contracts_of
+
+    return contracts_of(config).install(file)
+
+
+def _end(config: Any, file: Path) -> str:
+    from bank_node.partners.contracts import contracts_of
+
+    return contracts_of(config).end(file).contract
+
+
+def _erase(config: Any, contract: Any) -> tuple[str, ...]:
+    from bank_node.partners.contracts import erase
+
+    return erase(config, contract)
+
+
+def _settings(path: Path) -> Any:
+    from bank_node.settings.config import load_config
+
+    return load_config(path)
+
+
+contract_group = contract_verbs(Node(_settings, _install, _end, _erase))
+verbs.add_typer(contract_group, name="contract")
+
 JobFile = Annotated[Path, typer.Argument(help="The job: a scenario file (docs/scenario-file.md).")]
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
 Out = Annotated[Path, typer.Option("--out", help="The run's folder: scores, models, report.")]
 ModelArgument = Annotated[Path, typer.Argument(metavar="DIR", help="models/RUNG/MODEL of a finished run.")]
 HERE = Path("node.toml")
+
+
+@contract_group.command(name="draft")
+def draft_(
+    job: JobFile,
+    config: Config = HERE,
+    purpose: Annotated[
+        list[str] | None, typer.Option("--purpose", help="en=TEXT and zh=TEXT: what the data may be used for.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How long it is in force, from now.")] = 365,
+    out: Annotated[Path, typer.Option("--out", help="The folder of PARTNER.contract.json.")] = Path(),
+) -> dict[str, Any]:
+    """Draft a contract with each partner of a job; each then completes its own."""
+    from bank_node.partners.contracts import draft
+    from bank_node.settings.config import load_config
+    from protocol.files import folder_name
+    from protocol.job import load_job
+    from protocol.signing.contract import purpose_of
+    from protocol.signing.kept import write_envelope
+
+    settings, work, text = load_config(config), load_job(job), job.read_text(encoding="utf-8")
+    out.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for partner in work.partners:
+        path = out / f"{folder_name(partner)}.contract.json"
+        write_envelope(path, draft(settings, work, text, partner, purpose_of(purpose or [], work.titles), days))
+        TALK.out.print(f"{path}: {partner} completes it by `partner-node contract complete`", soft_wrap=True)
+        written[partner] = str(path)
+    return {"drafts": written}
 
 
 @verbs.command()
@@ -285,13 +343,18 @@ def show(
 def export(
     folder: ModelArgument,
     out: Annotated[Path, typer.Option("--out", help="The file to write; .pmml: of a scorecard, as PMML.")],
+    config: Config = HERE,
 ) -> dict[str, Any]:
     """Write the bank's part as one file that other software can score: JSON (docs/model-folder.md), or PMML."""
     from bank_node.families.catalogue import family_of, load_model
     from bank_node.families.export import exported_text
+    from bank_node.partners.contracts import require_contracts
+    from bank_node.settings.config import load_config
     from protocol.files import write_whole
 
     model = load_model(folder)
+    if config.is_file():  # a model folder may also be exported where no node is
+        require_contracts(load_config(config), model.about.contract)
     write_whole(out, family_of(model.about.kind).pmml(model) if out.suffix == ".pmml" else exported_text(model), 0o644)
     TALK.out.print(str(out), soft_wrap=True)
     return {"out": str(out)}

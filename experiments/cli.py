@@ -13,6 +13,8 @@ from protocol.node.command import TALK, app
 verbs = app("Simulate federated training, and report what a partner's data are worth.")
 new = app("Begin something: a scenario for a table, or the parties' node folders of a scenario.")
 verbs.add_typer(new, name="new")
+contract = app("Contracts of a demonstration, in which one hand holds all parties.")
+verbs.add_typer(contract, name="contract")
 
 PARTNER_ENV = "Folder of the partners' environment (`make env`); none: this one; auto: .venv-partner if there is one."
 
@@ -66,6 +68,28 @@ def nodes(
         done = f"partner-node approve {out / 'job.toml'} --config {made.configs[party]}"
         TALK.out.print(f"{party} has approved the job, as by: {done}", soft_wrap=True)
     return {"job": str(out / "job.toml"), "nodes": {party: str(config) for party, config in made.configs.items()}}
+
+
+@contract.command()
+def draft(
+    scenario: Scenario,
+    out: Annotated[Path, typer.Option("--out", help="Where the parties' folders, keys and contracts go.")],
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace what is in the folder.")] = False,
+) -> dict[str, Any]:
+    """Write every party's node folder, and take both sides' steps to a signed contract with each partner."""
+    from experiments.run.prepare import prepare, write_demo
+    from experiments.run.scenario import concrete
+    from experiments.run.signing import sign_demonstration
+    from protocol.job import load_job
+
+    scenario = concrete(scenario)
+    job = load_job(scenario)
+    prepare(out, fresh)
+    made = write_demo(job, scenario, out)
+    files = sign_demonstration(job, out / "job.toml", made, out)
+    for partner, path in files.items():
+        TALK.out.print(f"{partner}: {path}, signed by both and installed", soft_wrap=True)
+    return {"contracts": {p: str(path) for p, path in files.items()}, "job": str(out / "job.toml")}
 
 
 @new.command()

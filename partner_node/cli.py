@@ -16,6 +16,7 @@ from rich.table import Table
 from partner_node.policy.defaults import DAYS, USES
 from protocol.errors import IntegrityError, UsageError
 from protocol.node.command import TALK, app
+from protocol.node.contract_verbs import Node, contract_verbs
 from protocol.node.key_verb import keys
 
 if TYPE_CHECKING:
@@ -28,6 +29,34 @@ verbs = app(
 verbs.command()(keys)
 ledger = app("What left this node and what reached it.")
 verbs.add_typer(ledger, name="ledger")
+
+
+def _install(config: Any, file: Path) -> Any:
+    from partner_node.policy.contracts import install
+
+    return install(config, file)
+
+
+def _end(config: Any, file: Path) -> str:
+    from partner_node.policy.contracts import end
+
+    return end(config, file)
+
+
+def _erase(config: Any, contract: Any) -> tuple[str, ...]:
+    from partner_node.policy.contracts import erase
+
+    return erase(config, contract)
+
+
+def _settings(path: Path) -> Any:
+    from partner_node.config import load_config
+
+    return load_config(path)
+
+
+contract_group = contract_verbs(Node(_settings, _install, _end, _erase))
+verbs.add_typer(contract_group, name="contract")
 
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
 HERE = Path("node.toml")
@@ -132,15 +161,36 @@ def _say(lines: Iterable[str]) -> None:
         TALK.out.print(line, soft_wrap=True, highlight=False)
 
 
-@verbs.command()
-def contract(config: Config = HERE) -> dict[str, Any]:
-    """The clauses that this node enforces, whatever a bank asks."""
+@contract_group.command()
+def clauses(config: Config = HERE) -> dict[str, Any]:
+    """The clauses that this node enforces, whatever a bank asks: of the contract in force, or of its settings."""
     from partner_node.config import load_config
+    from partner_node.policy.contracts import contracts_of
 
-    clauses = load_config(config).contract.clauses
-    for clause, value in clauses.items():
+    settings = load_config(config)
+    found = contracts_of(settings).clauses(settings.bank, settings.contract).clauses
+    for clause, value in found.items():
         TALK.out.print(f"{clause} = {str(value).lower()}")
-    return dict(clauses)
+    return dict(found)
+
+
+@contract_group.command(name="complete")
+def complete_(
+    draft: Annotated[Path, typer.Argument(metavar="DRAFT", help="The bank's draft; it is completed in place.")],
+    config: Config = HERE,
+) -> dict[str, Any]:
+    """Fill in what only this partner knows: its columns, and the clauses that it proposes; both then sign."""
+    from partner_node.config import load_config
+    from partner_node.policy.contracts import complete, job_of
+    from partner_node.preview.proposal import propose
+    from protocol.signing.contract import read_contract
+    from protocol.signing.kept import write_envelope
+
+    settings, opened = load_config(config), read_contract(draft)
+    found = propose(settings, job_of(opened.contract, settings.party))
+    write_envelope(draft, complete(settings, opened, found.clauses, found.words, found.readable))
+    _say([found.words.en, f"read it by `partner-node contract show {draft}`, then sign it"])
+    return {"contract": str(draft), "words": found.words.en, "clauses": found.clauses.clauses}
 
 
 @verbs.command(name="recover")

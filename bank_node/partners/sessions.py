@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bank_node.data.rows import Rows
 from bank_node.partners.alignment import DatedRows, align, align_in_parts
 from bank_node.partners.books import compare, seen, sign_greeting
+from bank_node.partners.contracts import clauses_with
 from bank_node.partners.hints import Hints
 from bank_node.partners.known_splits import load_known
 from bank_node.partners.partner_view import PartnerView
@@ -61,11 +62,10 @@ class PartnerSessions:
         own_folder(config.state)
         self._hints = Hints(config.state / "hints", config.party, config.engine, self.progress)
 
-    @property
-    def terms(self) -> Terms:
-        """What this node says of itself."""
-        config = self.config
-        return agreement.terms(config.party, config.engine, config.alignment_terms, config.split_rows, config.contract)
+    def terms(self, partner: str) -> Terms:
+        """What this node says of itself to a partner, under the contract that is signed with it, if there is one."""
+        config, clauses = self.config, clauses_with(self.config, partner)
+        return agreement.terms(config.party, config.engine, config.alignment_terms, config.split_rows, clauses)
 
     def seal_under(self, master: bytes) -> None:
         """Seal all that follows under the keys of one run. master: drawn for it alone."""
@@ -90,12 +90,14 @@ class PartnerSessions:
             RefusedError: a partner has not approved the job, or a state folder is an older copy.
         """
         books = sign_greeting(self.config)
+        asked = {p: (pools or {}).get(p, "") for p in partners}
+        asked = {p: (pools or {}).get(p, "") for p in partners}
         hellos = {
-            p: Hello(terms=self.terms, job=job, pool=(pools or {}).get(p, ""), books=books, yours=seen(self.config, p))
+            p: Hello(terms=self.terms(p), job=job, pool=asked[p], books=books, yours=seen(self.config, p))
             for p in partners
         }
         for party, welcome in drive(ask(hellos, Welcome), self.exchange).items():
-            self.contracts[party] = agreement.agree(self.terms, welcome.terms)
+            self.contracts[party] = agreement.agree(self.terms(party), welcome.terms)
             self.welcomes[party] = welcome
         compare(self.config, {p: self.welcomes[p] for p in partners})
 

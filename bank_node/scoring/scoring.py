@@ -13,6 +13,7 @@ from bank_node.families.scorers import AllAnswers, scorer_of, told_at
 from bank_node.family.objective import RESPONSES
 from bank_node.models.calibration import pd_of
 from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
+from bank_node.partners.contracts import require_contracts
 from bank_node.partners.sessions import PartnerSessions, Progress
 from bank_node.scoring.met import Met
 from bank_node.settings.config import BankConfig
@@ -104,7 +105,8 @@ def read_rows(config: BankConfig, folder: ModelFolder, data: Path) -> Table:
 def partners_asked(config: BankConfig, folder: ModelFolder, without: set[str]) -> list[str]:
     """The partners whose splits the model uses, but for those to do without.
 
-    Raises: UsageError, PeerError: the model is not this node's, or a partner is not among its settings.
+    Raises: UsageError, PeerError: the model is not this node's, or a partner is not among its settings. RefusedError: a
+    contract is over.
     """
     folder.require_settings(config)
     model, scorer = folder.model, scorer_of(folder.model)
@@ -118,6 +120,7 @@ def partners_asked(config: BankConfig, folder: ModelFolder, without: set[str]) -
     for partner in asked:
         if partner not in config.partners:
             raise UsageError(config.party, f"its node.toml has no [partners.{partner}]", "add its address")
+    require_contracts(config, asked)
     return asked
 
 

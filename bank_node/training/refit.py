@@ -14,6 +14,7 @@ from bank_node.data.parts import assign_parts
 from bank_node.families.catalogue import FAMILIES, family_of
 from bank_node.family.model_family import Trial
 from bank_node.family.training import Progress, Training
+from bank_node.partners.contracts import require_contracts
 from bank_node.partners.known_splits import load_known
 from bank_node.partners.partner_view import PartnerView
 from bank_node.partners.sessions import PartnerSessions
@@ -53,6 +54,7 @@ def refit(
         UsageError: no model of the run can be refitted, or a parameter cannot be changed.
         DataError: the bank's table is not the run's, or the bits of its splits are gone.
     """
+    require_contracts(config, record.welcomes)
     if config.split_rows == "node":
         thing = 'with split_rows = "node" it knows a split of the rows of some nodes alone, and cannot fit on it'
         raise UsageError(config.party, thing, "train again with other parameters")

@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 
 from partner_node.node.holdings import Holdings
+from partner_node.policy.contracts import contracts_of
 from partner_node.policy.opening import erase_old_epochs
-from partner_node.policy.policy import CLAUSE, Approval, not_in_force
+from partner_node.policy.policy import CLAUSE, not_in_force
 from partner_node.store.pools import under_another_contract
 from protocol.algorithms import agreement
 from protocol.algorithms.runs import RunOpened, RunOpening
@@ -14,6 +15,7 @@ from protocol.contract import Contract, refuse
 from protocol.errors import PeerError, RefusedError
 from protocol.files import write_whole
 from protocol.he.streams import derive, digest, fresh_key
+from protocol.job.approval import Approval
 from protocol.job.workload import Workload
 from protocol.node.books import later
 
@@ -32,14 +34,29 @@ class Agreement:
     def __init__(self, own: Holdings) -> None:
         self._own, config = own, own.config
         self._file: Path = config.state / "agreement.json"
-        self._terms = agreement.terms(
-            config.party, config.engine, config.alignment_terms, config.split_rows, config.contract
-        )
+        self._contracts = contracts_of(config)
+
+    @property
+    def _terms(self) -> agreement.Terms:
+        """What this node says of itself: the clauses are the signed contract's, or the node's own without one."""
+        config = self._own.config
+        live = self._contracts.require(config.bank, needed=False) if not self._over else None
+        clauses = live.contract.clauses if live else config.contract
+        return agreement.terms(config.party, config.engine, config.alignment_terms, config.split_rows, clauses)
+
+    @property
+    def _over(self) -> bool:
+        """Whether there was a signed contract, and none is in force: greetings are answered all the same."""
+        try:
+            self._contracts.require(self._own.config.bank, needed=False)
+        except RefusedError:
+            return True
+        return False
 
     def welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         """Agree on terms and a job, and remember them. Raises: PeerError, RefusedError."""
-        own, policy = self._own, self._own.config.policy
-        contract = agreement.agree(self._terms, hello.terms)
+        own, policy, terms = self._own, self._own.config.policy, self._terms
+        contract = agreement.agree(terms, hello.terms)
         job = own.pools.job_of(hello.pool) if hello.pool else hello.job
         own.budgets.books.show(hello.yours)
         if hello.job or hello.pool:
@@ -53,7 +70,7 @@ class Agreement:
         clauses = {name: float(value) for name, value in contract.model_dump().items()}
         write_whole(self._file, msgspec.json.encode(Agreed(clauses, job)))
         return agreement.Welcome(
-            terms=self._terms,
+            terms=terms,
             data=own.data,
             rows=own.table.rows,
             columns=len(own.table.columns),
@@ -146,6 +163,7 @@ class Agreement:
         Raises: RefusedError: it is needed, and not in force here.
         """
         own = self._own
+        self._contracts.require(own.config.bank, needed=own.config.require_contract)
         if own.config.policy.approve == "auto" and own.approvals.state_of(job) != "approved":
             return None
         return self.approved_by_file(job)
@@ -165,6 +183,11 @@ class Agreement:
             if then != now:
                 raise not_in_force(party, job, f"was approved with {name} {then}, and the node has {now}")
         return approval
+
+    @property
+    def _own_clauses(self) -> Contract:
+        """This node's side of the clauses."""
+        return self._contracts.clauses(self._own.config.bank, self._own.config.contract)
 
     def _require_clauses(self, approval: Approval, contract: Contract) -> None:
         """Raises: RefusedError: a clause that was agreed on is laxer than the one that was approved."""
@@ -186,7 +209,7 @@ class Agreement:
         would scale the noise of one question. Raises: RefusedError.
         """
         own, config = self._own, self._own.config
-        place = f"contract/{job}/{config.contract.digest}/{approval.approved if approval else ''}"
+        place = f"contract/{job}/{self._own_clauses.digest}/{approval.approved if approval else ''}"
         if own.budgets.pinned(config.bank, config.policy.account, place, contract.digest.encode()):
             return
         if scoring:

@@ -14,10 +14,11 @@ import msgspec
 from partner_node.config import PartnerConfig
 from partner_node.policy.defaults import DAYS, USES
 from partner_node.policy.opening import open_budgets
-from partner_node.policy.policy import APPROVALS, Approval, Approvals, Listed, digest_of_names
+from partner_node.policy.policy import APPROVALS, Approvals, Listed
 from protocol.errors import DataError, UsageError, nearest
 from protocol.files import own_folder
 from protocol.job import Job, load_job
+from protocol.job.approval import Approval, digest_of_names
 from protocol.job.plan import PlannedModel
 from protocol.job.workload import workload
 from protocol.table import describe

@@ -15,8 +15,7 @@ import msgspec
 
 from protocol.contract import refuse
 from protocol.errors import RefusedError, UsageError
-from protocol.he.streams import digest
-from protocol.job.workload import Workload
+from protocol.job.approval import Approval
 from protocol.node.store import open_database
 
 APPROVALS: Final = "approvals.sqlite"
@@ -33,42 +32,6 @@ CREATE TABLE IF NOT EXISTS held (job TEXT PRIMARY KEY, asked TEXT NOT NULL);
 State = Literal["approved", "expired", "withdrawn", "held"]
 
 
-class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was approved: the predicate that a signed contract will carry.
-
-    bank, partner: who asks, and who answers; partners: all of the job, in its order.
-    job: its SHA-256, hex. name: from its file.
-    columns: as the job file lists them; "*" stands for any text. features: names of the table's features that they
-    mean, in the table's order; features_sha256: their digest, hex.
-    workload: models with their bins, trees, depths, vectors and releases.
-    clauses: of node and job the stricter, by name.
-    approved: UTC, ISO 8601. not_after: from this time on, the approval is not in force.
-    uses: how many runs it admits; budgets count them.
-    """
-
-    bank: str
-    partner: str
-    partners: tuple[str, ...]
-    job: str
-    name: str
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    features_sha256: str
-    workload: Workload
-    engine: str
-    alignment: str
-    split_rows: str
-    clauses: dict[str, float]
-    approved: str
-    not_after: str
-    uses: int
-    schema: Literal[1] = 1
-
-    def expired(self, now: datetime) -> bool:
-        """Whether the approval is no longer in force at this time, UTC."""
-        return now >= datetime.fromisoformat(self.not_after)
-
-
 class Listed(msgspec.Struct, frozen=True):
     """One job as it stands. held: asked for by the bank, and not approved yet.
 
@@ -80,11 +43,6 @@ class Listed(msgspec.Struct, frozen=True):
     asked: str = ""
     withdrawn: str = ""
     approval: Approval | None = None
-
-
-def digest_of_names(names: tuple[str, ...]) -> str:
-    """SHA-256 of names in their order, hex."""
-    return digest(b"fedwarn.v1 columns", msgspec.json.encode(names)).hex()
 
 
 def not_in_force(party: str, job: str, thing: str, how: str = "") -> RefusedError:

@@ -16,7 +16,6 @@ from partner_node.node.layouts import trained_on
 from partner_node.policy.approving import approval_of, fixed, open_approvals, printable
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.opening import open_budgets
-from partner_node.policy.policy import Approval
 from partner_node.policy.readable import Entropy, share_told
 from partner_node.preview.outgoing import Leaving, Sizes, leaving, splits_asked
 from partner_node.preview.reach import Bins, Reach, bits_known, entropy, reach, share_for
@@ -27,6 +26,7 @@ from protocol.algorithms.dropping import why_dropped
 from protocol.contract import Contract
 from protocol.errors import DataError, PeerError, RefusedError
 from protocol.job import Job
+from protocol.job.approval import Approval
 from protocol.job.workload import Workload, workload
 from protocol.settings.preparation import kinds_of, text_of
 from protocol.table import Column, Table, read_table
@@ -268,7 +268,7 @@ def _information(case: _Case, asked: dict[Cutting, int]) -> list[Told]:
         others = case.budgets.other_shares(config.bank, account, table.digest)
         total = case.budgets.other_shares(config.bank, account, b"")
         limit = case.contract.max_information_share
-        found: Reach = reach(_bins(table), limit, others, asked[cutting], len({split for split, _ in told}))
+        found: Reach = reach(bins_of(table), limit, others, asked[cutting], len({split for split, _ in told}))
         out.append(
             Told(
                 cutting.text,
@@ -303,7 +303,7 @@ def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:
     layouts = [dict(zip(table.names, table.shapes, strict=True)) for table in case.tables.values()]
     out = []
     for table, told in zip(case.tables.values(), information, strict=True):
-        columns = zip(table.names, _bins(table), strict=True)
+        columns = zip(table.names, bins_of(table), strict=True)
         entropies = [Entropy(name, entropy(bins), 0.0) for name, bins in columns]
         worst = planned_readable(plan, layouts, entropies, told.share_after)
         full = first_full_release(plan, entropies)
@@ -311,7 +311,7 @@ def _readable(case: _Case, information: list[Told]) -> list[AtWorst]:
     return out
 
 
-def _bins(table: BinnedTable) -> list[Bins]:
+def bins_of(table: BinnedTable) -> list[Bins]:
     """How many rows of the table lie in each bin, a column."""
     out = []
     for j, shape in enumerate(table.shapes):
@@ -354,7 +354,7 @@ def _few_thresholds(case: _Case, information: list[Told]) -> list[str]:
     """What the information budget admits, in words, where it is less than two thresholds a column."""
     notes = []
     for told, table in zip(information, case.tables.values(), strict=True):
-        columns = _bins(table)
+        columns = bins_of(table)
         left = reach(columns, told.limit, 0.0, told.thresholds, told.revealed).admitted - told.revealed
         if told.thresholds and left < _FEW * len(columns):
             share = ceil(100 * share_for(columns, _PROPOSED)) / 100

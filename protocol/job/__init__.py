@@ -3,7 +3,7 @@
 from protocol.job.data import JobData, JobParty, Split, Title
 from protocol.job.family import JobModel
 from protocol.job.fields import Run
-from protocol.job.job import Job, load_job, names_budgets
+from protocol.job.job import Job, load_job, names_budgets, read_job
 from protocol.job.models import Binning, Selection
 from protocol.job.report import Bands, EarlyWarning, ReportSettings
 
@@ -22,4 +22,5 @@ __all__ = [
     "Title",
     "load_job",
     "names_budgets",
+    "read_job",
 ]

@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from protocol.job import columns, sections
 from protocol.job.fields import JobFields
-from protocol.settings import check_settings, parse_toml
+from protocol.settings import check_settings, parse_toml, toml_of
 from protocol.table import Source
 
 CHECKS: Final = (
@@ -48,6 +48,11 @@ class Job(JobFields):
 def load_job(path: Path) -> Job:
     """Read a scenario file; its paths are taken relative to it. Raises: UsageError."""
     return _resolved(check_settings(Job, parse_toml(path), path.name), path)
+
+
+def read_job(text: str, name: str) -> Job:
+    """Read a scenario file's text, whose paths stay as they are written. Raises: UsageError."""
+    return check_settings(Job, toml_of(text, name), name)
 
 
 def _resolved(job: Job, path: Path) -> Job:

@@ -1,7 +1,7 @@
 """What the settings of a bank's and a partner's node have in common: node.toml."""
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,7 +26,8 @@ class NodeSettings(BaseModel):
     outlive a run. engine, alignment, split_rows: as agreed; both nodes must name the same. demo: accept
     demonstration certificates. secrets: folder of the wrapping key, outside of backups. anchor: file outside of state,
     best on another disk, that says how far the books are. audit_days: after which keys of runs are erased. contract:
-    the clauses it stands by; between two nodes the stricter one holds.
+    the clauses it stands by; between two nodes the stricter one holds. contract_keys: public keys, by party, of those
+    who sign contracts. require_contract: whether it works under a signed contract alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,8 @@ class NodeSettings(BaseModel):
     demo: bool = False
     data: NodeData
     contract: Contract = Contract()
+    contract_keys: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field({})
+    require_contract: bool = False
 
     @model_validator(mode="after")
     def _rows_may_be_named(self) -> "NodeSettings":

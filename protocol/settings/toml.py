@@ -24,11 +24,19 @@ def load_toml(model: type[S], path: Path) -> S:
 def parse_toml(path: Path) -> dict[str, Any]:
     """The file as it stands. Raises: UsageError: it is missing or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return toml_of(path.read_text(encoding="utf-8"), path.name)
     except (FileNotFoundError, IsADirectoryError):
         raise UsageError("settings", f"the file {path.name} is not at {path.parent}", "correct the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UsageError("settings", f"{path.name} is not valid TOML: {error}", "correct it there") from None
+
+
+def toml_of(text: str, name: str) -> dict[str, Any]:
+    """A text as TOML; `name` of its file, for the sentence. Raises: UsageError: it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError("settings", f"{name} is not valid TOML: {error}", "correct it there") from None
 
 
 def check_settings(model: type[S], values: dict[str, Any], name: str) -> S:

@@ -24,12 +24,13 @@ from partner_node.policy.approving import (
     open_approvals,
     withdraw,
 )
-from partner_node.policy.policy import MOST_HELD, Approval, Approvals, Listed
+from partner_node.policy.policy import MOST_HELD, Approvals, Listed
 from protocol.algorithms.agreement import Hello, terms
 from protocol.algorithms.binning import Cutting, LayoutQuery
 from protocol.algorithms.boosting import Opening
 from protocol.errors import DataError, PeerError, RefusedError, UsageError
 from protocol.job import Job, load_job
+from protocol.job.approval import Approval
 from protocol.job.workload import Workload
 from protocol.ledger import read_ledger
 from protocol.transport.in_process import InProcess

@@ -1,0 +1,1 @@
+"""Documents that two parties sign: the contract of a cooperation, and what ends it."""

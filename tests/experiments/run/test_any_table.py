@@ -195,7 +195,7 @@ def test_values_and_categories_that_occur_in_the_test_part_alone(tmp_path):
     assert report["data"]["validation"] == 0
 
 
-def test_the_label_in_disguise_and_names_of_rows_open_the_report(tmp_path):
+def test_target_leakage_and_names_of_rows_open_the_report(tmp_path):
     select = f"""i AS id, {LABEL} AS y, u3 AS x, 'Mr ' || i AS name, 10 * ({LABEL}) + u2 AS "days late",
         'Ms ' || i AS contact, u2 AS z"""
     report = report_of(
@@ -204,8 +204,8 @@ def test_the_label_in_disguise_and_names_of_rows_open_the_report(tmp_path):
         parties={"bank": {"columns": ["x", "name"]}, "p": {"columns": ["z", "contact", "days late"], "coverage": 0.9}},
     )
     said = [w["en"] for w in report["warnings"]]
-    (disguised,) = [text for text in said if "leaks the target" in text]
-    assert disguised.startswith("p: 'days late' alone ranks the rows at AUC 0.9") or "AUC 1.000" in disguised
+    (leaking,) = [text for text in said if "leaks the target" in text]
+    assert leaking.startswith("p: 'days late' alone ranks the rows at AUC 0.9") or "AUC 1.000" in leaking
     assert [text.split(" is dropped")[0] for text in said if "occur once" in text] == ["bank: 'name'", "p: 'contact'"]
     parties = report["data"]["parties"]
     assert (parties["bank"]["dropped"], parties["p"]["dropped"]) == (["name"], ["contact"])

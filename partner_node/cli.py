@@ -13,6 +13,7 @@ from rich.table import Table
 
 from partner_node.config import load_config
 from partner_node.doctor import examine
+from partner_node.encoders.verbs import encode_
 from partner_node.node.service import PartnerService
 from partner_node.policy.approving import DAYS, USES, as_row, headline, job_with, listed_lines, open_approvals
 from partner_node.policy.approving import approve as approve_job
@@ -37,6 +38,7 @@ verbs = app(
     "To begin: `keys`, then `serve`."
 )
 verbs.command()(keys)
+verbs.command(name="encode")(encode_)
 ledger = app("What left this node and what reached it.")
 verbs.add_typer(ledger, name="ledger")
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from partner_node.config import load_config
 from partner_node.doctor import examine
+from partner_node.encoders.graph_verbs import encode_graph_
 from partner_node.encoders.verbs import encode_
 from partner_node.node.service import PartnerService
 from partner_node.policy.approving import DAYS, USES, as_row, headline, job_with, listed_lines, open_approvals
@@ -39,6 +40,7 @@ verbs = app(
 )
 verbs.command()(keys)
 verbs.command(name="encode")(encode_)
+verbs.command(name="encode-graph")(encode_graph_)
 ledger = app("What left this node and what reached it.")
 verbs.add_typer(ledger, name="ledger")
 

@@ -18,7 +18,7 @@ from partner_node.encoders.aggregates import Aggregates
 from partner_node.encoders.event_base import EventBase, opened
 from partner_node.encoders.fitting import Wanted, device_of, fit, network_of, represented
 from partner_node.encoders.keys import EventKeys
-from partner_node.encoders.model_folder import Encoder, load, save
+from partner_node.encoders.model_folder import Encoder, EventsDescribed, load, save
 from partner_node.encoders.network import torch_for
 from partner_node.encoders.sequences import Sequences, read_sequences
 from partner_node.encoders.vocabulary import fit_vocabulary
@@ -51,13 +51,13 @@ class Request:
     until: np.datetime64 | None = None
 
 
-def encode(request: Request, party: str) -> tuple[Encoder, int]:
+def encode(request: Request, party: str) -> tuple[Encoder[EventsDescribed], int]:
     """Write the columns to `out`, as Parquet; the encoder, and how many rows.
 
     Raises: UsageError: a file or torch is missing. DataError: the events cannot be used. IntegrityError: the encoder
     is not what it was.
     """
-    pinned = load(request.model, party) if request.model else None
+    pinned = load(request.model, EventsDescribed, party) if request.model else None
     if pinned and pinned.described.amounts != bool(request.keys.amount):
         wanted = "with" if pinned.described.amounts else "without"
         raise DataError(party, f"the encoder in {request.model} was fitted on events {wanted} amounts", "give the same")
@@ -79,7 +79,7 @@ def encode(request: Request, party: str) -> tuple[Encoder, int]:
         return encoder, _apply(events, encoder, request)
 
 
-def _apply(events: EventBase, encoder: Encoder, request: Request) -> int:
+def _apply(events: EventBase, encoder: Encoder[EventsDescribed], request: Request) -> int:
     """Compute all columns piece by piece, so that memory does not grow with the customers, and write them."""
     rows = events.scalar("SELECT count(*) FROM asked")
     if not rows:
@@ -106,7 +106,7 @@ def _pieces(events: EventBase, rows: int) -> list[tuple[str, str]]:
 class _Learned:
     """Fills the table `learned(entity, point, columns)`."""
 
-    def __init__(self, events: EventBase, encoder: Encoder) -> None:
+    def __init__(self, events: EventBase, encoder: Encoder[EventsDescribed]) -> None:
         self._events, self._encoder = events, encoder
         self._torch = torch_for(events.party)
         self._device = device_of(self._torch)
@@ -139,7 +139,7 @@ class _Learned:
             return self._encoder.components(np.concatenate(list(threads.map(of_part, parts))))
 
 
-def _write(events: EventBase, encoder: Encoder, aggregates: Aggregates, request: Request) -> None:
+def _write(events: EventBase, encoder: Encoder[EventsDescribed], aggregates: Aggregates, request: Request) -> None:
     dated = len(request.points) > 1 or request.pairs is not None
     ids = [f"p.{inside} AS {quoted(name)}" for inside, name in zip(events.ids, events.keys.id, strict=True)]
     dates = [f"f.point AS {AS_OF}"] if dated else []

@@ -93,6 +93,7 @@ def opened(source: Source, keys: EventKeys, last: np.datetime64, party: str, bes
         made_plain(source, party) as plain,
         duckdb.connect(Path(folder) / "events.duckdb") as base,
     ):
+        base.execute("SET enable_progress_bar = false")
         base.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{folder}'")
         texts = (keys.kind,) if keys.kind else ()
         scan = Scan(base, plain, keys.id, ("",), party, texts)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from partner_node.encoders.aggregates import Aggregates
 from partner_node.encoders.decorrelation import fit_components
 from partner_node.encoders.event_base import EventBase
-from partner_node.encoders.model_folder import Described, Encoder, with_weights
+from partner_node.encoders.model_folder import Encoder, EventsDescribed, with_weights
 from partner_node.encoders.network import batch_of, build, represent, torch_for
 from partner_node.encoders.reasons import reasons
 from partner_node.encoders.sequences import Sequences, read_sequences
@@ -36,7 +36,7 @@ class Wanted:
     schedule: Schedule = field(default_factory=Schedule)
 
 
-def fit(events: EventBase, vocabulary: Vocabulary, until: np.datetime64, wanted: Wanted) -> Encoder:
+def fit(events: EventBase, vocabulary: Vocabulary, until: np.datetime64, wanted: Wanted) -> Encoder[EventsDescribed]:
     """An encoder fitted on what was known at `until`.
 
     Raises: UsageError: torch is missing. DataError: fewer than 1,000 customers have an event by then.
@@ -44,7 +44,7 @@ def fit(events: EventBase, vocabulary: Vocabulary, until: np.datetime64, wanted:
     (known,) = (
         events.base.execute("SELECT DISTINCT entity FROM events WHERE t <= ? ORDER BY 1", [until]).fetchnumpy().values()
     )
-    described = Described(
+    described = EventsDescribed(
         vocabulary=vocabulary, windows=wanted.windows, amounts=bool(events.keys.amount), learned=wanted.columns,
         seed=wanted.seed, fitted_until=str(until)[:10], customers=len(known),
     )  # fmt: skip
@@ -67,7 +67,7 @@ def _sample(events: EventBase, known: npt.NDArray[Any], until: np.datetime64, se
     events.base.unregister("given")
 
 
-def _learn(torch: Any, events: EventBase, described: Described, wanted: Wanted) -> Encoder:
+def _learn(torch: Any, events: EventBase, described: EventsDescribed, wanted: Wanted) -> Encoder[EventsDescribed]:
     vocabulary, chosen = described.vocabulary, "SELECT entity, point FROM sample"
     kinds = len(vocabulary.names)
     device = device_of(torch)
@@ -98,7 +98,7 @@ def device_of(torch: Any) -> Any:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def network_of(torch: Any, device: Any, encoder: Encoder) -> Any:
+def network_of(torch: Any, device: Any, encoder: Encoder[EventsDescribed]) -> Any:
     """The network with its pinned weights."""
     network = build(torch, len(encoder.described.vocabulary.names))
     network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in encoder.weights.items()})

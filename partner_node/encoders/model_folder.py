@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,6 @@ class Described(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
-    vocabulary: Vocabulary
-    windows: tuple[int, ...]
-    amounts: bool
     learned: int
     seed: int
     fitted_until: str
@@ -44,11 +41,31 @@ class Described(BaseModel):
     weights_sha256: str = ""
 
 
+class EventsDescribed(Described):
+    """How events are read. amounts: whether they have one."""
+
+    kind: Literal["events"] = "events"
+    vocabulary: Vocabulary
+    windows: tuple[int, ...]
+    amounts: bool
+
+
+class GraphDescribed(Described):
+    """How a graph is read. inputs: of the network, by name, with middle and spread as they were fitted."""
+
+    kind: Literal["graph"] = "graph"
+    traits: tuple[str, ...]
+    inputs: tuple[tuple[str, float, float], ...] = ()
+
+
+D = TypeVar("D", bound=Described)
+
+
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(Generic[D]):
     """An encoder as it is used. weights: of the network, by name; components: from its rows to columns."""
 
-    described: Described
+    described: D
     weights: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
     components: Components | None = None
 
@@ -63,13 +80,13 @@ class Encoder:
         return hashlib.sha256(_document(self.described)).hexdigest()
 
 
-def with_weights(described: Described, weights: Mapping[str, npt.NDArray[Any]], components: Components) -> Encoder:
+def with_weights(described: D, weights: Mapping[str, npt.NDArray[Any]], components: Components) -> Encoder[D]:
     """The encoder whose document names these weights."""
     digest = hashlib.sha256(_packed(weights, components)).hexdigest()
     return Encoder(described.model_copy(update={"weights_sha256": digest}), weights, components)
 
 
-def save(encoder: Encoder, folder: Path) -> None:
+def save(encoder: Encoder[Any], folder: Path) -> None:
     """Write both files. Raises: UsageError: the folder cannot be written."""
     own_folder(folder)
     if encoder.components is not None:
@@ -77,24 +94,31 @@ def save(encoder: Encoder, folder: Path) -> None:
     write_whole(folder / _DOCUMENT, _document(encoder.described))
 
 
-def load(folder: Path, party: str) -> Encoder:
-    """The encoder in a folder. Raises: UsageError: there is none. IntegrityError: it is not what it was."""
+def load(folder: Path, kind: type[D], party: str) -> Encoder[D]:
+    """The encoder in a folder, of events or of graphs.
+
+    Raises: UsageError: there is none, or one of the other kind. IntegrityError: it is not what it was.
+    """
     if not (folder / _DOCUMENT).is_file():
         raise UsageError(party, f"there is no encoder in {folder}", "give the folder that an encode wrote (--save)")
+    content = (folder / _DOCUMENT).read_bytes()
+    wanted = kind.model_fields["kind"].default
+    if f'"kind": "{wanted}"'.encode() not in content:
+        raise UsageError(party, f"the encoder in {folder} is not one of {wanted}", "give the folder of one that is")
     try:
-        described = Described.model_validate_json((folder / _DOCUMENT).read_bytes())
+        described = kind.model_validate_json(content)
     except ValidationError:
         raise IntegrityError(
             party, f"{_DOCUMENT} in {folder} cannot be read", "take the folder from its copy"
         ) from None
     if not described.weights_sha256:
         return Encoder(described)
-    content = (folder / _WEIGHTS).read_bytes() if (folder / _WEIGHTS).is_file() else b""
-    found = hashlib.sha256(content).hexdigest()
+    weights = (folder / _WEIGHTS).read_bytes() if (folder / _WEIGHTS).is_file() else b""
+    found = hashlib.sha256(weights).hexdigest()
     if found != described.weights_sha256:
         thing = f"the weights in {folder} have SHA-256 {found[:16]}, expected {described.weights_sha256[:16]}"
         raise IntegrityError(party, thing, "take the folder from its copy, or fit a new encoder")
-    tensors = _safetensors(party).load(content)
+    tensors = _safetensors(party).load(weights)
     mean, turned = tensors.pop("components.mean"), tensors.pop("components.turned")
     return Encoder(described, tensors, Components(mean, turned))
 

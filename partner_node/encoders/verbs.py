@@ -51,17 +51,7 @@ def encode_(
         until=moment(fit_until, "--fit-until", PARTY) if fit_until else None,
     )  # fmt: skip
     encoder, rows = encode(request, PARTY)
-    TALK.show(reasons_table(encoder))
-    TALK.out.print(str(out), soft_wrap=True)
-    return {
-        "columns": str(out),
-        "rows": rows,
-        "learned": encoder.described.learned,
-        "encoder": str(model or request.saved),
-        "encoder_sha256": encoder.sha256,
-        "weights_sha256": encoder.described.weights_sha256,
-        "reasons": dict(zip(encoder.learned_names, encoder.described.reasons, strict=False)),
-    }
+    return shown(encoder, rows, out, model or request.saved)
 
 
 def source_of(path: Path) -> Source:
@@ -84,9 +74,21 @@ def _months(given: str) -> tuple[int, ...]:
     return months
 
 
-def reasons_table(encoder: Encoder) -> Table:
-    """What each learned column goes most with."""
-    table = Table("column", "goes most with (rank correlation)", box=SIMPLE_HEAD)
-    for name, found in zip(encoder.learned_names, encoder.described.reasons, strict=False):
-        table.add_row(name, ", ".join(f"{aggregate} {value:+.2f}" for aggregate, value in found))
-    return table
+def shown(encoder: Encoder[Any], rows: int, out: Path, folder: Path | None) -> dict[str, Any]:
+    """Print what each learned column goes most with, and where the columns are; what `--json` prints."""
+    reasons = dict(zip(encoder.learned_names, encoder.described.reasons, strict=False))
+    if reasons:
+        table = Table("column", "goes most with (rank correlation)", box=SIMPLE_HEAD)
+        for name, found in reasons.items():
+            table.add_row(name, ", ".join(f"{aggregate} {value:+.2f}" for aggregate, value in found))
+        TALK.show(table)
+    TALK.out.print(str(out), soft_wrap=True)
+    return {
+        "columns": str(out),
+        "rows": rows,
+        "learned": encoder.described.learned,
+        "encoder": str(folder),
+        "encoder_sha256": encoder.sha256,
+        "weights_sha256": encoder.described.weights_sha256,
+        "reasons": reasons,
+    }

@@ -34,6 +34,16 @@ def require_dates(job: JobFields) -> None:
         raise ValueError("a job with data.as_of and tables of the parties' own needs data.first and data.last")
 
 
+def require_encoded(job: JobFields) -> None:
+    """A job that nodes train has columns: who deals a table out has made them of events before."""
+    for name, party in job.parties.items():
+        if party.encode:
+            raise ValueError(
+                f"parties.{name} has encode, which `fedwarn run` carries out; between companies the party runs "
+                "`partner-node encode` and lists the columns of its file"
+            )
+
+
 def require_stopping(job: JobFields) -> None:
     """Early stopping judges on validation rows; those of a split column are known at the node alone."""
     stopping = any(model.params.early_stopping_rounds for model in job.boosting_models)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from partner_node.encoders.encode import encode
-from partner_node.encoders.model_folder import load
+from partner_node.encoders.model_folder import EventsDescribed, load
 from protocol.draws import draw
 from protocol.errors import DataError, IntegrityError
 from tests.partner_node.encoders.event_tables import FIRST, drawn_events, joined, request, rows_of, written
@@ -74,15 +74,17 @@ def test_the_next_month_is_encoded_with_the_pinned_weights(first, events, tmp_pa
 def test_changed_weights_are_refused(first, tmp_path):
     (tmp_path / "encoder.json").write_bytes((first / "first" / "encoder.json").read_bytes())
     content = bytearray((first / "first" / "weights.safetensors").read_bytes())
-    assert hashlib.sha256(content).hexdigest() == load(first / "first", "telecom").described.weights_sha256
+    known = load(first / "first", EventsDescribed, "telecom").described
+    assert hashlib.sha256(content).hexdigest() == known.weights_sha256
     content[-1] ^= 1
     (tmp_path / "weights.safetensors").write_bytes(content)
     with pytest.raises(IntegrityError, match="SHA-256"):
-        load(tmp_path, "telecom")
+        load(tmp_path, EventsDescribed, "telecom")
 
 
 def test_reasons_name_the_aggregates_that_a_column_goes_with(first):
-    described, names = load(first / "first", "telecom").described, rows_of(first / "first.parquet")[0].keys()
+    described = load(first / "first", EventsDescribed, "telecom").described
+    names = rows_of(first / "first.parquet")[0].keys()
     assert len(described.reasons) == 4
     for found in described.reasons:
         assert len(found) == 3

@@ -31,6 +31,7 @@ from protocol.job import (
     load_job,
     names_budgets,
 )
+from protocol.job.encode import Encode
 from protocol.job.stakes import Stakes
 from protocol.job.workload import workload
 from protocol.settings.preparation import Preparation
@@ -239,6 +240,7 @@ SECTIONS = {
     "[data]": JobData,
     "A source": Source,
     "[parties.NAME]": JobParty,
+    "[parties.NAME.encode]": Encode,
     "[split]": Split,
     "[[models]]": BoostingModel,
     "params of `boosting`": BoostingParams,

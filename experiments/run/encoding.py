@@ -15,12 +15,13 @@ import duckdb
 import numpy as np
 
 import partner_node.encoders
+from experiments.data import ensure
 from partner_node.encoders.encode import AS_OF, Request, encode
 from partner_node.encoders.encode_graph import GraphRequest, encode_graph
 from partner_node.encoders.fitting import Wanted
 from partner_node.encoders.graph_base import EdgeKeys, NodeKeys
 from partner_node.encoders.keys import EventKeys
-from protocol.errors import UsageError
+from protocol.errors import DataError, UsageError
 from protocol.job.encode import Encode, MadeUp
 from protocol.node.command import TALK
 from protocol.settings import check_settings
@@ -54,6 +55,7 @@ def with_encodings(values: dict[str, Any], path: Path, cache: Path, made: Made) 
         thing = "encode looks at each row of data.source as of its own date, and there is no source or no date"
         raise UsageError("settings", thing, "name data.as_of or data.time; with own tables, run `partner-node encode`")
     source = check_settings(Source, data["source"], f"{path.name}, data.source").beside(path, Path())
+    ensure(source.path)
     table = _Table(source, tuple(data["id"]), date)
     found = dict[str, Encoded]()
     for name, given in wanted.items():
@@ -164,4 +166,9 @@ def _request(
 def _file(part: str, source: Source | MadeUp | None, path: Path, made: Made) -> Source | None:
     if isinstance(source, MadeUp):
         return Source(kind="parquet", path=made(part))
-    return source and source.beside(path, Path())
+    found = source and source.beside(path, Path())
+    if found:
+        ensure(found.path)
+        if found.sha256 and source_sha256(found, part) != found.sha256:
+            raise DataError(part, f"{found.path.name} has another SHA-256 than declared", "get the right file")
+    return found

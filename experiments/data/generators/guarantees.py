@@ -39,7 +39,7 @@ class GuaranteeChain:
     each: float = 3.0
     within: float = 0.8
     spread: float = 0.9
-    weights: tuple[float, float] = (1.8, 1.6)
+    weights: tuple[float, float] = (1.8, 1.2)
     clarity: float = 0.8
     columns: tuple[Told, ...] = BANK
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from experiments.data.generators import EVENTS
+from experiments.data.generators import EVENTS, GENERATORS
 from experiments.data.own import SCENARIOS
 from experiments.run.scenario import concrete, load_scenario
 from protocol.errors import DataError, UsageError
@@ -97,3 +97,29 @@ def test_a_node_does_not_pass_over_an_encode_in_silence(tmp_path):
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
     with pytest.raises(UsageError, match=r"parties.telecom has encode, which `fedwarn run` carries out"):
         load_job(path)
+
+
+@pytest.mark.parametrize("name", [*EVENTS, "guarantee-chain"])
+def test_a_twin_without_signal_differs_in_its_name_and_its_signal_alone(name):
+    loud, quiet = (
+        tomllib.loads((SCENARIOS / f"{name}{ending}.toml").read_text(encoding="utf-8")) for ending in ("", "-no-signal")
+    )
+    assert quiet["data"]["source"].pop("strength") == 0
+    for values in (loud, quiet):
+        del values["name"], values["title"]
+    assert loud == quiet
+
+
+def test_edges_become_columns_of_the_table(tmp_path):
+    pytest.importorskip("scipy")
+    path = smaller(tmp_path, "guarantee-chain")
+    job = load_scenario(path)
+    assert job.data.source
+    columns = job.parties["register"].columns
+    assert {"register: links out", "register: claims of those out", "register: hidden links"} <= set(columns)
+    made = GENERATORS["guarantee-chain"].edges(400, 7)  # type: ignore[attr-defined]
+    pairs = np.unique(np.stack((made["guarantor"], made["borrower"])).astype(str), axis=1)
+    ids, counts = np.unique(pairs[0], return_counts=True)
+    with duckdb.connect() as base:
+        rows = base.sql(f"SELECT id, \"register: links out\" FROM '{job.data.source.path}'").fetchall()
+    assert {row[0]: row[1] for row in rows if row[1]} == dict(zip(ids.tolist(), counts.tolist(), strict=True))

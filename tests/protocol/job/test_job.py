@@ -334,7 +334,8 @@ def test_keys_added_later_leave_the_digest_of_a_job_that_does_not_use_them():
 
 
 FILES = sorted((Path(experiments.__file__).parent / "scenarios").glob("*.toml"))
-SCENARIOS = [path for path in FILES if 'kind = "generated"' not in path.read_text(encoding="utf-8")]
+TEXTS = {path: path.read_text(encoding="utf-8") for path in FILES}
+SCENARIOS = [path for path, text in TEXTS.items() if 'kind = "generated"' not in text and ".encode]" not in text]
 """Those on tables that exist; the others make theirs first."""
 
 

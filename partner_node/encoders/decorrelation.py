@@ -6,22 +6,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from protocol.messages import F64
-
 
 @dataclass(frozen=True)
 class Components:
     """mean, shape (width,); turned, shape (width, columns): a row less the mean, times it, is the learned columns."""
 
-    mean: F64
-    turned: F64
+    mean: npt.NDArray[np.float32]
+    turned: npt.NDArray[np.float32]
 
     def __call__(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Learned columns, shape (n, columns), scaled to deviation 1 on the rows that were fitted on.
 
         Rounded to five digits: what a library adds in another order is not seen.
         """
-        found = (rows.astype(np.float64) - self.mean) @ self.turned
+        found = (rows.astype(np.float64) - self.mean) @ self.turned.astype(np.float64)
         return np.round(found, 4).astype(np.float32) + np.float32(0)
 
 
@@ -34,4 +32,6 @@ def fit_components(rows: npt.NDArray[Any], columns: int) -> Components:
     order = order[variance[order] > 1e-12 * variance.max()]
     axes = axes[:, order]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(len(order))]
-    return Components(mean, axes * np.sign(largest) / np.sqrt(variance[order]))
+    turned = axes * np.sign(largest) / np.sqrt(variance[order])
+    # Single floats: the last bits of doubles depend on how many threads a library adds with.
+    return Components(mean.astype(np.float32), turned.astype(np.float32))

@@ -1,5 +1,6 @@
 """`[parties.X.encode]`: events become columns of the table, as of each row's own date, before it is dealt out."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from experiments.data.own import SCENARIOS
 from experiments.run.scenario import concrete, load_scenario
 from protocol.errors import DataError, UsageError
 from protocol.job import load_job
+from tests.e2e.commands import call
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +125,35 @@ def test_edges_become_columns_of_the_table(tmp_path):
     with duckdb.connect() as base:
         rows = base.sql(f"SELECT id, \"register: links out\" FROM '{job.data.source.path}'").fetchall()
     assert {row[0]: row[1] for row in rows if row[1]} == dict(zip(ids.tolist(), counts.tolist(), strict=True))
+
+
+def test_a_scenario_takes_the_columns_that_a_partner_encoded_by_itself(tmp_path):
+    """Each party brings its own table: the partner's is what `partner-node encode` wrote."""
+    made = EVENTS["telecom-events"]
+    for name, columns in (("bank", made.table(600, 7)), ("events", made.events(600, 7))):
+        with duckdb.connect() as base:
+            base.register("made", columns)
+            base.execute(f"COPY made TO '{tmp_path / name}.parquet' (FORMAT parquet)")
+    told = ("--id", "id", "--time", "happened", "--type", "type", "--amount", "amount", "--as-of", "2024-06-30")
+    out = ("--out", tmp_path / "columns.parquet", "--columns", 0)
+    assert call("partner_node", "encode", tmp_path / "events.parquet", *told, *out).code == 0
+    with duckdb.connect() as base:
+        features = base.sql(f"SELECT * EXCLUDE (id) FROM '{tmp_path / 'columns.parquet'}'").columns
+    values = {
+        "schema": 1,
+        "name": "own-tables",
+        "data": {"id": ["id"], "label": "bad"},
+        "parties": {
+            "bank": {"columns": ["card_use", "housing"], "source": {"kind": "parquet", "path": "bank.parquet"}},
+            "telecom": {"columns": features, "source": {"kind": "parquet", "path": "columns.parquet"}},
+        },
+        "models": [{"kind": "boosting", "params": {"n_estimators": 3, "max_depth": 2, "max_bin": 8}}],
+        "run": {"engine": "plaintext", "transport": "in-process"},
+        "report": {"bootstrap": 50, "placebo": False},
+    }
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(values), encoding="utf-8")
+    done = call("experiments", "run", tmp_path / "own.toml", "--out", tmp_path / "run")
+    assert done.code == 0, done.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["data"]["parties"]["telecom"]["matched"] >= 595
+    assert report["data"]["parties"]["telecom"]["columns"] > 60

@@ -8,7 +8,7 @@ import typer
 from partner_node.encoders.encode_graph import GraphRequest, encode_graph
 from partner_node.encoders.graph_base import EdgeKeys, NodeKeys
 from partner_node.encoders.keys import moment, points_of
-from partner_node.encoders.verbs import PARTY, AsOf, Columns, FitUntil, Model, Out, Save, Seed, shown, source_of
+from partner_node.encoders.verbs import PARTY, AsOf, FitUntil, Model, Out, Save, Seed, shown, source_of
 from protocol.errors import UsageError
 
 
@@ -32,13 +32,15 @@ def encode_graph_(
     exclude_strangers: Annotated[
         bool, typer.Option("--exclude-strangers", help="Leave out links to anybody who is not in --customers.")
     ] = False,
-    columns: Columns = 16,
+    columns: Annotated[
+        int, typer.Option(min=0, max=64, help="Learned columns; they tell who is linked to whom, even in few bins.")
+    ] = 0,
     seed: Seed = 7,
     model: Model = None,
     save: Save = None,
     fit_until: FitUntil = "",
 ) -> dict[str, Any]:
-    """Turn links into columns a customer and point in time: degrees, neighbours, ranks, and columns learned."""
+    """Turn links into columns a customer and point in time: degrees, neighbours, ranks, hidden links."""
     if exclude_strangers and customers is None:
         raise UsageError(PARTY, "--exclude-strangers needs to know who is no stranger", "give --customers FILE")
     request = GraphRequest(

@@ -1,6 +1,7 @@
 """Which columns of an event table say what, and the points in time at which its customers are looked at."""
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,11 +31,10 @@ class EventKeys:
 def points_of(text: str, party: str) -> Moments:
     """The points in time that `--as-of` names, in order, shape (n,). Raises: UsageError."""
     try:
-        if ":" not in text:
+        named = re.split(r"[:\s]+", text.strip())
+        if named[0] not in _PERIODS:
             return np.unique([np.datetime64(dt.date.fromisoformat(part.strip()), "us") for part in text.split(",")])
-        period, first, last = text.split(":")
-        if period not in _PERIODS:
-            raise ValueError(period)
+        period, first, last = named
         grid = Grid(period, dt.date.fromisoformat(first), dt.date.fromisoformat(last))  # type: ignore[arg-type]
     except ValueError:
         raise UsageError(party, f"--as-of {text!r} names no points in time", _FORMS) from None

@@ -10,7 +10,7 @@ import tomli_w
 
 from experiments.benchmarks.encoders import benchmark_encoders
 from experiments.data.own import SCENARIOS
-from tests.e2e.commands import call
+from tests.e2e.commands import call, end, start
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,8 @@ def smaller(folder: Path, name: str, rows: int) -> Path:
 @pytest.mark.parametrize("name", ["telecom-events", "guarantee-chain"])
 def test_a_scenario_runs_to_its_report(name, tmp_path):
     out = tmp_path / "out"
-    done = call("experiments", "run", smaller(tmp_path, name, 1200), "--out", out, "--transport", "in-process",
-                "--engine", "plaintext")  # fmt: skip
+    told = ("--out", out, "--transport", "in-process", "--engine", "plaintext", "--quiet", "--json")
+    done = end(start("experiments", "run", smaller(tmp_path, name, 1200), *told), timeout_s=270)
     assert done.code == 0, done.stderr
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     _, hand, learned = report["data"]["parties"]

@@ -133,6 +133,10 @@ def test_points_are_dates_or_a_grid():
         "2024-02-29",
         "2024-03-31",
     ]
+    assert (
+        points_of("month 2024-01-31 2024-03-31", "p").tolist() == points_of("month:2024-01-31:2024-03-31", "p").tolist()
+    )
+    assert [str(p)[:10] for p in points_of("2024-03-31, 2024-01-31", "p")] == ["2024-01-31", "2024-03-31"]
     for wrong in ("sometime", "month:2024-01-31", "year:x:y", "month:2024-03-31:2024-01-31"):
         with pytest.raises(UsageError):
             points_of(wrong, "p")

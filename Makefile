@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env partner-bundle uplift test test-slow test-report bench-env flower-env test-flower simulate check lock clean
+.PHONY: help env partner-bundle uplift test test-slow test-report bench-env flower-env test-flower simulate torch-env test-torch learn check lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -77,6 +77,30 @@ simulate: flower-env
 	.venv-flower/bin/python -m experiments run experiments/scenarios/beijing-real-estate.toml --transport flower \
 		--out out/simulate --fresh
 
+# make torch-env     an environment of its own with PyTorch and Flower, for columns learned from events and graphs
+torch-env: .venv-torch/stamp
+
+# torch has no hash, since an index may hold its CPU or its CUDA build; what the latter needs besides comes with it.
+.venv-torch/stamp: requirements/torch.lock pyproject.toml
+	@date +%s > .torch-began
+	$(PYTHON) -m venv .venv-torch
+	grep -v '^torch==' requirements/torch.lock > .torch-hashed.lock
+	.venv-torch/bin/pip --disable-pip-version-check --quiet install --no-compile --require-hashes -r .torch-hashed.lock
+	.venv-torch/bin/pip --disable-pip-version-check --quiet install --no-compile "$$(grep '^torch==' requirements/torch.lock)"
+	.venv-torch/bin/pip --disable-pip-version-check --quiet install --no-compile --no-deps --editable .
+	.venv-torch/bin/python -m experiments warm
+	@echo "environment: $$(du -sm .venv-torch | cut -f1) MB in .venv-torch, $$(( $$(date +%s) - $$(cat .torch-began) )) s"
+	@rm -f .torch-began .torch-hashed.lock
+	@touch $@
+
+# make test-torch    columns learned from events and graphs
+test-torch: torch-env
+	.venv-torch/bin/python -m pytest tests/partner_node/encoders tests/torch --timeout 600
+
+# make learn    one demonstration to its report: call events of 20,000 customers, hand aggregates beside learned columns
+learn: torch-env
+	.venv-torch/bin/python -m experiments run experiments/scenarios/telecom-events.toml --out out/learn --fresh
+
 # make check    style, types and layers
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -90,6 +114,9 @@ lock:
 	$(LOCK) pyproject.toml -o requirements/core.lock
 	$(LOCK) pyproject.toml --extra bench --extra ckks --extra paillier --extra postgres --extra dev -o requirements/dev.lock
 	$(LOCK) pyproject.toml --extra flower --extra flower-test -o requirements/flower.lock
+	$(LOCK) pyproject.toml --extra flower --extra flower-test --extra torch -c requirements/flower.lock -o requirements/torch.lock
+	awk '/^[a-z]/ {cuda = /^(torch|nvidia-|cuda-|triton)/} /^torch==/ {print $$1} !cuda' requirements/torch.lock > .torch.lock
+	mv .torch.lock requirements/torch.lock
 	$(LOCK) bundle/pyproject.toml --constraint requirements/core.lock -o requirements/partner.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' bundle/pyproject.toml | $(LOCK) - -o requirements/build.lock
 

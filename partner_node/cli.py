@@ -13,6 +13,8 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from partner_node.encoders.graph_verbs import encode_graph_
+from partner_node.encoders.verbs import encode_
 from partner_node.policy.defaults import DAYS, USES
 from protocol.errors import IntegrityError, UsageError
 from protocol.node.command import TALK, app
@@ -27,6 +29,8 @@ verbs = app(
     "To begin: `keys`, then `serve`."
 )
 verbs.command()(keys)
+verbs.command(name="encode")(encode_)
+verbs.command(name="encode-graph")(encode_graph_)
 ledger = app("What left this node and what reached it.")
 verbs.add_typer(ledger, name="ledger")
 

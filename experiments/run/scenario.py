@@ -3,6 +3,8 @@ node can read.
 
     source = {kind = "generated", generator = "beijing-real-estate", rows = 20000, seed = 7}
 
+A party whose columns are to be made of events (`[parties.X.encode]`) gets them here, too: encoding.py.
+
 Table and scenario are written to a cache (XDG_CACHE_HOME, ~/.cache/fedwarn) under names that say what is in them, so
 that the same source is made once. Numbers are written as text, and depend on no version of a library.
 """
@@ -11,14 +13,17 @@ import csv
 import hashlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.data import generators
 from experiments.data.generators import GENERATORS
+from experiments.run.encoding import with_encodings
 from protocol.errors import UsageError, nearest
 from protocol.files import own_folder, write_whole, writing_whole
 from protocol.job import Job, load_job
@@ -51,15 +56,23 @@ def concrete(path: Path) -> Path:
     values = parse_toml(path)
     data = values.get("data")
     source = data.get("source") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(source, dict) or source.get("kind") != "generated":
+    parties = [party for party in values.get("parties", {}).values() if isinstance(party, dict)]
+    made_up = isinstance(source, dict) and source.get("kind") == "generated"
+    encoding = any("encode" in party for party in parties)
+    if not isinstance(data, dict) or not isinstance(source, dict) or not (made_up or encoding):
         return path
-    table = made(check_settings(Generated, source, f"{path.name}, data.source"))
-    data["source"] = {"kind": "csv", "path": str(table), "sha256": file_sha256(table, "data")}
-    for party in values.get("parties", {}).values():
-        if isinstance(party, dict) and isinstance(party.get("source"), dict) and "path" in party["source"]:
+    given = check_settings(Generated, source, f"{path.name}, data.source") if made_up else None
+    if given:
+        table = made(given)
+        data["source"] = {"kind": "csv", "path": str(table), "sha256": file_sha256(table, "data")}
+    for party in parties:
+        if isinstance(party.get("source"), dict) and "path" in party["source"]:
             party["source"]["path"] = str(resolve(Path(party["source"]["path"]), path))
+    cache = own_folder(_cache())
+    if encoding:
+        values = with_encodings(values, path, cache, partial(_made_besides, given))
     text = f"# made from {path.name}, whose table is {json.dumps(source)}\n{tomli_w.dumps(values)}"
-    written = table.with_name(f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.toml")
+    written = cache / f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.toml"
     write_whole(written, text.encode())
     return written
 
@@ -76,6 +89,23 @@ def made(source: Generated) -> Path:
             out = csv.writer(file, lineterminator="\n")
             out.writerow(columns)
             out.writerows(zip(*(_texts(values) for values in columns.values()), strict=True))
+    return path
+
+
+def _made_besides(source: Generated | None, part: str) -> Path:
+    """The file of a generator's events, edges or nodes."""
+    generator = source and GENERATORS.get(source.generator)
+    if source is None or not hasattr(generator, part):
+        which = source.generator if source else "data.source"
+        raise UsageError("data", f"{which} makes no {part}", f"name the file of the {part}, or another generator")
+    path = own_folder(_cache()) / f"{source.generator}-{part}-{_name(source)}.parquet"
+    if not path.exists():
+        columns = getattr(generator, part)(source.rows, source.seed, source.strength)
+        beside = path.with_suffix(".part")
+        with duckdb.connect() as base:
+            base.register("made", columns)
+            base.execute(f"COPY made TO '{beside}' (FORMAT parquet)")
+        beside.replace(path)
     return path
 
 

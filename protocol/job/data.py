@@ -4,6 +4,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
+from protocol.job.encode import Encode
 from protocol.settings.added_keys import Section
 from protocol.settings.preparation import Preparation
 from protocol.table import Grades, Sentinel, Source
@@ -67,10 +68,11 @@ class JobParty(Section):
     source, id: where a party brings its own table. monotone: a partner's own columns by direction; only the partner
     is told, the bank learns which of its column numbers have one. names: what a report calls a column; a partner's
     other columns go by number. tell_bins: a partner's named columns of which the bank is told what lies in a bin.
+    encode: its columns are made of events or edges before a table is dealt out.
     prepare: what its own columns go through as numbers of a linear model, where it is not what [preparation] says.
     """
 
-    ADDED: ClassVar = ("title", "as_of", "monotone", "names", "tell_bins", "prepare")
+    ADDED: ClassVar = ("title", "as_of", "monotone", "names", "tell_bins", "prepare", "encode")
 
     title: str | Title = ""
     columns: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ class JobParty(Section):
     names: dict[str, str] = Field({})
     tell_bins: tuple[str, ...] = ()
     prepare: dict[str, Preparation] = Field({})
+    encode: Encode | None = None
 
 
 class Split(Section):

@@ -16,6 +16,7 @@ from protocol.table import Source
 
 CHECKS: Final = (
     sections.require_parties,
+    sections.require_encoded,
     columns.require_columns,
     sections.require_dates,
     columns.require_grades,

@@ -41,6 +41,16 @@ def require_models(job: JobFields) -> None:
         model.require(job)
 
 
+def require_encoded(job: JobFields) -> None:
+    """A job that nodes train has columns: who deals a table out has made them of events before."""
+    for name, party in job.parties.items():
+        if party.encode:
+            raise ValueError(
+                f"parties.{name} has encode, which `fedwarn run` carries out; between companies the party runs "
+                "`partner-node encode` and lists the columns of its file"
+            )
+
+
 def require_objectives(job: JobFields) -> None:
     """All models are judged by the same figures."""
     for key, told in (("task", "kind of label"), ("num_class", "num_class")):

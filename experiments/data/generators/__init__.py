@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from experiments.data.generators.event_scenarios import EVENTS
+from experiments.data.generators.guarantees import GuaranteeChain
 from experiments.data.generators.population import Columns
 from experiments.data.generators.populations import POPULATIONS
 from experiments.data.generators.watched import WatchedLoans
@@ -16,6 +18,11 @@ class Generator(Protocol):
         ...
 
 
-GENERATORS: Final[Mapping[str, Generator]] = {**POPULATIONS, "watched-loans": WatchedLoans()}
+GENERATORS: Final[Mapping[str, Generator]] = {
+    **POPULATIONS,
+    **EVENTS,
+    "guarantee-chain": GuaranteeChain(),
+    "watched-loans": WatchedLoans(),
+}
 
-__all__ = ["GENERATORS", "POPULATIONS", "Generator"]
+__all__ = ["EVENTS", "GENERATORS", "POPULATIONS", "Generator"]

@@ -79,3 +79,15 @@ COURTS: Final = (
     Told("licence_warnings", count(0.2, 1.4, 10), 0.35),
 )
 """Courts and registers: claims, enforcement, changes of owner."""
+
+ACCOUNT: Final = (
+    Told("monthly_income", amount(9_000, 0.5, -1), -0.35, missing=0.03),
+    Told("loan_amount", amount(60_000, 0.7, -2), 0.15),
+    Told("account_balance", amount(12_000, 1.3, 0), -0.40),
+    Told("card_use", share(0.45), 0.45),
+    Told("days_overdue_12m", count(0.6, 1.4, 89), 0.50),
+    Told("years_with_bank", count(5.0, 0.7, 30), -0.25),
+    Told("inquiries_6m", count(1.2, 0.9, 20), 0.30),
+    Told("housing", classes("owned", "mortgaged", "family", "rented"), 0.20),
+)
+"""A bank's consumers: account, card, loan."""

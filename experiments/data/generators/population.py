@@ -90,13 +90,13 @@ class Population:
         table: Columns = {
             "id": np.array([f"C{k:07d}" for k in draw(seed, "id").permutation(rows * 7)[:rows]], dtype=object),
             "observed": self._dates(months),
-            "bad": _bads(margin, self.bad, seed),
+            "bad": bads_of(margin, self.bad, seed),
             "exposure": self.exposure(draw(seed, "exposure").standard_normal(rows)),
         }
         age = months / max(1, self.months - 1)
         for name, party in self.parties.items():
             for told in party.columns:
-                table[told.name] = _column(told, party, risks[name], risks[bank] * (name != bank), age, seed)
+                table[told.name] = column_of(told, party, risks[name], risks[bank] * (name != bank), age, seed)
         return table
 
     def _dates(self, months: I64) -> npt.NDArray[Any]:
@@ -106,7 +106,7 @@ class Population:
         return texts[months]
 
 
-def _bads(margin: F64, share: float, seed: int) -> I64:
+def bads_of(margin: F64, share: float, seed: int) -> I64:
     """0 and 1, with about this share of 1: the intercept is found by bisection."""
     low, high = -20.0, 20.0
     for _ in range(60):
@@ -129,7 +129,7 @@ def _odds(margin: F64) -> F64:
     return 1 / (1 + np.exp(-margin))
 
 
-def _column(told: Told, party: Party, own: F64, bank: F64, age: F64, seed: int) -> npt.NDArray[Any]:
+def column_of(told: Told, party: Party, own: F64, bank: F64, age: F64, seed: int) -> npt.NDArray[Any]:
     """One column's values; None where missing."""
     noise = draw(seed, "noise", told.name).standard_normal(len(own))
     clarity = told.clarity * (1 - party.fade * age)

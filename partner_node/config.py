@@ -88,15 +88,14 @@ class PartnerConfig(NodeSettings):
     @property
     def configured(self) -> Path:
         """The path of the table in node.toml, whatever was published since."""
-        return self._configured if self.published else self.data.source.path
+        return self._configured if self._configured.name else self.data.source.path
 
     @property
     def published(self) -> Published | None:
         """What was published last for the table of node.toml; None where nothing was."""
         file = self.state / PUBLISHED
         found = Published.model_validate_json(file.read_bytes()) if file.is_file() else None
-        ours = self._configured if self._configured.name else self.data.source.path
-        return found if found and found.configured == ours else None
+        return found if found and found.configured == self.configured else None
 
     def with_published(self) -> "PartnerConfig":
         """The same, with the file that was published last as its table."""

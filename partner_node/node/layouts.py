@@ -16,6 +16,7 @@ from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.bins import Bins
 from partner_node.node.holdings import Holdings
+from partner_node.node.told import ToldSides
 from partner_node.policy.budgets import Run
 from partner_node.store.pools import SCHEMA, Pool
 from protocol.algorithms import binning, boosting
@@ -35,7 +36,7 @@ class Layouts:
 
     def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments) -> None:
         self._own, self._agreement, self._alignments = own, agreement, alignments
-        self._bins = Bins(own, agreement)
+        self._bins, self._told = Bins(own, agreement), ToldSides(own)
         self._answerers: dict[str, BoostingAnswerer] = {}
 
     def lay_out(self, query: binning.LayoutQuery) -> binning.Layout:
@@ -206,6 +207,7 @@ class Layouts:
     def _keep(self, run: Run, handles: tuple[KeptHandle, ...]) -> str:
         own = self._own
         contract = self._agreement.contract.digest
+        self._told.remember(handles)
         return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, handles))
 
     def _file(self, name: str) -> Path:

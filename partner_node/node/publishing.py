@@ -111,15 +111,16 @@ def _enter(
     config: PartnerConfig, versions: Versions, table: Table, states: RowStates, before: RowStates | None
 ) -> Version:
     changed = table.rows if before is None else states.changed(before)
-    states.save(_file(config, table.sha256))
+    states.save(states_file(config, table.sha256))
     return versions.enter(table.sha256, table.rows, changed)
 
 
 def _states(config: PartnerConfig, version: Version | None) -> RowStates | None:
-    return load_states(_file(config, version.sha256)) if version else None
+    return load_states(states_file(config, version.sha256)) if version else None
 
 
-def _file(config: PartnerConfig, sha256: str) -> Path:
+def states_file(config: PartnerConfig, sha256: str) -> Path:
+    """Where the states of the rows of a version are kept."""
     return lineage_folder(config) / f"{sha256}.npz"
 
 

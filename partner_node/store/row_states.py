@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from protocol.files import disk_error
-from protocol.messages import U64
+from protocol.messages import I64, U64
 from protocol.table import Column, Table
 
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -22,11 +22,15 @@ _SHIFT: Final = np.uint64(29)
 
 @dataclass(frozen=True)
 class RowStates:
-    """ids: of each row, ascending, shape (n,). content: of each, shape (n,). kinds: of its columns, by name."""
+    """ids: of each row, ascending, shape (n,). content: of each, shape (n,). kinds: of its columns, by name.
+
+    rows: the table's row of each, not kept on disk.
+    """
 
     ids: U64 = field(repr=False)
     content: U64 = field(repr=False)
     kinds: dict[str, str] = field(default_factory=dict, repr=False)
+    rows: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
 
     def changed(self, before: "RowStates") -> int:
         """Rows that are new, gone, or of another content than before."""
@@ -59,7 +63,7 @@ def states_of(table: Table, key: bytes) -> RowStates:
         salt = np.uint64(_word(column.name.encode(), key))
         content = _mixed(content * _ODD + _mixed(_values(column, key) ^ salt))
     order = np.argsort(ids, kind="stable")
-    return RowStates(ids[order], content[order], {column.name: column.kind for column in table.columns})
+    return RowStates(ids[order], content[order], {column.name: column.kind for column in table.columns}, order)
 
 
 def load_states(path: Path) -> RowStates | None:

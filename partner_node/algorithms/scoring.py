@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,10 @@ from protocol.contract import refuse
 from protocol.he.base import OneHot
 from protocol.messages import I64, U8
 from protocol.table import Column
+
+MISSING: Final = np.uint8(2)
+NOT_HELD: Final = np.uint8(3)
+"""Both bits: the row of this place is gone."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,9 @@ class ScoringAnswerer:
         return ScoringBits(bits=bits, information_share=share_told(share))
 
     def _bits(self, sides: U8) -> SplitBits:
-        told = np.where(self.order >= 0, sides[self.order], np.uint8(0))
-        return SplitBits(np.packbits(told == 1), np.packbits(told == 2))
+        told = np.where(self.order >= 0, sides[self.order], NOT_HELD)
+        left, missing = (told == 1) | (told == NOT_HELD), (told == MISSING) | (told == NOT_HELD)
+        return SplitBits(np.packbits(left), np.packbits(missing))
 
     def _spend(self) -> float:
         """Count the model's splits over all rows of the table, before they are told."""

@@ -161,6 +161,13 @@ class Layouts:
         matches = max((self._alignments.find(name).matches for name in names), default=0)
         return [self._bins.of(cutting) for cutting in cuttings], matches
 
+    @property
+    def bank_rows(self) -> int:
+        """Rows of the bank in the largest alignment on which an approved job was opened; 0 before the first."""
+        known = [json.loads(path.read_text()) for path in (self._own.config.state / "layouts").glob("*.json")]
+        names = {facts["alignment"] for facts in known if "job" in facts}
+        return max((self._alignments.bank_rows(name) for name in names), default=0)
+
     def under(self, contract: Contract) -> None:
         """Other clauses hold from now on."""
         for answerer in self._answerers.values():

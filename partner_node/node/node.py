@@ -22,7 +22,7 @@ from partner_node.node.layouts import Layouts
 from partner_node.node.publishing import file_state, notice_replaced
 from partner_node.node.scores import Scores
 from partner_node.store.cache import Cache
-from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm
+from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm, standing
 from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
 from protocol.algorithms.runs import RunOpening
 from protocol.algorithms.scoring import ScoringQuery
@@ -121,8 +121,21 @@ class PartnerNode:
                 return self._masks.agree(message)
             case ScoringQuery():
                 return self._scores.answer(message)
+            case standing.RegisterOpening():
+                return self._alignments.register.open(message, self._most_ids)
+            case standing.EvaluationQuery():
+                return self._alignments.register.evaluate(message, self._most_ids, self._agreement.contract)
+            case standing.ProofQuery():
+                return self._alignments.register.prove(message)
+            case standing.TagsQuery():
+                return self._alignments.register.tags(message)
         thing = f"sent {message.KIND}, which a partner does not answer"
         raise PeerError(self.config.bank, thing, "run the same version on both sides")
+
+    @property
+    def _most_ids(self) -> int:
+        """Ids that the bank may have evaluated for life: `max_ids` a row with which its trainings were aligned."""
+        return int(self._agreement.contract.max_ids * self._layouts.bank_rows)
 
     def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         """Agree on terms; what was opened before is answered for under these."""

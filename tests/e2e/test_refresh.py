@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from protocol.ledger import read_ledger
-from tests.e2e.commands import ByHand, Ended, call
+from tests.e2e.commands import ByHand, Ended, call, refused
 from tests.e2e.test_bad_input import small
 
 MODEL = "bank+telecom"
@@ -82,3 +82,49 @@ def test_a_month(trained: ByHand, tmp_path: Path) -> None:
     scores = written(tmp_path / "kept.csv")
     assert written(tmp_path / "turned.csv").items() <= scores.items()
     assert messages(hand) == before
+
+
+def test_a_changed_table(trained: ByHand, tmp_path: Path) -> None:
+    """After the first refresh of the test above: a version in which 80 rows change, 3 go, and one customer comes."""
+    hand = trained
+    held = duckdb.sql(f"SELECT id FROM '{table_of(hand, 'telecom')}' ORDER BY id").fetchall()
+    gone, changed = [one for (one,) in held[:3]], [one for (one,) in held[3:83]]
+    columns = [c for c in duckdb.sql(f"SELECT * FROM '{table_of(hand, 'telecom')}'").columns if c != "id"]
+    assert score(hand, tmp_path / "before.csv").code == 0
+    before = written(tmp_path / "before.csv")
+
+    values = ", ".join(f"CASE WHEN id IN ({_texts(changed)}) THEN NULL ELSE {c} END AS {c}" for c in columns)
+    newcomer = f"SELECT 'NEW1' AS id, {', '.join(columns)} FROM '{{source}}' WHERE id = '{changed[0]}'"
+    july = f"SELECT id, {values} FROM '{{source}}' WHERE id NOT IN ({_texts(gone)}) UNION ALL {newcomer}"
+    with hand.serving():
+        made = publish(hand, "july.parquet", july)
+        assert (made["number"], made["changed"]) == (2, 84)
+        done = hand.bank("refresh")
+        assert done.code == 0, done
+        assert done.json["partners"]["telecom"]["changed"]
+        assert done.json["partners"]["telecom"]["evaluated"] == 0
+    assert score(hand, tmp_path / "after.csv").code == 0
+    after = written(tmp_path / "after.csv")
+    touched = set(gone) | set(changed)
+    assert {i: s for i, s in after.items() if i not in touched} == {i: s for i, s in before.items() if i not in touched}
+    assert any(after[i] != before[i] for i in changed if i in before)
+    assert all(before[i][1] == "bank|telecom" and after[i][1] == "bank" for i in gone if i in before)
+    assert any(i in before for i in gone)
+
+    new = tmp_path / "new.csv"
+    bank = table_of(hand, "bank")
+    duckdb.sql(f"COPY (SELECT 'NEW1' AS id, * EXCLUDE (id) FROM '{bank}' WHERE id = '{changed[0]}') TO '{new}' (HEADER)")
+    refused(score(hand, tmp_path / "new-scores.csv", new), 6, "telecom", "--absent telecom=missing")
+    with hand.serving():
+        count = messages(hand)
+        looked_up = score(hand, tmp_path / "new-scores.csv", new)
+        assert looked_up.code == 0, looked_up
+        assert messages(hand) - count == 4, "a greeting and a look-up, each with its answer"
+    # The newcomer has the telecom columns that `changed[0]` had at first, and its bank columns.
+    assert written(tmp_path / "new-scores.csv")["NEW1"] == before[changed[0]]
+    assert score(hand, tmp_path / "again.csv", new).code == 0
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "new-scores.csv").read_bytes()
+
+
+def _texts(ids: list[str]) -> str:
+    return ", ".join(f"'{one}'" for one in ids)

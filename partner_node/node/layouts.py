@@ -15,6 +15,7 @@ from partner_node.algorithms.woe import count_bins
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.bins import Bins
+from partner_node.node.exact import require_exact
 from partner_node.node.holdings import Holdings
 from partner_node.node.told import ToldSides
 from partner_node.policy.budgets import Run
@@ -103,6 +104,7 @@ class Layouts:
         plan = self._agreement.plan
         if plan and not any(model.bin_tables for model in plan.models):
             raise self._agreement.not_as_approved("counts no bins")
+        require_exact(self._own)
         return count_bins(self.in_job(query.layout), query)
 
     def note(self, told: InformationValues) -> Noted:

@@ -98,10 +98,16 @@ class Scores:
         bank, account = own.config.bank, own.config.policy.account
         pool = frozenset(term.column for term in kept.terms)
         with own.budgets.spending():
-            if own.budgets.spend_release(bank, query.alignment, query.pool, contract.score_releases):
+            if own.budgets.spend_release(bank, query.alignment, self._release(query), contract.score_releases):
                 bits = min(matches, own.table.rows) * release_bits(contract.score_decimals)
                 own.budgets.add_bits(bank, account, Bits(pools={pool: bits}))
                 self._require_readable(job, matches)
+
+    def _release(self, query: ScoringQuery) -> str:
+        """Names a release: on the register, which outlives the versions of the table, one a model and version."""
+        if query.alignment != self._alignments.register.name:
+            return query.pool
+        return digest(query.pool.encode(), self._own.table.sha256.encode()).hex()
 
     def _require_readable(self, job: str, matches: int) -> None:
         """Refuse what would let a bank read too much, as of the largest alignment of training and scoring.

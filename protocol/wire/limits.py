@@ -27,7 +27,7 @@ RATES: Final[Mapping[str, int]] = {
     "glm.hint_query": 120,  # each takes the partner seconds
     "masks.key_query": 600,  # one a model where two partners take part
     "register.opening": 600,  # one a refresh or look-up
-    "register.evaluation_query": 1200,  # one a part of a refresh, or a look-up
+    "register.evaluation_query": 600,  # one a part of a refresh, or a look-up
     "register.proof_query": 600,  # one a refresh; each takes the partner a tenth of a second
     "scoring.query": 600,  # one a model and part of a file
 }

@@ -113,7 +113,9 @@ def test_a_changed_table(trained: ByHand, tmp_path: Path) -> None:
 
     new = tmp_path / "new.csv"
     bank = table_of(hand, "bank")
-    duckdb.sql(f"COPY (SELECT 'NEW1' AS id, * EXCLUDE (id) FROM '{bank}' WHERE id = '{changed[0]}') TO '{new}' (HEADER)")
+    duckdb.sql(
+        f"COPY (SELECT 'NEW1' AS id, * EXCLUDE (id) FROM '{bank}' WHERE id = '{changed[0]}') TO '{new}' (HEADER)"
+    )
     refused(score(hand, tmp_path / "new-scores.csv", new), 6, "telecom", "--absent telecom=missing")
     with hand.serving():
         count = messages(hand)

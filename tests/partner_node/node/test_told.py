@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from partner_node.algorithms.boosting import KeptHandle
 from partner_node.config import PartnerConfig, load_config
+from partner_node.node.exact import LEAST_ROWS, require_exact
 from partner_node.node.holdings import Holdings, open_holdings
 from partner_node.node.publishing import publish
 from partner_node.node.told import LEAST_CHANGED, MISSING, ToldSides
@@ -148,3 +149,27 @@ def test_rows_that_did_not_change_keep_their_sides(tmp_path_factory, changes):
         assert np.array_equal(now, as_it_is if differ >= LEAST_CHANGED else then)
     assert told.refreshes.spent == (differ >= LEAST_CHANGED)
     own.close()
+
+
+def test_exact_sums_are_told_of_one_version(tmp_path):
+    (tmp_path / "node.toml").write_text(NODE)
+    rows = np.arange(3000) % 40
+    write(tmp_path / "table.csv", rows)
+    config = load_config(tmp_path / "node.toml")
+    own = opened(config)
+    require_exact(own)
+    require_exact(own)
+    own.close()
+    for changed, refused in ((LEAST_ROWS - 1, True), (LEAST_ROWS, False)):
+        other = rows.copy()
+        other[:changed] = 100
+        publish(config, write(tmp_path / f"{changed}.csv", other))
+        own = opened(config)
+        counter = own.budgets.books.counter
+        if refused:
+            with pytest.raises(RefusedError, match="a version that differs in 999 rows, and 1,000 are the least"):
+                require_exact(own)
+            assert own.budgets.books.counter == counter
+        else:
+            require_exact(own)
+        own.close()

@@ -33,12 +33,16 @@ _RECORD: Final = WORD_BYTES + ROW_BYTES
 
 
 class RegisterFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """register: its name. public: the partner's key, hex. version, contract: of the last refresh, "" before it."""
+    """register: its name. public: the partner's key, hex. version, contract: of the last refresh, "" before it.
+
+    places: that the answers of that version have; a refresh that was interrupted may know more already.
+    """
 
     register: str
     public: str
     version: str = ""
     contract: str = ""
+    places: int = 0
 
 
 @dataclass
@@ -107,12 +111,13 @@ class KeptRegister:
         self._tags = np.concatenate([self._tags, tags])
         self._by_tag = _Sorted(self._tags)
 
-    def aligned(self, words: U8, register: str) -> BankAlignment:
+    def aligned(self, words: U8, facts: RegisterFacts) -> BankAlignment:
         """Where rows stand in the register, with their keys. words: of ids that were all evaluated."""
         records = self._records[self._by_word.find(words)]
         positions = self._by_tag.find(records[:, WORD_BYTES : WORD_BYTES + TAG_BYTES])
+        positions = np.where(positions < facts.places, positions, -1)
         keys = np.ascontiguousarray(records[positions >= 0, WORD_BYTES + TAG_BYTES :])
-        return BankAlignment(register, self.party, "one-sided", self.places, positions, keys)
+        return BankAlignment(facts.register, self.party, "one-sided", facts.places, positions, keys)
 
     # -- answers -------------------------------------------------------------------------------------------------
 

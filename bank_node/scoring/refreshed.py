@@ -13,17 +13,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bank_node.families.scorers import AllAnswers, scorer_of
+from bank_node.families.scorers import AllAnswers, Answer, SumAnswers, scorer_of
 from bank_node.models.folder import ModelFolder
 from bank_node.partners.lookup import evaluate, fetch_tags, open_register
 from bank_node.partners.register import KeptRegister, kept_register
 from bank_node.partners.sessions import PartnerSessions
 from bank_node.settings.config import BankConfig
+from bank_node.trees.scorer import Answers
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.boosting import SplitBits
 from protocol.algorithms.glm import TermScores
 from protocol.algorithms.scoring import ScoringBits, ScoringQuery
-from protocol.algorithms.sealing import SplitPads, open_bits
 from protocol.errors import UsageError
 from protocol.messages import I64, Message
 from protocol.role import Exchange, Replies, Requests, ask, drive
@@ -74,7 +74,8 @@ def refresh(sessions: PartnerSessions, partner: str, models: Sequence[ModelFolde
             reply = drive(ask({partner: query}, _expected(query)), exchange)[partner]
             kept.keep(opened.version, query, reply)
     contract = sessions.contracts[partner].digest
-    kept.write(msgspec.structs.replace(facts, version=opened.version, contract=contract))
+    now = msgspec.structs.replace(facts, version=opened.version, contract=contract, places=opened.places)
+    kept.write(now)
     sessions.part([partner], job="", pools={partner: models[0].about.pool[partner]})
     changed, pools = opened.version != facts.version, len({query.pool for query in queries})
     return Refreshed(partner, opened.version, changed, evaluated, opened.places, pools)
@@ -103,10 +104,10 @@ class KeptAnswers:
             if new:
                 agree([partner])
                 evaluate(kept, ids, new <= MOST_LOOKED_UP, exchange, lambda done, total: None)
-            alignments[partner] = kept.aligned(words, facts.register)
+            alignments[partner] = kept.aligned(words, facts)
         script = scorer_of(self.folder.model).ask(self.folder.about.pool, alignments, self.folder.masked)
         answers = drive(script, self._replay)
-        return {p: self._without_gone(p, aligned) for p, aligned in alignments.items()}, answers
+        return {p: _held(aligned, answers[p]) for p, aligned in alignments.items()}, answers
 
     def _replay(self, requests: Requests) -> Replies:
         return {partner: self._answer(partner, query) for partner, query in requests.items()}
@@ -120,24 +121,15 @@ class KeptAnswers:
         assert answer is not None
         return answer
 
-    def _without_gone(self, partner: str, aligned: BankAlignment) -> BankAlignment:
-        """The same, where a row that is gone at the partner is not held."""
-        keys = aligned.row_keys
-        query = next(iter(_queries(self.folder, partner, aligned.alignment)))
-        reply = self._answer(partner, query)
-        if not isinstance(reply, ScoringBits) or not reply.bits or keys is None:
-            return aligned
-        pads = SplitPads(keys, ScoringBits.KIND, query.pool)
-        bits = open_bits(partner, pads, aligned.rows, reply.bits[0])
-        at = np.where(aligned.positions >= 0, aligned.positions, 0)
-        gone = _gone(bits, at) & (aligned.positions >= 0)
-        if not gone.any():
-            return aligned
-        held = aligned.positions >= 0
-        positions = np.where(gone, -1, aligned.positions)
-        return BankAlignment(
-            aligned.alignment, partner, aligned.setting, aligned.rows, positions, aligned.keys[~gone[held]]
-        )
+
+def _held(aligned: BankAlignment, answer: Answer | SumAnswers) -> BankAlignment:
+    """The same, where a row that is gone at the partner is not held."""
+    bits = next((one for one in answer.bits if one is not None), None) if isinstance(answer, Answers) else None
+    if bits is None:
+        return aligned
+    gone = _gone(bits, np.maximum(aligned.positions, 0)) & (aligned.positions >= 0)
+    positions, keys = np.where(gone, -1, aligned.positions), aligned.keys[~gone[aligned.positions >= 0]]
+    return BankAlignment(aligned.alignment, aligned.party, aligned.setting, aligned.rows, positions, keys)
 
 
 def kept_answers(config: BankConfig, folder: ModelFolder, asked: Sequence[str]) -> KeptAnswers | None:

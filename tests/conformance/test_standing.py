@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bank_node.partners import lookup
 from bank_node.partners.lookup import evaluate, fetch_tags, open_register
-from bank_node.partners.register import KeptRegister
+from bank_node.partners.register import KeptRegister, RegisterFacts
 from partner_node.config import PartnerConfig, load_config
 from partner_node.node.holdings import open_holdings
 from partner_node.node.publishing import publish
@@ -88,7 +88,8 @@ class Sides:
 
     def found(self, ids: list[int]) -> dict[int, int]:
         """The place of each id that is in the register, whose key must be the partner's."""
-        aligned = self.bank.aligned(self.bank.words(keys(ids)), self.partner.name)
+        facts = RegisterFacts(self.partner.name, "", places=self.bank.places)
+        aligned = self.bank.aligned(self.bank.words(keys(ids)), facts)
         held = np.flatnonzero(aligned.positions >= 0)
         theirs = self.partner.aligned
         assert np.array_equal(aligned.keys, theirs.keys[aligned.positions[held]])
@@ -176,6 +177,19 @@ def test_a_version_of_few_changes_does_not_enter_the_register(tmp_path):
     assert drive(open_register("telecom", 1, ""), sides.exchange).version != version
     assert sides.refresh([1, 500]) == 0
     assert sides.found([1, 500]).keys() == {1, 500}
+
+
+def test_places_of_a_refresh_that_was_interrupted_are_not_used_yet(tmp_path):
+    sides = Sides(tmp_path, list(range(100)))
+    sides.refresh([1, 120])
+    facts = RegisterFacts(sides.partner.name, "", places=sides.bank.places)
+    sides.publish(list(range(200)), shift=1)
+    sides.refresh([1, 120])
+    now = sides.found([1, 120])
+    assert now.keys() == {1, 120}
+    old = sides.bank.aligned(sides.bank.words(keys([1, 120])), facts)
+    assert (old.rows, old.positions.tolist()) == (100, [now[1], -1])
+    assert len(old.keys) == 1
 
 
 def of_another_key(reply: Message) -> Message:

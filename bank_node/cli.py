@@ -183,6 +183,7 @@ def refit_(
     ] = False,
 ) -> dict[str, Any]:
     """Train a run's boosted trees again on what the bank knows: no partner is asked, no budget is touched."""
+    from bank_node.families.in_force import note_run
     from bank_node.record.facts import read_facts
     from bank_node.settings.config import load_config
     from bank_node.training.outcome.outcome import write_outcome
@@ -196,6 +197,7 @@ def refit_(
         training, trials = refit(settings, record, read_changes(params or []), progress, searched=search)
     write_outcome(training, out, read_facts(run).job)
     write_record(training, out)
+    note_run(settings.state, out)
     for trial in trials[:5]:
         TALK.say(f"loss {trial.loss:.5f} with {trial.changes or 'the parameters of the run'}")
     found = {"search": [vars(trial) for trial in trials], "optimistic": True} if trials else {}
@@ -224,6 +226,39 @@ class _StrictByDefault(TyperCommand):
         return super().parse_args(ctx, given)
 
 
+@verbs.command(name="refresh")
+def refresh_(
+    config: Config = HERE,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Customers to be scored, as for `score`; else this node's own table.")
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option("--model", help="A model to be scored by; may be repeated. Else those of all runs of this node."),
+    ] = None,
+) -> dict[str, Any]:
+    """Fetch what partners tell on the newest version of their tables, and keep it: scoring then asks nobody."""
+    from bank_node.data.rows import PART, open_rows
+    from bank_node.families.catalogue import load_model
+    from bank_node.families.in_force import models_in_force
+    from bank_node.node.connect import connected
+    from bank_node.settings.config import load_config
+
+    settings = load_config(config)
+    models = [load_model(folder) for folder in model or []] or models_in_force(settings.state)
+    if not models:
+        raise UsageError(settings.party, "has no model to be scored by", "train one, or name it by --model")
+    customers = data or settings.data.source.path
+    with open_rows(settings, models[-1], customers, settings.state) as rows:
+        ids = [key for first, count in rows.parts(PART) for key in rows.keys(first, count)]
+    with TALK.progress() as progress, connected(settings, progress) as node:
+        done = node.refresh(models, ids)
+    for one in done:
+        news = "a new version" if one.changed else "the same version"
+        TALK.out.print(f"{one.partner}: {news}, {one.evaluated:,} new ids, bits of {one.pools} pools")
+    return {"rows": len(ids), "partners": {one.partner: vars(one) for one in done}}
+
+
 @verbs.command(cls=_StrictByDefault)
 def score(
     model: Annotated[Path, typer.Option("--model", help="models/RUNG/MODEL of a finished run.")],
@@ -246,7 +281,7 @@ def score(
         ),
     ] = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Score rows: aligns them, and asks only the partners whose splits the model uses."""
+    """Score rows: by what `refresh` has kept, or else by aligning them; asks only the partners that the model uses."""
     from bank_node.decisions.watch_list import WatchList
     from bank_node.families.catalogue import load_model
     from bank_node.scoring.scoring import parties_absent

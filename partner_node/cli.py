@@ -165,6 +165,21 @@ def _say(lines: Iterable[str]) -> None:
         TALK.out.print(line, soft_wrap=True, highlight=False)
 
 
+@verbs.command()
+def publish(
+    file: Annotated[Path, typer.Argument(help="The table as it is from now on: CSV, Parquet or xlsx.")],
+    config: Config = HERE,
+) -> dict[str, Any]:
+    """Make a file the new version of the table: checked against the last one; a running node takes it up by itself."""
+    from partner_node.config import load_config
+    from partner_node.node.publishing import publish as publish_file
+
+    settings = load_config(config)
+    made = publish_file(settings, file)
+    _say([f"{file.name} is version {made.number}: {made.rows:,} rows, {made.changed:,} changed or new or gone"])
+    return vars(made)
+
+
 @contract_group.command()
 def clauses(config: Config = HERE) -> dict[str, Any]:
     """The clauses that this node enforces, whatever a bank asks: of the contract in force, or of its settings."""

@@ -1,9 +1,9 @@
 """A partner node's settings: node.toml. Paths are relative to the file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from protocol.algorithms.binning import wrong_names
 from protocol.node.settings import NodeSettings, load_node_settings
@@ -45,6 +45,25 @@ class Policy(BaseModel):
         return self
 
 
+PUBLISHED: Final = "published.json"
+"""In the state folder: the file that was published last."""
+
+
+class Published(BaseModel):
+    """What `publish` leaves for the nodes and commands that follow.
+
+    configured: the path in node.toml at that time; where another one stands there later, that one holds. path, kind,
+    sha256: of the file that was published.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    configured: Path
+    path: Path
+    kind: Literal["csv", "parquet", "xlsx"]
+    sha256: str
+
+
 class PartnerConfig(NodeSettings):
     """All settings of a partner node, besides what every node has.
 
@@ -58,6 +77,7 @@ class PartnerConfig(NodeSettings):
     health: str = ""
     peers: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field({})
     policy: Policy = Policy()
+    _configured: Path = PrivateAttr(Path())
 
     @model_validator(mode="after")
     def _approves_by_file(self) -> "PartnerConfig":
@@ -65,7 +85,30 @@ class PartnerConfig(NodeSettings):
             raise ValueError('policy.approve "auto" is for simulations, and needs demo = true; take "manual"')
         return self
 
+    @property
+    def configured(self) -> Path:
+        """The path of the table in node.toml, whatever was published since."""
+        return self._configured if self._configured.name else self.data.source.path
+
+    @property
+    def published(self) -> Published | None:
+        """What was published last for the table of node.toml; None where nothing was."""
+        file = self.state / PUBLISHED
+        found = Published.model_validate_json(file.read_bytes()) if file.is_file() else None
+        return found if found and found.configured == self.configured else None
+
+    def with_published(self) -> "PartnerConfig":
+        """The same, with the file that was published last as its table."""
+        found = self.published
+        if found is None:
+            return self
+        changes = {"path": found.path, "kind": found.kind, "sha256": found.sha256}
+        source = self.data.source.model_copy(update=changes)
+        made = self.model_copy(update={"data": self.data.model_copy(update={"source": source})})
+        made._configured = found.configured
+        return made
+
 
 def load_config(path: Path) -> PartnerConfig:
-    """Read node.toml. Raises: UsageError."""
-    return load_node_settings(PartnerConfig, path)
+    """Read node.toml, and take the table that was published last. Raises: UsageError."""
+    return load_node_settings(PartnerConfig, path).with_published()

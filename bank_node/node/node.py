@@ -6,13 +6,15 @@ from pathlib import Path
 
 from bank_node.data.rows import Rows
 from bank_node.decisions.watch_list import WatchList
+from bank_node.families.in_force import note_run
 from bank_node.family.training import Training
 from bank_node.models.folder import ModelFolder
 from bank_node.partners.alignment import align
 from bank_node.partners.checkup import CheckedUp, check_up
 from bank_node.partners.sessions import PartnerSessions, Progress
 from bank_node.scoring.met import Met
-from bank_node.scoring.scoring import Scored, score
+from bank_node.scoring.refreshed import Refreshed, refresh, require_refreshable
+from bank_node.scoring.scoring import Scored, partners_asked, score
 from bank_node.scoring.streaming import score_rows
 from bank_node.settings.config import BankConfig
 from bank_node.training.outcome.outcome import write_outcome
@@ -109,11 +111,22 @@ class BankNode:
         training = self.fit(job, table)
         write_outcome(training, out, job_text)
         write_record(training, out)
+        note_run(self._config.state, out)
         self._leave_receipt(out)
 
     def fit(self, job: Job, table: Table) -> Training:
         """Train the job's ladder on a table that is read already; nothing is written but this node's own state."""
         return train(self._config, job, table, self._session.exchange, self._progress)
+
+    def refresh(self, models: Sequence[ModelFolder], ids: list[bytes]) -> list[Refreshed]:
+        """Keep what the models need of every partner, so that scoring asks nobody. ids: to be scored, as aligned."""
+        require_refreshable(self._config)
+        sessions = PartnerSessions(
+            self._config, Table(self._config.party, [], ()), self._session.exchange, self._progress
+        )
+        partners = dict.fromkeys(p for m in models for p in partners_asked(self._config, m, set()))
+        uses = {p: [m for m in models if p in partners_asked(self._config, m, set())] for p in partners}
+        return [refresh(sessions, partner, used, ids) for partner, used in uses.items()]
 
     def score(self, model: ModelFolder, table: Table, without: set[str]) -> Scored:
         """Score rows by a model; `without` some partners, their splits take the default directions."""

@@ -149,6 +149,11 @@ class PartnerSessions:
         ids, entity = coded(table.entities)
         return ids, DatedRows(entity, table.as_of.astype(np.int64))
 
+    @property
+    def keys(self) -> list[bytes]:
+        """The ids of the table's rows, as alignment takes them."""
+        return self._keys()[0]
+
     def align_rows(self, partners: Sequence[str], rows: Rows) -> dict[str, BankAlignment]:
         """`align` for rows of a file that is read part by part; without the partners that hold none of them."""
         kept = {p: a for p in partners if (a := self.kept(p, rows.digest))}

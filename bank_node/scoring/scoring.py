@@ -16,6 +16,7 @@ from bank_node.models.folder import Model, ModelFolder, offsets_of, own_columns
 from bank_node.partners.contracts import require_contracts
 from bank_node.partners.sessions import PartnerSessions, Progress
 from bank_node.scoring.met import Met
+from bank_node.scoring.refreshed import KeptAnswers, kept_answers
 from bank_node.settings.config import BankConfig
 from protocol.algorithms.alignment import BankAlignment
 from protocol.errors import DataError, RefusedError, TransportError, UsageError
@@ -137,7 +138,11 @@ def score(
     told = {p: scorer.absent(p, table.rows) for p in model.parties if p in without}
     if asked:
         sessions = PartnerSessions(config, table, exchange, progress)
-        alignments, answers = answers_of(folder, sessions, asked, sessions.align)
+        kept = kept_answers(config, folder, asked)
+        if kept is not None:
+            alignments, answers = known_of(kept, folder, sessions, sessions.keys)
+        else:
+            alignments, answers = answers_of(folder, sessions, asked, sessions.align)
         places = {p: a.positions for p, a in alignments.items()}
         told |= told_at(answers, places)
     columns: Mapping[str, Column] = {column.name: column for column in table.columns}
@@ -164,6 +169,23 @@ def answers_of(
         answers = drive(script, sessions.exchange)
     sessions.part(asked, job="", pools=folder.about.pool)
     return alignments, answers
+
+
+def known_of(
+    kept: KeptAnswers, folder: ModelFolder, sessions: PartnerSessions, ids: list[bytes]
+) -> tuple[dict[str, BankAlignment], AllAnswers]:
+    """The same as `answers_of`, by what a refresh has kept; partners are asked for ids that are new alone.
+
+    Raises: FedwarnError of a partner that is needed for one and cannot be asked.
+    """
+
+    def agree(partners: Sequence[str]) -> None:
+        sessions.agree(partners, job="", pools=folder.about.pool)
+        for partner in partners:
+            folder.require_contract(partner, sessions.contracts[partner])
+
+    with absence_offered(folder.masked):
+        return kept.of(ids, agree, sessions.exchange)
 
 
 def scored_of(folder: ModelFolder, ids: list[bytes], margin: F64, used: list[str]) -> Scored:

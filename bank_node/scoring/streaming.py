@@ -17,7 +17,8 @@ from bank_node.models.folder import ModelFolder
 from bank_node.models.linear import together
 from bank_node.partners.sessions import PartnerSessions, Progress
 from bank_node.scoring.met import Met
-from bank_node.scoring.scoring import answers_of, parties_used, partners_asked, scored_of
+from bank_node.scoring.refreshed import kept_answers
+from bank_node.scoring.scoring import answers_of, known_of, parties_used, partners_asked, scored_of
 from bank_node.settings.config import BankConfig
 from bank_node.trees.scorer import Told
 from protocol.algorithms.alignment import BankAlignment
@@ -45,7 +46,11 @@ def score_rows(
     answers: AllAnswers = {}
     if asked:
         sessions = PartnerSessions(config, Table(config.party, [], ()), exchange, progress)
-        alignments, answers = answers_of(folder, sessions, asked, partial(sessions.align_rows, rows=rows))
+        kept = kept_answers(config, folder, asked)
+        if kept is not None:
+            alignments, answers = known_of(kept, folder, sessions, _keys(rows))
+        else:
+            alignments, answers = answers_of(folder, sessions, asked, partial(sessions.align_rows, rows=rows))
     nowhere = np.full(PART, -1, dtype=np.int64)
     with writing_whole(out) as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -68,6 +73,11 @@ def score_rows(
         if strict is not None:
             met.require_within(config.party, strict)
     return met
+
+
+def _keys(rows: Rows) -> list[bytes]:
+    """The ids of all rows, as alignment takes them."""
+    return [key for first, count in rows.parts(PART) for key in rows.keys(first, count)]
 
 
 def _told(

@@ -26,11 +26,13 @@ from partner_node.node.holdings import Holdings
 from partner_node.node.scores import Scores
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.defaults import USES
+from partner_node.policy.evaluations import Evaluations
 from partner_node.policy.readable import vector_bits
-from protocol.algorithms import agreement, binning, boosting, glm, woe
+from protocol.algorithms import agreement, binning, boosting, glm, standing, voprf, woe
 from protocol.algorithms.boosting import Split
 from protocol.algorithms.runs import Label, RunOpening
 from protocol.algorithms.scoring import ScoringQuery
+from protocol.contract import Contract
 from protocol.he.plan import WHOLE_BITS, FieldBounds
 from protocol.he.streams import fresh_key
 from protocol.job.workload import Workload
@@ -133,6 +135,17 @@ def _new_rows(m: Meeting) -> float:
     linear = [name for name in names if own.pools.find(name, m.node._agreement.contract).terms]
     with mock.patch.object(Agreement, "most_readable", 0.1):
         return m.answers(*(_changed(m.sent, ScoringQuery, pool=name) for name in linear))
+
+
+def _ids_evaluated(m: Meeting) -> float:
+    """Ids that the bank makes up, until no more are evaluated, by row that its trainings were aligned with."""
+    rows, evaluated = m.node._layouts.bank_rows, 0
+    while evaluated < 3 * rows:
+        ids = [fresh_key() for _ in range(100)]
+        if m.ask(standing.EvaluationQuery(points=voprf.points_of(ids))) is None:
+            break
+        evaluated += len(ids)
+    return evaluated / rows
 
 
 def _twice_kept(m: Meeting) -> float:
@@ -380,6 +393,8 @@ LIES: Final[tuple[Lie, ...]] = (
         _without(GlmAnswerer, "_require_few_models", lambda self, message: None), after=True),
     Lie("glm.keep", "a model that shows one column", "models", _single_column,
         _without(partner_glm, "require_shown", lambda *_: None)),
+    Lie("register.evaluation_query", "ids made up, to see who is in the table", "ids a row", _ids_evaluated,
+        _without(Evaluations, "spend", lambda *_, **__: None), bound=Contract().max_ids),
     Lie("scoring.query", "scores of rows by which more could be read than is agreed", "answers", _new_rows,
         _without(Scores, "_require_readable", lambda self, job, matches: None)),
     Lie("scoring.query", "a revoked pool is scored by", "answers", _revoked,

@@ -13,6 +13,7 @@ import bank_node.linear.partial_scores as bank_scores
 import bank_node.linear.scorer as bank_scorers
 import bank_node.linear.sums as bank_sums
 import bank_node.partners.alignment as bank_alignment
+import bank_node.partners.lookup as bank_lookup
 import bank_node.partners.sessions as bank_standing
 import bank_node.training.model as bank_model
 import bank_node.trees.level as bank_level
@@ -21,10 +22,12 @@ from bank_node.partners.partner_view import PartnerView
 from bank_node.trees.tree_builder import TreeBuilder
 from bank_node.trees.tree_node import Node
 from experiments.attacks.scene import Scene
+from protocol.algorithms import group, voprf
 from protocol.algorithms.alignment import Aligned
 from protocol.algorithms.boosting import Sums
 from protocol.algorithms.glm import CrossSums, DesignHint, PartialScores, TermScores
 from protocol.algorithms.runs import RunOpened
+from protocol.algorithms.standing import Evaluation
 from protocol.messages import I64, Message
 
 
@@ -78,6 +81,15 @@ def _other_job(reply: Message) -> Message:
     return msgspec.structs.replace(reply, job="0" * 64)
 
 
+def _other_key(reply: Message) -> Message:
+    """Ids evaluated under a key that was drawn for this answer, with a proof for that key."""
+    assert isinstance(reply, Evaluation)
+    key = group.random_scalar()
+    points = group.raised(reply.points, key)
+    proof = voprf.prove(key, reply.points, points, group.random_scalar())
+    return msgspec.structs.replace(reply, points=points, proof=proof)
+
+
 def _other_name(reply: Message) -> Message:
     assert isinstance(reply, Aligned)
     return msgspec.structs.replace(reply, alignment="0" * 64)
@@ -109,6 +121,8 @@ FALSEHOODS: Final[tuple[Falsehood, ...]] = (
               lambda: mock.patch.object(bank_scorers, "largest_part", return_value=1 << 80)),
     Falsehood("run.opened", "a run of another job", "replies used", _other_job,
               lambda: mock.patch.object(bank_model, "_require_job", return_value=None)),
+    Falsehood("register.evaluation", "ids evaluated under a key of their own", "replies used", _other_key,
+              lambda: mock.patch.object(bank_lookup, "require_proved", return_value=None)),
     Falsehood("alignment.aligned", "an alignment by another name", "replies used", _other_name,
               lambda: mock.patch.object(bank_alignment, "_require_name", return_value=None)),
 )  # fmt: skip

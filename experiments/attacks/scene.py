@@ -157,9 +157,13 @@ class Scene:
             node = stack.enter_context(BankNode(config, watched, _quiet))
             try:
                 node.train(self.job, self.text, out)
-                for name in ("boosting", "glm"):
-                    model = load_model(out / "models" / folder_of(f"{self.job.bank}+{self.partner}") / name)
-                    node.score(model, read_rows(config, model, config.data.source.path), set())
+                rung = out / "models" / folder_of(f"{self.job.bank}+{self.partner}")
+                models = [load_model(rung / name) for name in ("boosting", "glm")]
+                rows = [read_rows(config, model, config.data.source.path) for model in models]
+                for model, table in zip(models, rows, strict=True):
+                    node.score(model, table, set())
+                if config.alignment == "one-sided" and not config.dating:
+                    node.refresh(models, rows[0].ids)
             except _Told:
                 pass
             except FedwarnError as error:

@@ -27,6 +27,7 @@ ASKED: Final = frozenset({
     "hello", "probe", "formats_query", "start", "blinded_ids", "own_ids_query", "matched", "positions", "dated",
     "opening", "layout_query", "hint_query", "sums_query", "split_query", "node_split_query", "handles", "query",
     "values", "design", "coefficients", "masked_coefficients", "keep", "key_query", "peer_keys",
+    "evaluation_query", "proof_query", "tags_query",
 })  # fmt: skip
 """Last words of the kinds that a bank sends; of all others a partner is the sender."""
 _CHUNKS: Final = 3

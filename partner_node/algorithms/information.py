@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from partner_node.algorithms.binning import BinnedTable
 from partner_node.policy.budgets import Budgets
-from partner_node.policy.readable import Entropy, Readable, readable
+from partner_node.policy.readable import Bits, Entropy, Readable, readable
 from protocol.algorithms.boosting import Split
 from protocol.he.base import OneHot
 from protocol.messages import F64, I64, U8
@@ -73,8 +73,13 @@ class _Column:
         return len(self.sets) - 1
 
 
-def readable_of(table: BinnedTable, budgets: Budgets, bank: str, account: str, rows: int) -> Readable:
-    """What a bank that deviated could have read so far of one binning of the whole table. rows: matched."""
+def readable_of(
+    table: BinnedTable, budgets: Budgets, bank: str, account: str, rows: int, more: Bits | None = None
+) -> Readable:
+    """What a bank that deviated could have read so far of one binning of the whole table. rows: matched.
+
+    more: bits that a further answer would tell.
+    """
     sizes = np.array([shape.size for shape in table.shapes], dtype=np.int64)
     count = len(table.bins)
     matrix = OneHot(table.bins, sizes, count, np.arange(count, dtype=np.int64))
@@ -83,7 +88,8 @@ def readable_of(table: BinnedTable, budgets: Budgets, bank: str, account: str, r
         meter.reveal(split)
     columns = [Entropy(*one) for one in zip(table.names, meter.whole, meter.told, strict=True)]
     others = budgets.other_shares(bank, account, table.digest)
-    return readable(columns, budgets.bits(bank, account), rows, others)
+    told = budgets.bits(bank, account)
+    return readable(columns, told.plus(more) if more else told, rows, others)
 
 
 class Information:

@@ -8,12 +8,15 @@ import numpy as np
 
 from partner_node.algorithms.boosting import BoostingAnswerer
 from partner_node.algorithms.glm import GlmAnswerer, Planned, require_columns, terms_of, values_of
+from partner_node.algorithms.information import readable_of
 from partner_node.algorithms.masks import Masks
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
+from partner_node.node.exact import require_exact
 from partner_node.node.holdings import Holdings
 from partner_node.node.layouts import Layouts
 from partner_node.policy.budgets import Run
+from partner_node.policy.readable import Bits, release_bits, require_readable
 from partner_node.store.pools import SCHEMA, Pool
 from partner_node.store.terms import KeptTerms
 from protocol.algorithms import glm
@@ -52,6 +55,7 @@ class Designs:
         if message.model >= len(plan.models) or len(message.columns) > plan.models[message.model].columns:
             raise self._agreement.not_as_approved(f"plans no linear model of {len(message.columns)} columns")
         layout = self._layouts.in_job(message.layout)
+        require_exact(own)
         self._fix_encodings(message, layout.run)
         terms = terms_of(own.config.bank, own.config.party, layout.table, own.table.columns, message.columns)
         text = msgspec.json.encode(terms)
@@ -141,7 +145,21 @@ class Designs:
     def _keep(self, layout: BoostingAnswerer, terms: KeptTerms) -> str:
         own, run = self._own, layout.run
         contract = self._agreement.contract.digest
+        self._require_scorable(layout, terms)
         return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, (), terms))
+
+    def _require_scorable(self, layout: BoostingAnswerer, terms: KeptTerms) -> None:
+        """Raises: RefusedError: the first scoring by a model would be refused, since too much could then be read."""
+        own, contract, state = self._own, self._agreement.contract, layout.state
+        if contract.max_readable_share == 1:
+            return
+        rows = min(state.matches, own.table.rows)
+        pool = frozenset(term.column for term in terms.terms)
+        bits = Bits(pools={pool: rows * release_bits(contract.score_decimals)})
+        after = readable_of(
+            layout.table, own.budgets, own.config.bank, own.config.policy.account, rows, bits
+        )  # fmt: skip
+        require_readable(own.config.party, after, contract.max_readable_share)
 
     def _file(self, name: str) -> Path:
         config = self._own.config

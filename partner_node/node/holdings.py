@@ -10,6 +10,7 @@ from typing import Final
 from partner_node.algorithms.binning import require_named, require_ordered, require_preparable
 from partner_node.algorithms.masks import Masks
 from partner_node.config import PartnerConfig
+from partner_node.node.publishing import read_published, take_up
 from partner_node.policy.budgets import Budgets
 from partner_node.policy.opening import open_budgets
 from partner_node.policy.policy import APPROVALS, Approvals
@@ -21,7 +22,7 @@ from protocol.files import kept_key, own_folder
 from protocol.he.engines import OWN, require
 from protocol.he.streams import derive, digest
 from protocol.identity import load_identity
-from protocol.table import Table, read_table
+from protocol.table import Table
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
     """Read the table, open all else. Raises: DataError, UsageError."""
     require(config.engine, config.party)
     own_folder(config.state)
-    table = read_table(config.data.source, config.data, config.party, store=config.state)
+    table = read_published(config)
     require_ordered(config.party, table.columns, config.data.monotone)
     require_named(config.party, table.columns, config.policy.names, "[policy] names")
     require_preparable(config.party, table.columns, config.data.prepare)
@@ -91,6 +92,7 @@ def open_holdings(config: PartnerConfig, cache: Cache | None) -> Holdings:
     naming_key = digest(b"fedwarn.v1 names", seed.encode()) if seed else key
     budgets = open_budgets(config)
     budgets.open_account(config.policy.account, table.sha256)
+    take_up(config, budgets, table, key)
     if why := budgets.books.behind:
         LOG.warning("%s answers nothing but greetings before `recover`: %s", config.party, why)
     return Holdings(

@@ -15,7 +15,9 @@ from partner_node.algorithms.woe import count_bins
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.bins import Bins
+from partner_node.node.exact import require_exact
 from partner_node.node.holdings import Holdings
+from partner_node.node.told import ToldSides
 from partner_node.policy.budgets import Run
 from partner_node.store.pools import SCHEMA, Pool
 from protocol.algorithms import binning, boosting
@@ -35,7 +37,7 @@ class Layouts:
 
     def __init__(self, own: Holdings, agreement: Agreement, alignments: Alignments) -> None:
         self._own, self._agreement, self._alignments = own, agreement, alignments
-        self._bins = Bins(own, agreement)
+        self._bins, self._told = Bins(own, agreement), ToldSides(own)
         self._answerers: dict[str, BoostingAnswerer] = {}
 
     def lay_out(self, query: binning.LayoutQuery) -> binning.Layout:
@@ -102,6 +104,7 @@ class Layouts:
         plan = self._agreement.plan
         if plan and not any(model.bin_tables for model in plan.models):
             raise self._agreement.not_as_approved("counts no bins")
+        require_exact(self._own)
         return count_bins(self.in_job(query.layout), query)
 
     def note(self, told: InformationValues) -> Noted:
@@ -160,6 +163,13 @@ class Layouts:
         matches = max((self._alignments.find(name).matches for name in names), default=0)
         return [self._bins.of(cutting) for cutting in cuttings], matches
 
+    @property
+    def bank_rows(self) -> int:
+        """Rows of the bank in the largest alignment on which an approved job was opened; 0 before the first."""
+        known = [json.loads(path.read_text()) for path in (self._own.config.state / "layouts").glob("*.json")]
+        names = {facts["alignment"] for facts in known if "job" in facts}
+        return max((self._alignments.bank_rows(name) for name in names), default=0)
+
     def under(self, contract: Contract) -> None:
         """Other clauses hold from now on."""
         for answerer in self._answerers.values():
@@ -206,6 +216,7 @@ class Layouts:
     def _keep(self, run: Run, handles: tuple[KeptHandle, ...]) -> str:
         own = self._own
         contract = self._agreement.contract.digest
+        self._told.remember(handles)
         return own.pools.keep(Pool(SCHEMA, own.table.sha256, run.job, run.number, contract, handles))
 
     def _file(self, name: str) -> Path:

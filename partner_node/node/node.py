@@ -4,8 +4,10 @@ What leaves is decided here: only the messages named in `handle`, `_role` and `_
 of the config, and only after that bank has agreed to the terms.
 """
 
+import logging
 import threading
 import time
+from typing import Final
 
 import msgspec
 
@@ -15,20 +17,23 @@ from partner_node.config import PartnerConfig
 from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.designs import Designs
-from partner_node.node.holdings import masks_of, open_holdings
+from partner_node.node.holdings import Holdings, masks_of, open_holdings
 from partner_node.node.layouts import Layouts
+from partner_node.node.publishing import file_state, notice_replaced
 from partner_node.node.scores import Scores
 from partner_node.store.cache import Cache
-from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm
+from protocol.algorithms import agreement, alignment, binning, boosting, checkup, glm, standing
 from protocol.algorithms.masks import MaskKeyQuery, PeerKeys
 from protocol.algorithms.runs import RunOpening
 from protocol.algorithms.scoring import ScoringQuery
 from protocol.algorithms.woe import BinCountsQuery, InformationValues
-from protocol.errors import PeerError
+from protocol.errors import FedwarnError, PeerError
 from protocol.files import write_whole
 from protocol.messages import Message
 from protocol.role import Answerer
 from protocol.table.notes import lines_of
+
+LOG: Final = logging.getLogger(__name__)
 
 
 class PartnerNode:
@@ -36,8 +41,11 @@ class PartnerNode:
 
     def __init__(self, config: PartnerConfig, cache: Cache | None = None) -> None:
         """Read the table. cache: of a node that is made anew again and again. Raises: DataError, UsageError."""
-        self.config, self._lock = config, threading.Lock()
-        self._own = own = open_holdings(config, cache)
+        self._lock, self._cache = threading.Lock(), cache
+        self._open(config, open_holdings(config, cache))
+
+    def _open(self, config: PartnerConfig, own: Holdings) -> None:
+        self.config, self._own, self._seen = config, own, file_state(config)
         self._agreement = Agreement(own)
         self._alignments = Alignments(own)
         self._layouts = Layouts(own, self._agreement, self._alignments)
@@ -64,6 +72,7 @@ class PartnerNode:
             )
         with self._lock:
             if isinstance(message, agreement.Hello):
+                self._take_up_published()
                 return self._welcome(message)
             if not self._agreement.there:
                 raise PeerError(peer, "has not agreed to the terms", "begin with `bank-node align`")
@@ -112,14 +121,45 @@ class PartnerNode:
                 return self._masks.agree(message)
             case ScoringQuery():
                 return self._scores.answer(message)
+            case standing.RegisterOpening():
+                return self._alignments.register.open(message, self._most_ids)
+            case standing.EvaluationQuery():
+                return self._alignments.register.evaluate(message, self._most_ids, self._agreement.contract)
+            case standing.ProofQuery():
+                return self._alignments.register.prove(message)
+            case standing.TagsQuery():
+                return self._alignments.register.tags(message)
         thing = f"sent {message.KIND}, which a partner does not answer"
         raise PeerError(self.config.bank, thing, "run the same version on both sides")
+
+    @property
+    def _most_ids(self) -> int:
+        """Ids that the bank may have evaluated for life: `max_ids` a row with which its trainings were aligned."""
+        return int(self._agreement.contract.max_ids * self._layouts.bank_rows)
 
     def _welcome(self, hello: agreement.Hello) -> agreement.Welcome:
         """Agree on terms; what was opened before is answered for under these."""
         welcome = self._agreement.welcome(hello)
         self._layouts.under(self._agreement.contract)
         return welcome
+
+    def _take_up_published(self) -> None:
+        """Go on with the table that was published since, if one was; name a file that was only replaced.
+
+        A file that cannot be read stays out: the node answers of the version that it has.
+        """
+        config = self.config.with_published()
+        if config.data.source == self.config.data.source:
+            self._seen = notice_replaced(config, self._seen)
+            return
+        try:
+            own = open_holdings(config, self._cache)
+        except FedwarnError as error:
+            LOG.warning("%s goes on with the version that it has: %s", config.party, error)
+            return
+        self._own.close()
+        self._open(config, own)
+        LOG.warning("%s took up %s, which was published", config.party, config.data.source.path.name)
 
     @property
     def rows(self) -> int:

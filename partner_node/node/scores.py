@@ -8,6 +8,7 @@ from partner_node.node.agreement import Agreement
 from partner_node.node.alignments import Alignments
 from partner_node.node.holdings import Holdings
 from partner_node.node.layouts import Layouts
+from partner_node.node.told import ToldSides
 from partner_node.policy.readable import Bits, release_bits, require_readable
 from partner_node.store.terms import KeptTerms
 from protocol.algorithms import glm
@@ -26,10 +27,12 @@ class Scores:
         self, own: Holdings, agreement: Agreement, alignments: Alignments, layouts: Layouts, masks: Masks
     ) -> None:
         self._own, self._agreement, self._alignments, self._masks = own, agreement, alignments, masks
-        self._layouts = layouts
+        self._layouts, self.told = layouts, ToldSides(own)
 
     def answer(self, query: ScoringQuery) -> Message:
         """Split bits of trees, or partial scores of a linear model.
+
+        On a newer version of the table, splits spend a refresh and what they tell anew, and no information.
 
         Raises: RefusedError, PeerError, IntegrityError: the pool may not be scored by. DataError: the table changed.
         """
@@ -46,13 +49,16 @@ class Scores:
         if query.handles and query.handles[-1] >= len(kept.handles):
             thing = f"scores by split {query.handles[-1] + 1} of a pool that has {len(kept.handles)}"
             raise IntegrityError(config.bank, thing, "score by the model as it was trained")
+        handles = [kept.handles[k] for k in query.handles]
+        sides = self.told.answer(handles, contract)
         answerer = ScoringAnswerer(
             party=config.party,
             bank=config.bank,
             data=config.policy.account,
             pool=digest(query.pool.encode(), str(query.handles).encode()).hex(),
             subject=query.pool,
-            handles=[kept.handles[k] for k in query.handles],
+            handles=handles,
+            sides=sides,
             columns=own.table.columns,
             order=aligned.order,
             budgets=own.budgets,
@@ -61,7 +67,8 @@ class Scores:
             alignment=query.alignment,
             keys=aligned.row_keys,
         )
-        told = kept.data == own.table.sha256 and config.split_rows == "all"
+        # With split_rows = "node" a training told the rows of nodes alone, and this tells all that are matched.
+        told = config.split_rows == "all"
         with own.budgets.spending():
             bits = answerer.answer(told)
             if not told:
@@ -91,10 +98,16 @@ class Scores:
         bank, account = own.config.bank, own.config.policy.account
         pool = frozenset(term.column for term in kept.terms)
         with own.budgets.spending():
-            if own.budgets.spend_release(bank, query.alignment, query.pool, contract.score_releases):
+            if own.budgets.spend_release(bank, query.alignment, self._release(query), contract.score_releases):
                 bits = min(matches, own.table.rows) * release_bits(contract.score_decimals)
                 own.budgets.add_bits(bank, account, Bits(pools={pool: bits}))
                 self._require_readable(job, matches)
+
+    def _release(self, query: ScoringQuery) -> str:
+        """Names a release: on the register, which outlives the versions of the table, one a model and version."""
+        if query.alignment != self._alignments.register.name:
+            return query.pool
+        return digest(query.pool.encode(), self._own.table.sha256.encode()).hex()
 
     def _require_readable(self, job: str, matches: int) -> None:
         """Refuse what would let a bank read too much, as of the largest alignment of training and scoring.

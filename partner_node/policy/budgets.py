@@ -149,7 +149,7 @@ class Budgets:
             if self._entered:
                 self.books.write_anchor()
 
-    def _enter(self, what: str, *values: object) -> None:
+    def enter(self, what: str, *values: object) -> None:
         """Enter what is spent into the books, inside its transaction."""
         self._entered.append(msgspec.json.encode((what, *(v.hex() if isinstance(v, bytes) else v for v in values))))
 
@@ -193,7 +193,7 @@ class Budgets:
             wrapped = self._keeper.wrap(epoch, "noise epoch", job) if self._keeper else epoch
             values = (bank, account, job, number, nonce, wrapped, _now())
             self._base.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-            self._enter("run", bank, account, job, number)
+            self.enter("run", bank, account, job, number)
             return Run(job, number, epoch, nonce)
 
     def run(self, bank: str, account: str, job: str, number: int) -> Run:
@@ -221,7 +221,7 @@ class Budgets:
             query = "UPDATE runs SET epoch = x'' WHERE epoch != x'' AND opened < ?"
             count = self._base.execute(query, (before,)).rowcount
             if count:
-                self._enter("close runs", before)
+                self.enter("close runs", before)
         if count and not self._base.in_transaction:
             # The log of earlier commits still holds what was erased.
             self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -252,7 +252,7 @@ class Budgets:
                 thing = "the flood budget of its hint is spent"
                 raise RefusedError(self._party, thing, "align again for a new hint", "flood")
             self._base.execute("INSERT OR REPLACE INTO flood VALUES (?, ?)", (hint, spent + cost))
-            self._enter("flood", hint, cost)
+            self.enter("flood", hint, cost)
 
     def flood_spent(self, hint: bytes) -> float:
         """Of the hint's flood budget, in the units of `FLOOD_BUDGET`."""
@@ -292,7 +292,7 @@ class Budgets:
                 [(bank, account, one.label, run.job, run.number, one.request, alignment, one.equations) for one in new],
             )
             for one in new:
-                self._enter("label", bank, account, one.label, one.request, one.equations)
+                self.enter("label", bank, account, one.label, one.request, one.equations)
         return new
 
     def spend_lost_label(self, bank: str, account: str, job: str, run: int, label: str, equations: int) -> bool:
@@ -304,7 +304,7 @@ class Budgets:
             values = (bank, account, label, job, run, b"lost", "", equations)
             query = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             new = self._base.execute(query, values).rowcount > 0
-            self._enter("lost label", bank, account, label, equations)
+            self.enter("lost label", bank, account, label, equations)
         return new
 
     def spend_lost_run(self, bank: str, account: str, job: str, run: int) -> bool:
@@ -316,7 +316,7 @@ class Budgets:
             nonce = digest(b"lost", job.encode(), run.to_bytes(8, "little"))
             query = "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, x'', ?)"
             new = self._base.execute(query, (bank, account, job, run, nonce, _now())).rowcount > 0
-            self._enter("lost run", bank, account, job, run)
+            self.enter("lost run", bank, account, job, run)
         return new
 
     def releases(self, bank: str, account: str, run: Run, kind: Kind) -> int:
@@ -381,7 +381,7 @@ class Budgets:
                     "score by a model used before, or agree on more releases",
                 )  # fmt: skip
             self._base.execute("INSERT INTO releases VALUES (?, ?, ?)", (bank, alignment, label))
-            self._enter("release", bank, alignment, label)
+            self.enter("release", bank, alignment, label)
         return True
 
     def admit_mask(self, members: str, label: str, vector: bytes) -> None:
@@ -405,7 +405,7 @@ class Budgets:
                 "INSERT INTO bits VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
                 [(bank, account, *one) for one in own + pools],
             )
-            self._enter("bits", bank, account, own, pools)
+            self.enter("bits", bank, account, own, pools)
 
     def bits(self, bank: str, account: str) -> Bits:
         """What answers have told at worst, over all binnings, runs and alignments."""
@@ -449,7 +449,7 @@ class Budgets:
         values = (bank, data, binning, alignment, msgspec.json.encode(split).decode(), rows)
         with self.spending():
             self._base.execute("INSERT OR IGNORE INTO revealed VALUES (?, ?, ?, ?, ?, ?)", values)
-            self._enter("reveal", bank, data, binning, alignment, values[4], rows)
+            self.enter("reveal", bank, data, binning, alignment, values[4], rows)
 
     def pad_of(self, alignment: str, binning: bytes, split: Split, fresh: bytes) -> bytes:
         """The pad under which a split's bits are sealed, for life: `fresh` if it has none yet."""
@@ -474,7 +474,7 @@ class Budgets:
         """Keep the information share of one binning."""
         with self.spending():
             self._base.execute("INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?)", (bank, data, binning, share))
-            self._enter("share", bank, data, binning, share)
+            self.enter("share", bank, data, binning, share)
 
     def other_shares(self, bank: str, data: str, binning: bytes) -> float:
         """Shares spent on other binnings of the same table: what one tells may add to what another tells."""

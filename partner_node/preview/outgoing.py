@@ -31,11 +31,11 @@ _WORD: Final = 8
 _CERTIFIED: Final = 4096
 """Bytes of a signed key with its certificate."""
 
-When = Literal["training", "each scoring", "in place of an answer"]
+When = Literal["training", "each scoring", "each refresh", "in place of an answer"]
 
 
 class Leaving(msgspec.Struct, frozen=True):
-    """One kind of message. count, bytes: at most; of one scoring, or one refusal, where `when` says so."""
+    """One kind of message. count, bytes: at most; of one scoring, refresh or refusal, where `when` says so."""
 
     kind: str
     content: str
@@ -75,6 +75,7 @@ def leaving(plan: Workload, sizes: Sizes) -> list[Leaving]:
         *(_entry(kind, "training", count, size, sizes) for kind, count, size in bounds),
         *([_entry("scoring.bits", "each scoring", 1, most_bits, sizes)] if any(splits.values()) else []),
         *(_entry(kind, "each scoring", 1, size, sizes) for kind, size in _scoring(plan, sizes)),
+        *(() if sizes.shared else (_entry(kind, "each refresh", n, size, sizes) for kind, n, size in _refresh(sizes))),
         _entry("refusal", "in place of an answer", 1, _REFUSED, sizes),
     ]
 
@@ -161,6 +162,15 @@ def _scoring(plan: Workload, sizes: Sizes) -> Iterator[tuple[str, int]]:
         yield "glm.scores", _scores(sizes)
     if models and sizes.shared:
         yield from (("masks.key", _CERTIFIED), ("masks.agreed", 2 * _HEAD), ("glm.masked_term_scores", _scores(sizes)))
+
+
+def _refresh(sizes: Sizes) -> Iterator[tuple[str, int, int]]:
+    """What leaves besides answers to scoring: at most of all ids, which are evaluated and told once for life."""
+    theirs, ours = (max(1, ceil(n / PART)) for n in (sizes.bank_rows, sizes.ids))
+    yield "register.opened", 1, 6 * _HEAD
+    yield "register.evaluation", theirs, sizes.bank_rows * POINT_BYTES + 2 * theirs * _HEAD
+    yield "register.proof", theirs, 2 * theirs * _HEAD
+    yield "register.tags", ours, sizes.ids * TAG_BYTES + ours * _HEAD
 
 
 def _scores(sizes: Sizes) -> int:

@@ -227,7 +227,7 @@ class BankAlignment:
 class PartnerAlignment:
     """What a partner keeps. order: the row of its table at each position, -1 where not held, shape (rows,).
 
-    keys: one-sided, the row key of each position, shape (rows, 32).
+    keys: one-sided, the row key of each position, shape (rows, 32). data: SHA-256 of the table that order points into.
     """
 
     alignment: str
@@ -237,6 +237,7 @@ class PartnerAlignment:
     matches: int
     order: I64
     keys: U8 = field(repr=False)
+    data: str = ""
 
     @property
     def row_keys(self) -> RowKeys | None:

@@ -10,10 +10,12 @@ from protocol.algorithms import (
     masks,
     runs,
     scoring,
+    standing,
     woe,
 )
 from protocol.messages import CATALOGUE
 
 __all__ = [
-    "CATALOGUE", "agreement", "alignment", "binning", "boosting", "checkup", "glm", "masks", "runs", "scoring", "woe",
+    "CATALOGUE", "agreement", "alignment", "binning", "boosting", "checkup", "glm", "masks", "runs", "scoring",
+    "standing", "woe",
 ]  # fmt: skip

@@ -26,6 +26,9 @@ RATES: Final[Mapping[str, int]] = {
     "glm.design": 600,  # one a model and party set
     "glm.hint_query": 120,  # each takes the partner seconds
     "masks.key_query": 600,  # one a model where two partners take part
+    "register.opening": 600,  # one a refresh or look-up
+    "register.evaluation_query": 600,  # one a part of a refresh, or a look-up
+    "register.proof_query": 600,  # one a refresh; each takes the partner a tenth of a second
     "scoring.query": 600,  # one a model and part of a file
 }
 """Requests a minute of one peer; kinds that are not named are bounded by budgets and by their order in a session."""

@@ -204,7 +204,7 @@ def test_all_that_a_one_sided_partner_hears_is_two_counts():
     assert [type(m) for m in heard] == [Start, BlindedIds, OwnIdsQuery, Matched]
     assert (heard[0].rows, heard[2].first, heard[2].count, heard[3].matches) == (40, 0, 31, 30)
     kept = hall.kept["p"]
-    assert set(kept.__dict__) == {"alignment", "bank", "setting", "bank_rows", "matches", "order", "keys"}
+    assert set(kept.__dict__) == {"alignment", "bank", "setting", "bank_rows", "matches", "order", "keys", "data"}
     assert sorted(kept.order) == list(range(31))  # every row of its table, matched or not
 
 

@@ -6,9 +6,8 @@ import pytest
 from bank_node.families.catalogue import load_model
 from bank_node.scoring.scoring import read_rows
 from experiments.laboratory.glm import GlmLaboratory
-from partner_node.algorithms.scoring import ScoringAnswerer
-from partner_node.node import scores
-from partner_node.node.agreement import Agreement
+from partner_node.node.publishing import states_file
+from partner_node.store.row_states import states_of
 from protocol.algorithms.glm import Coefficients, KeepTerms
 from protocol.algorithms.runs import Label
 from protocol.errors import RefusedError
@@ -50,7 +49,7 @@ def test_a_model_that_was_released_under_masks_is_not_kept_without_them(tmp_path
         lab.fits["bureau"].handle(KeepTerms(design="bureau", values=values))
 
 
-def test_scores_of_another_table_are_refused_where_too_much_could_be_read(tmp_path, monkeypatch):
+def test_known_splits_on_a_newer_version_spend_refreshes_and_no_information(tmp_path):
     parties = Parties(tmp_path)
     try:
         parties.approve()
@@ -58,17 +57,17 @@ def test_scores_of_another_table_are_refused_where_too_much_could_be_read(tmp_pa
         model = load_model(parties.out / "models/bank+telecom/boosting")
         rows = read_rows(parties.bank._config, model, parties.nodes.configs["bank"].parent / "data.parquet")
         node = parties.service._node
-        object.__setattr__(node._own.table, "sha256", "0" * 64)
-        open_splits = lambda **given: ScoringAnswerer(**{**given, "max_information_share": 9.0})  # noqa: E731
-        monkeypatch.setattr(scores, "ScoringAnswerer", open_splits)  # or the clause on splits would refuse first
         before = node._own.budgets.other_shares("bank", "table", b"")
-        with monkeypatch.context() as patch:
-            patch.setattr(Agreement, "most_readable", 0.01)
-            with pytest.raises(RefusedError, match="contract clause max_readable_share"):
-                parties.bank.score(model, rows, set())
-        assert node._own.budgets.other_shares("bank", "table", b"") == before, "a refusal spends nothing"
-        assert len(parties.bank.score(model, rows, set()).ids) == rows.rows
-        assert node._own.budgets.other_shares("bank", "table", b"") > before
+        trained = parties.bank.score(model, rows, set())
+        assert node._scores.told.refreshes.spent == 0, "the version of the training is no refresh"
+        table = node._own.table
+        object.__setattr__(table, "sha256", "0" * 64)
+        states_of(table, bytes(32)).save(states_file(node.config, "0" * 64))  # every row differs
+        again = parties.bank.score(model, rows, set())
+        assert again.score.tolist() == trained.score.tolist()
+        parties.bank.score(model, rows, set())
+        assert node._scores.told.refreshes.spent == 1
+        assert node._own.budgets.other_shares("bank", "table", b"") == before
     finally:
         parties.approvals.close()
         parties.bank.__exit__()

@@ -71,7 +71,7 @@ class Contract(WithAddedKeys):
     refreshes: int = Field(12, ge=0)
     max_ids: float = Field(1.5, gt=0)
     lookups_per_day: int = Field(1000, ge=0)
-    max_column_share: float = Field(0.6, gt=0, le=1)
+    max_column_share: float = Field(1.0, gt=0, le=1)
     max_told_anew: float = Field(NO_LIMIT, gt=0)
     max_bits_a_row: float = Field(NO_LIMIT, gt=0)
 

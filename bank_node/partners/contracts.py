@@ -20,7 +20,7 @@ from protocol.signing.kept import Contracts, digest_of
 
 _NOT_YET: Final = "0" * 64
 """Stands in a draft for what the partner fills in."""
-_ERASED: Final = ("alignments", "hints", "known")
+_ERASED: Final = ("alignments", "hints", "known", "refreshed")
 """Folders of a node's state that hold what partners told."""
 
 

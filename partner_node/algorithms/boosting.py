@@ -270,8 +270,11 @@ class BoostingAnswerer:
         split = self._canonical(asked)
         self._require_sides(split)
         if (split, rows) not in self._answered:
-            share = self._information.share_after(split, self._among(rows)) + self._other_shares()
-            if share > self.contract.max_information_share or self._is_full(split.column):
+            after, contract = self._information.after(split, self._among(rows)), self.contract
+            share = after.share + self._other_shares()
+            if share > contract.max_information_share or after.column > contract.max_column_share:
+                return None
+            if after.bits > contract.max_bits_a_row or self._is_full(split.column):
                 return None
             with self.budgets.spending():
                 self.budgets.reveal(*self._account, self.state.alignment, split, rows)

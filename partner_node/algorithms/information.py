@@ -8,6 +8,7 @@ still be in, and the entropy is the mean of -log2 P(cell).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,15 @@ def readable_of(
     return readable(columns, told.plus(more) if more else told, rows, others)
 
 
+class After(NamedTuple):
+    """What a split would have told. share: of all bins. column: of its own column's; 0 if it were the column's first
+    split, without which a column of two bins could never be used. bits: a row, of all columns."""
+
+    share: float
+    column: float
+    bits: float
+
+
 class Information:
     """The meter of one partner, one bank and one binning."""
 
@@ -138,12 +148,18 @@ class Information:
 
     def share_after(self, split: Split, among: Bools | None = None) -> float:
         """What the share would be, had this split been answered."""
+        return self.after(split, among).share
+
+    def after(self, split: Split, among: Bools | None = None) -> "After":
+        """What would have been told, had this split been answered."""
         column = self._columns[split.column]
         sets, cell = list(column.sets), None if column.cell is None else column.cell.copy()
         column.reveal(self._sides(split), among)
-        told = [*self._told[: split.column], column.entropy, *self._told[split.column + 1 :]]
+        told, first = column.entropy, len(sets) == 1
+        bits = sum([*self._told[: split.column], told, *self._told[split.column + 1 :]])
         column.sets, column.cell = sets, cell
-        return sum(told) / self._whole if self._whole else 0.0
+        of_column = min(1.0, told / column.whole) if column.whole and not first else 0.0
+        return After(bits / self._whole if self._whole else 0.0, of_column, bits)
 
     def _sides(self, split: Split) -> I64:
         """Left 1, right 0, missing 2 of each bin of the split's column."""

@@ -192,6 +192,18 @@ def test_a_partner_does_not_reveal_more_thresholds_to_a_bank_that_asks(tmp_path)
     assert [bits is None for bits in answers] == [False, False, True]
 
 
+@pytest.mark.parametrize("clause", [{"max_column_share": 0.4}, {"max_bits_a_row": 1.2}])
+def test_a_split_that_tells_more_than_a_clause_admits_is_not_told(tmp_path, clause):
+    """A first split of a column is told whatever its share, and every one counts in bits a row."""
+    made = make(tmp_path, 5, 600, 1, 3, 0.0, 1.0)
+    lab = Laboratory(made.y, made.bank, made.partners, made.positions, tmp_path / "lab", OPEN.model_copy(update=clause))
+    view = lab.view("telecom", PARAMS.cutting)
+    half = view.columns[0].ordinary // 2
+    splits = tuple(Split(0, tuple(range(cut))) for cut in (half, half - 1, half + 1))
+    answers = lab.reply("telecom", SplitQuery(layout=view.layout, splits=splits)).bits
+    assert [bits is None for bits in answers] == [False, True, True]
+
+
 def test_gain_per_bit_takes_the_cheaper_of_two_thresholds():
     """Left of the third of four equal bins lies a cell of 3/4; a cut in its middle tells less than one at its edge."""
     shape = ColumnShape(0, 4, False, False)

@@ -190,6 +190,20 @@ def test_information_share_is_the_entropy_of_what_can_be_told_apart():
         assert told.share == pytest.approx(1.0)
 
 
+def test_what_a_split_would_tell_of_its_column_and_of_all():
+    """The first split of a column counts nothing as a share of it: a column of two bins has no other."""
+    bins = np.repeat([0, 1, 2, 3], [10, 20, 30, 40]).astype(np.uint8)[:, None]
+    meter = Information(OneHot(np.hstack([bins, bins]), np.array([4, 4]), 100, np.arange(100)), [4, 4], False)
+    first = meter.after(Split(0, (0,)))
+    assert (first.column, first.bits) == (0.0, pytest.approx(entropy([10, 90])))
+    meter.reveal(Split(0, (0,)))
+    second = meter.after(Split(0, (0, 1)))
+    assert second.column == pytest.approx(entropy([10, 20, 70]) / entropy([10, 20, 30, 40]))
+    assert second.bits == pytest.approx(entropy([10, 20, 70]))
+    assert meter.after(Split(1, (0,))).bits == pytest.approx(2 * entropy([10, 90]))
+    assert meter.told[1] == 0
+
+
 def test_a_node_tells_only_of_its_rows():
     bins = np.repeat([0, 1], [50, 50]).astype(np.uint8)[:, None]
     told = Information(OneHot(bins, np.array([2]), 100, np.arange(100)), [2], True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from protocol.draws import draw
 from protocol.job import Job
+from protocol.messages import I64
 from protocol.table.scan import quoted, text
 
 BOOK: Final = 0.4
@@ -49,7 +50,9 @@ class Year:
             rows = f"SELECT t.* FROM {self._table(party)} t JOIN arrivals a USING (id_) WHERE a.month <= {month}"
         else:
             rows = self._partner_rows(party, month)
-        self.base.execute(f"COPY (SELECT * EXCLUDE (id_) FROM ({rows}) ORDER BY id_) TO {text(str(path))} (FORMAT parquet)")
+        self.base.execute(
+            f"COPY (SELECT * EXCLUDE (id_) FROM ({rows}) ORDER BY id_) TO {text(str(path))} (FORMAT parquet)"
+        )
 
     def drift(self, partner: str, month: int) -> int:
         """Let a partner's rows change in a month; how many customers take another row."""
@@ -72,33 +75,52 @@ class Year:
         self.base.unregister("given")
         return len(changed)
 
-    def newcomers(self, month: int, count: int) -> list[tuple[str, ...]]:
-        """Ids of customers that arrive in the month after, who are looked up one by one before it ends."""
-        ids = ", ".join(f"CAST(t.{quoted(c)} AS VARCHAR)" for c in self.job.data.id)
-        query = (
-            f"SELECT {ids} FROM {self._table(self.job.bank)} t JOIN arrivals a USING (id_) "
-            f"WHERE a.month = {month + 1} ORDER BY id_ LIMIT {count}"
+    def taken(self, partner: str) -> I64:
+        """The place of the row that each of a partner's customers takes, in order of place."""
+        query = f"SELECT taken FROM source{self._number(partner)} ORDER BY place"
+        return np.ma.getdata(self.base.sql(query).fetchnumpy()["taken"]).astype(np.int64)
+
+    def differ(self, partner: str, before: I64) -> set[str]:
+        """Ids of the customers who take another row than before."""
+        places = np.flatnonzero(self.taken(partner) != before)
+        self.base.register("given", {"place": places})
+        found = self.base.sql(f"SELECT id_ FROM source{self._number(partner)} JOIN given USING (place)").fetchall()
+        self.base.unregister("given")
+        return {str(i) for (i,) in found}
+
+    def newcomers(self, month: int, count: int, path: Path) -> None:
+        """Write the bank's rows of a few customers that arrive in a month."""
+        rows = (
+            f"SELECT t.* FROM {self._table(self.job.bank)} t JOIN arrivals a USING (id_) "
+            f"WHERE a.month = {month} ORDER BY id_ LIMIT {count}"
         )
-        return [tuple(row) for row in self.base.sql(query).fetchall()]
+        self.base.execute(f"COPY (SELECT * EXCLUDE (id_) FROM ({rows})) TO {text(str(path))} (FORMAT parquet)")
+
+    def parted(self, table: Path, month: int, known: Path, new: Path) -> None:
+        """Write the rows of a bank's table as two: of customers from before a month, and of the month."""
+        first, ids = quoted(self.job.data.id[0]), "SELECT id_ FROM arrivals WHERE month"
+        for path, when in ((known, f"< {month}"), (new, f">= {month}")):
+            rows = f"SELECT * FROM read_parquet({text(str(table))}) WHERE CAST({first} AS VARCHAR) IN ({ids} {when})"
+            self.base.execute(f"COPY ({rows}) TO {text(str(path))} (FORMAT parquet)")
 
     def _number_customers(self) -> None:
         """By id: the month of arrival, 0 for the book, and the label."""
         order = f"TRY_CAST({quoted(self.date)} AS TIMESTAMP), " if self.date else ""
         label = quoted(self.job.data.label)
+        month = f"CAST(FLOOR((share - {BOOK}) / {1 - BOOK} * {self.months}) AS INTEGER)"
+        share = f"(row_number() OVER (ORDER BY {order}sha256(id_)) - 1) / COUNT(*) OVER () AS share"
         self.base.execute(
-            f"CREATE TABLE arrivals AS SELECT id_, {label}::INTEGER AS bad, CASE WHEN share < {BOOK} THEN 0 ELSE "
-            f"1 + LEAST(CAST(FLOOR((share - {BOOK}) / {1 - BOOK} * {self.months}) AS INTEGER), {self.months - 1}) END AS month "
-            f"FROM (SELECT *, (row_number() OVER (ORDER BY {order}sha256(id_)) - 1) / COUNT(*) OVER () AS share "
-            f"FROM {self._table(self.job.bank)})"
+            f"CREATE TABLE arrivals AS SELECT id_, {label}::INTEGER AS bad, CASE WHEN share < {BOOK} THEN 0 "
+            f"ELSE 1 + LEAST({month}, {self.months - 1}) END AS month "
+            f"FROM (SELECT *, {share} FROM {self._table(self.job.bank)})"
         )
 
     def _begin(self, partner: str) -> None:
         """A partner's customers, each at a place, whose row is at first its own."""
-        number = self._number(partner)
-        self.base.execute(
-            f"CREATE TABLE held{number} AS SELECT *, row_number() OVER (ORDER BY id_) - 1 AS place_ FROM {self._table(partner)}"
-        )
-        self.base.execute(f"CREATE TABLE source{number} AS SELECT id_, place_ AS place, place_ AS taken FROM held{number}")
+        number, place = self._number(partner), "row_number() OVER (ORDER BY id_) - 1 AS place_"
+        taken = "SELECT id_, place_ AS place, place_ AS taken"
+        self.base.execute(f"CREATE TABLE held{number} AS SELECT *, {place} FROM {self._table(partner)}")
+        self.base.execute(f"CREATE TABLE source{number} AS {taken} FROM held{number}")
 
     def _partner_rows(self, partner: str, month: int) -> str:
         """Its customers known by the month, and strangers, who are none of the bank's."""

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from protocol.errors import UsageError
+from protocol.node.catalogue_verb import catalogue_verb
 from protocol.node.command import TALK, app
 from protocol.node.contract_verbs import Node, contract_verbs
 from protocol.node.key_verb import keys
@@ -54,6 +55,7 @@ def _settings(path: Path) -> Any:
 
 contract_group = contract_verbs(Node(_settings, _install, _end, _erase))
 verbs.add_typer(contract_group, name="contract")
+verbs.command()(catalogue_verb(_settings))
 
 JobFile = Annotated[Path, typer.Argument(help="The job: a scenario file (docs/scenario-file.md).")]
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]

@@ -176,3 +176,28 @@ def attack_(
     TALK.out.print(told, highlight=False)
     failed = [row for row in rows if not row.holds]
     return {"rows": as_values(rows), "exit_code": IntegrityError.exit_code if failed else 0}
+
+
+def rehearse_(
+    scenario: Annotated[Path, typer.Argument(help="A scenario file (docs/scenario-file.md).")],
+    out: Annotated[Path, typer.Option("--out", help="The rehearsal's folder.")],
+    months: Annotated[int, typer.Option(min=1, max=24, help="Months to play, after the month of signing.")] = 12,
+    fresh: Fresh = False,
+) -> dict[str, Any]:
+    """Play a contract year before anybody signs: tables change, partners publish, the bank refreshes and scores."""
+    from experiments.studies.rehearse.rehearse import rehearse
+
+    with TALK.progress() as progress:
+        found = rehearse(scenario, months, out, fresh, progress)
+    for month in found.months:
+        auc = "" if month.auc is None else f", AUC of newcomers {month.auc:.4f}"
+        told = ", ".join(f"{p} {t.information_share:.2f}" for p, t in month.told.items())
+        TALK.out.print(
+            f"month {month.month:2}: {month.known:,} customers{auc}, {month.alerts:,} alerts, told {told}, "
+            f"{len(month.refused)} refused, {month.seconds:.1f} s",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
+    for line in (refusal for month in found.months for refusal in month.refused):
+        TALK.say(f"refused: {line}")
+    TALK.out.print(str(out / "rehearsal.html"), soft_wrap=True)
+    return {"rehearsal": str(out / "rehearsal.json"), **found.model_dump()}

@@ -17,6 +17,7 @@ from partner_node.encoders.graph_verbs import encode_graph_
 from partner_node.encoders.verbs import encode_
 from partner_node.policy.defaults import DAYS, USES
 from protocol.errors import IntegrityError, UsageError
+from protocol.node.catalogue_verb import catalogue_verb
 from protocol.node.command import TALK, app
 from protocol.node.contract_verbs import Node, contract_verbs
 from protocol.node.key_verb import keys
@@ -61,6 +62,7 @@ def _settings(path: Path) -> Any:
 
 contract_group = contract_verbs(Node(_settings, _install, _end, _erase))
 verbs.add_typer(contract_group, name="contract")
+verbs.command()(catalogue_verb(_settings))
 
 Config = Annotated[Path, typer.Option("--config", help="This node's settings.")]
 HERE = Path("node.toml")

@@ -5,18 +5,21 @@ import hashlib
 import os
 import re
 import sqlite3
+import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_bytes
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import duckdb
+import numpy as np
 
 from protocol.errors import IntegrityError, UsageError
 
 KEY_BYTES: Final = 32
+_READING: Final = threading.RLock()
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space on the disk, none left in a quota, or a file past the largest size allowed."""
@@ -114,6 +117,17 @@ def machine_told(party: str) -> Iterator[None]:
         raise disk_error(error, Path(error.filename or "")) from None
     except (MemoryError, duckdb.OutOfMemoryException):
         raise UsageError(party, "the memory of this machine is full", "give it more, or train on fewer rows") from None
+
+
+@contextmanager
+def opened_arrays(path: Path) -> Iterator[Any]:
+    """The arrays of an .npz file, by name, for one thread at a time.
+
+    NumPy reads headers as Python literals, and CPython 3.11 counts the depth of what it parses once a process
+    (gh-106905): two threads that parse at once can fail each other by a SystemError.
+    """
+    with _READING, np.load(path, allow_pickle=False) as found:
+        yield found
 
 
 def own_folder(path: Path) -> Path:

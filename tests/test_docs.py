@@ -180,3 +180,30 @@ if __name__ == "__main__":
     new = HELP.sub(lambda block: block[1] + help_of(block["command"]), readme.read_text(encoding="utf-8"))
     readme.write_text(new, encoding="utf-8")
     click.echo("README.md")
+
+
+# -- the README in Chinese --------------------------------------------------------------------------------------------
+
+
+def _parts(name: str) -> tuple[list[str], list[str], set[str]]:
+    """Headings in English, blocks of code, and commands in running text; the help texts are English alone."""
+    whole = re.sub(r"<details>.*?</details>\n?", "", text(name), flags=re.DOTALL)
+    headings = [line.split(" · ")[0] for line in whole.splitlines() if re.match(r"#+ ", line)]
+    blocks = re.findall(r"```.*?\n```", whole, re.DOTALL)
+    prose = re.sub(r"```.*?\n```", "", whole, flags=re.DOTALL)
+    commands = {code for code in re.findall(r"`([^`\n]+)`", prose) if code.split()[0] in (*COMMANDS, "make")}
+    return headings, blocks, commands
+
+
+def _figures(prose: str) -> set[str]:
+    return {figure.rstrip(".,") for figure in re.findall(r"\d[\d,.]*", prose)}
+
+
+def test_the_readme_in_chinese_has_the_same_headings_commands_and_figures():
+    english, chinese = _parts("README.md"), _parts("README.zh.md")
+    assert chinese[0] == english[0]
+    assert chinese[1] == english[1]
+    assert chinese[2] == english[2]
+    prose = re.sub(r"<details>.*?</details>|```.*?```", "", text("README.zh.md"), flags=re.DOTALL)
+    own = re.sub(r"<details>.*?</details>|```.*?```", "", text("README.md"), flags=re.DOTALL)
+    assert _figures(prose) <= _figures(own)

@@ -24,7 +24,7 @@ from bank_node.training.run import train
 from protocol.algorithms.agreement import Welcome
 from protocol.algorithms.alignment import BankAlignment
 from protocol.algorithms.checkup import formats_of
-from protocol.errors import UsageError
+from protocol.errors import TransportError, UsageError
 from protocol.files import folder_name, own_folder
 from protocol.he.streams import permutation
 from protocol.job import Job
@@ -119,14 +119,25 @@ class BankNode:
         return train(self._config, job, table, self._session.exchange, self._progress)
 
     def refresh(self, models: Sequence[ModelFolder], ids: list[bytes]) -> list[Refreshed]:
-        """Keep what the models need of every partner, so that scoring asks nobody. ids: to be scored, as aligned."""
+        """Keep what the models need of every partner, so that scoring asks nobody. ids: to be scored, as aligned.
+
+        A partner that is out of reach keeps no other one from being refreshed. Raises: TransportError: the first such.
+        """
         require_refreshable(self._config)
         sessions = PartnerSessions(
             self._config, Table(self._config.party, [], ()), self._session.exchange, self._progress
         )
         partners = dict.fromkeys(p for m in models for p in partners_asked(self._config, m, set()))
         uses = {p: [m for m in models if p in partners_asked(self._config, m, set())] for p in partners}
-        return [refresh(sessions, partner, used, ids) for partner, used in uses.items()]
+        done, gone = [], []
+        for partner, used in uses.items():
+            try:
+                done.append(refresh(sessions, partner, used, ids))
+            except TransportError as error:
+                gone.append(error)
+        if gone:
+            raise gone[0]
+        return done
 
     def score(self, model: ModelFolder, table: Table, without: set[str]) -> Scored:
         """Score rows by a model; `without` some partners, their splits take the default directions."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bank_node.settings.config import BankConfig
 from protocol.contract import Contract
-from protocol.errors import UsageError
+from protocol.errors import RefusedError, UsageError
 from protocol.identity import load_identity
 from protocol.identity.certificates import issuer_of
 from protocol.job import Job
@@ -42,6 +42,20 @@ def require_contracts(config: BankConfig, partners: Iterable[str]) -> None:
     """
     for partner in partners:
         contracts_of(config).require(partner, needed=config.require_contract)
+
+
+def in_force(config: BankConfig, partners: Iterable[str]) -> list[str]:
+    """Those of the partners whose data may still be used. Raises: RefusedError: there are some, and none may."""
+    found, refusals = [], []
+    for partner in partners:
+        try:
+            require_contracts(config, [partner])
+            found.append(partner)
+        except RefusedError as error:
+            refusals.append(error)
+    if refusals and not found:
+        raise refusals[0]
+    return found
 
 
 def draft(config: BankConfig, job: Job, job_file: str, partner: str, purpose: Purpose, days: int) -> Envelope:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_node.partners.arrays import save_arrays
-from protocol.files import file_named
+from protocol.files import file_named, opened_arrays
 from protocol.he.base import NO_KEYS, KeyPair
 from protocol.he.blind.public import public_seed
 from protocol.he.blind.stored_hint import StoredHint, write_parts
@@ -76,7 +76,7 @@ def _save(path: Path, kept: KeptHint) -> None:
 
 
 def _load(path: Path, stored: Path, partner: str) -> KeptHint:
-    with np.load(path, allow_pickle=False) as kept:
+    with opened_arrays(path) as kept:
         keys = KeyPair(kept["secret"].tobytes(), kept["public"].tobytes()) if "secret" in kept else NO_KEYS
         hint = kept["hint"]  # of a stored one, the number of its rows
         whole = StoredHint(stored, partner, int(hint)) if hint.ndim == 0 else hint

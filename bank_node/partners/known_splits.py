@@ -8,13 +8,14 @@ import numpy as np
 from bank_node.partners.arrays import save_arrays
 from bank_node.partners.partner_view import KnownSplits
 from protocol.algorithms.boosting import Split
+from protocol.files import opened_arrays
 
 
 def load_known(path: Path, rows: int) -> KnownSplits:
     """The splits that a partner has revealed for a layout; none if there is no file."""
     known = KnownSplits(rows)
     if path.exists():
-        with np.load(path, allow_pickle=False) as kept:
+        with opened_arrays(path) as kept:
             splits = msgspec.json.decode(kept["splits"].tobytes(), type=list[Split])
             known.sides = dict(zip(splits, kept["sides"], strict=True))
             known.spent = bool(kept["spent"])

@@ -26,6 +26,7 @@ from protocol.algorithms.standing import (
     TagsQuery,
 )
 from protocol.errors import IntegrityError
+from protocol.files import opened_arrays
 from protocol.he.streams import permutation
 from protocol.messages import U8
 from protocol.role import Exchange, Script, ask, drive
@@ -79,7 +80,7 @@ def fetch_tags(kept: KeptRegister, places: int, exchange: Exchange) -> None:
 
 def _finish(kept: KeptRegister, pending: Path, public: bytes, lookup: bool, exchange: Exchange) -> None:
     """Send a part that lies on disk, and keep what it comes to."""
-    with np.load(pending, allow_pickle=False) as part:
+    with opened_arrays(pending) as part:
         words, blinds, points = part["words"], part["blinds"], np.ascontiguousarray(part["points"])
     query = EvaluationQuery(points=points, lookup=lookup)
     answer = drive(ask({kept.party: query}, Evaluation), exchange)[kept.party]

@@ -18,7 +18,7 @@ def headline_table(report: Report) -> Table:
     several_models = len({rung.model for rung in report.rungs}) > 1
     table = Table(box=SIMPLE_HEAD, title=_title(report), caption=report.headline.sentence.en, caption_justify="left")
     table.title_justify = "left"
-    table.add_column("rung", no_wrap=True)
+    table.add_column("party set", no_wrap=True)
     names = list(dict.fromkeys((sensitive_metric(report.task), main)))
     for column in (*(head for name in names for head in (_short(name), "uplift")), "information\nshare"):
         table.add_column(column, justify="right")

@@ -14,7 +14,7 @@ from bank_node.data.parts import assign_parts
 from bank_node.families.catalogue import FAMILIES, family_of
 from bank_node.family.model_family import Trial
 from bank_node.family.training import Progress, Training
-from bank_node.partners.contracts import require_contracts
+from bank_node.partners.contracts import in_force
 from bank_node.partners.known_splits import load_known
 from bank_node.partners.partner_view import PartnerView
 from bank_node.partners.sessions import PartnerSessions
@@ -40,7 +40,7 @@ class _NoKit:
 def refit(
     config: BankConfig, record: RefitRecord, changes: Mapping[str, Any], progress: Progress, searched: bool = False
 ) -> tuple[Training, list[Trial]]:
-    """Fit every model of a finished run again whose family can refit.
+    """Fit every model of a finished run again whose family can refit, with partners whose contracts are in force.
 
     Args:
         record: of the run.
@@ -54,7 +54,7 @@ def refit(
         UsageError: no model of the run can be refitted, or a parameter cannot be changed.
         DataError: the bank's table is not the run's, or the bits of its splits are gone.
     """
-    require_contracts(config, record.welcomes)
+    usable = {config.party, *in_force(config, record.welcomes)}
     if config.split_rows == "node":
         thing = 'with split_rows = "node" it knows a split of the rows of some nodes alone, and cannot fit on it'
         raise UsageError(config.party, thing, "train again with other parameters")
@@ -66,7 +66,7 @@ def refit(
     for number, name in enumerate(training.job.model_names):
         for rung in rungs(config.party, training.job.partners, training.job.run.ladder, False):
             known = next((m for m in record.models if (m.model, m.rung) == (name, rung.name)), None)
-            if known is not None:
+            if known is not None and set(rung.partners) <= usable:
                 told = partial(progress, f"rung {rung.name}")
                 family = family_of(training.job.models[number].kind)
                 training.rungs.append(family.refit(training, number, rung, known, told))

@@ -16,6 +16,7 @@ from bank_node.report.document import Rung as ReportRung
 from bank_node.report.page.templates import environment
 from bank_node.report.wording import signed
 from experiments.pages.pictures import compare_plot, frontier_plot, multiples, shapley_plot
+from experiments.studies.rehearse.document import Rehearsal
 from experiments.studies.sweep.document import Run, Rung, SweepResult
 from experiments.studies.sweep.point import Point
 from experiments.studies.value.card import Card
@@ -57,6 +58,12 @@ def frontier_page(points: list[Point], result: SweepResult) -> str:
         knobs=knobs,
         plot=Markup(frontier_plot(knobs)),
     )
+
+
+def rehearsal_page(found: Rehearsal) -> str:
+    """`rehearsal.html` of a contract year."""
+    title = Text(en=found.scenario, zh=found.scenario)
+    return render("rehearsal.html.j2", kicker="lab_rehearsal", title=title, synthetic=found.synthetic, r=found)
 
 
 def value_page(value: Value) -> str:

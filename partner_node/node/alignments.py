@@ -3,15 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from partner_node.algorithms.alignment import AlignmentAnswerer, dated_records
 from partner_node.node.holdings import Holdings
 from partner_node.node.register import Register, require_current
 from protocol.algorithms import alignment
 from protocol.algorithms.alignment import PartnerAlignment
 from protocol.errors import ALIGN_ANEW, DataError
-from protocol.files import file_named
+from protocol.files import file_named, opened_arrays
 
 
 class Alignments:
@@ -56,7 +54,7 @@ class Alignments:
 def _length(path: Path) -> int:
     """Of the row space of a kept alignment; 0 of a file that is none."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with opened_arrays(path) as kept:
             return len(kept["order"])
     except (OSError, ValueError, KeyError):
         return 0

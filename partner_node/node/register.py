@@ -34,6 +34,7 @@ from protocol.algorithms.standing import (
 )
 from protocol.contract import Contract, refuse
 from protocol.errors import IntegrityError, PeerError
+from protocol.files import opened_arrays
 from protocol.he.streams import derive, digest, permutation
 from protocol.messages import I64, U8
 from protocol.node.keys import keeper_of
@@ -180,7 +181,7 @@ class Register:
     def _kept(self) -> _Places | None:
         if not self._file.is_file():
             return None
-        with np.load(self._file, allow_pickle=False) as kept:
+        with opened_arrays(self._file) as kept:
             return _Places(kept["words"], kept["secrets"], str(kept["sha256"]))
 
     def _keep(self, places: _Places) -> None:

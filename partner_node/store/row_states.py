@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from protocol.files import disk_error
+from protocol.files import disk_error, opened_arrays
 from protocol.messages import I64, U64
 from protocol.table import Column, Table
 
@@ -70,7 +70,7 @@ def load_states(path: Path) -> RowStates | None:
     """States kept by `save`; None if there are none."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as kept:
+    with opened_arrays(path) as kept:
         kinds = dict(zip(kept["names"].tolist(), kept["kinds"].tolist(), strict=True))
         return RowStates(kept["ids"], kept["content"], kinds)
 

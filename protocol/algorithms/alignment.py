@@ -45,6 +45,7 @@ from protocol.algorithms.group import POINT_BYTES, ROW_KEY_BYTES, TAG_BYTES
 from protocol.algorithms.sealing import RowKeys
 from protocol.errors import ALIGN_ANEW, DataError
 from protocol.fields import Digest, Name, NameOrNone, Nonce, Rows, require_array, require_names
+from protocol.files import opened_arrays
 from protocol.he.parameters import MAX_ROWS
 from protocol.he.streams import digest
 from protocol.messages import I64, U8, Message, declared
@@ -269,7 +270,7 @@ def save(alignment: BankAlignment | PartnerAlignment, path: Path) -> None:
 def load(kind: type[A], path: Path, party: str) -> A:
     """An alignment kept by `save`. Raises: DataError: there is none."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with opened_arrays(path) as stored:
             fields = {name: stored[name] if stored[name].ndim else stored[name].item() for name in stored.files}
         return kind(**fields)
     except (OSError, ValueError, TypeError):

@@ -82,11 +82,15 @@ def _state_of(source: Source, party: str) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Described:
-    """What `read_table` makes of its columns. features: their names. notes: what is read otherwise or dropped."""
+    """What `read_table` makes of its columns. features: their names. notes: what is read otherwise or dropped.
+
+    columns: of the file, which the features are made of.
+    """
 
     features: tuple[str, ...]
     mostly_unique: tuple[str, ...]
     notes: tuple[Note, ...]
+    columns: tuple[str, ...] = ()
 
 
 def describe(source: Source, spec: TableSpec, party: str) -> Described:
@@ -112,7 +116,7 @@ def describe(source: Source, spec: TableSpec, party: str) -> Described:
         features = tuple(f for name in columns for f in (names_of_features(loaded, name) if name in texts else [name]))
         numbers = [c for c in columns if c not in loaded.texts]
         notes = (*notes_on_ids(loaded), *notes_on(loaded, texts), *useless)
-        return Described(features, tuple(unique), (*notes, *notes_on_numbers(loaded, numbers)))
+        return Described(features, tuple(unique), (*notes, *notes_on_numbers(loaded, numbers)), tuple(columns))
 
 
 def source_sha256(source: Source, party: str) -> str:

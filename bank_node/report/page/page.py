@@ -15,6 +15,7 @@ from markupsafe import Markup
 from bank_node.metrics.measures import sensitive_metric
 from bank_node.metrics.ranking import alerts
 from bank_node.metrics.scores import Scored
+from bank_node.record.disclosed import disclosed
 from bank_node.record.facts import DisclosureRow, Text
 from bank_node.record.messages import say
 from bank_node.report.advice import advice
@@ -91,6 +92,7 @@ def _plots(report: Report, scored: Scored) -> dict[str, str]:
 def _environment() -> Environment:
     made = environment(__package__)
     made.globals |= {
+        "disclosed": disclosed,
         "short_name": short_name,
         "p_value": _p_value,
         "other_seconds": other_seconds,

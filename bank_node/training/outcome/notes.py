@@ -77,7 +77,10 @@ def _rungs_of(training: Training, partner: str) -> list[TrainedRung[Fitted]]:
 
 
 def _is_half_spent(training: Training, partner: str) -> bool:
-    last = _rungs_of(training, partner)[-1].spent[partner]
+    rungs = _rungs_of(training, partner)
+    if not rungs:  # a refit leaves out a partner whose contract is over
+        return False
+    last = rungs[-1].spent[partner]
     enforced = training.sessions.welcomes[partner].equation_budget == "enforced"
     return enforced and last.equations > last.equations_limit / 2
 

@@ -1,0 +1,1 @@
+"""Rehearsals: a contract year played on one scenario, month by month, every clause enforced."""
